@@ -1,0 +1,184 @@
+//! What the command line can do.
+
+use std::fs;
+use std::io::Write;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::pin::{Pin, pin};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
+use crate::config::{Config, Source};
+use crate::domain::KeyId;
+use crate::embedded::Embedded;
+use crate::error::{Cause, Error};
+use crate::server::Server;
+use crate::store::{Database, Store};
+
+/// What `keys` can do.
+#[derive(Debug)]
+pub enum KeysCommand {
+    /// Makes a key and prints it.
+    Create {
+        /// For people.
+        name: String,
+        /// What it may be used for.
+        scope: Scope,
+    },
+    /// Prints all keys, but not their text.
+    List,
+    /// Ends a key.
+    Revoke(KeyId),
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+///
+/// Why it could not start, or had to stop.
+pub async fn serve(config: Config) -> Result<(), Cause> {
+    let mut stop = pin!(stop_signal()?);
+    match &config.source {
+        Source::Given(database) => serve_on(&config, database, stop).await,
+        Source::Embedded(options) => {
+            let mut embedded = tokio::select! {
+                started = Embedded::start(options) => started?,
+                () = &mut stop => return Ok(()),
+            };
+            let database = embedded.database().clone();
+            let served = tokio::select! {
+                served = serve_on(&config, &database, stop) => served,
+                () = embedded.exited() => Err("the private PostgreSQL stopped; see postgres.log in DATA_DIR".into()),
+            };
+            embedded.stop().await?;
+            served
+        }
+    }
+}
+
+async fn serve_on(
+    config: &Config,
+    database: &Database,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), Cause> {
+    let store = tokio::select! {
+        opened = Store::open(database, &config.limits) => opened.map_err(|error| at(database, &error))?,
+        () = &mut stop => return Ok(()),
+    };
+    let keys = KeyRing::new(store.clone(), config.mode, config.api_key.as_ref());
+    let server = Server::bind(config.listen, config.timeouts, store.clone(), keys).await?;
+    if let (Source::Embedded(_), None) = (&config.source, &config.api_key) {
+        make_first_key(&store, config.mode, &config.data_dir, server.address()).await?;
+    }
+    tracing::info!(%database, mode = config.mode.name(), "the database is up to date");
+    server.run(stop).await;
+    store.close();
+    Ok(())
+}
+
+/// Works with the keys, whether the service runs or not.
+///
+/// # Errors
+///
+/// Why it could not.
+pub async fn keys(config: Config, command: KeysCommand) -> Result<(), Cause> {
+    match &config.source {
+        Source::Given(database) => keys_on(&config, database, command).await,
+        Source::Embedded(options) => {
+            let embedded = Embedded::start_or_join(options).await?;
+            let done = keys_on(&config, embedded.database(), command).await;
+            embedded.stop().await?;
+            done
+        }
+    }
+}
+
+async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> Result<(), Cause> {
+    let store = Store::open(database, &config.limits).await.map_err(|error| at(database, &error))?;
+    let mut out = std::io::stdout();
+    match command {
+        KeysCommand::Create { name, scope } => {
+            let secret = Secret::generate(config.mode)?;
+            let key = new_key(name, scope, config.mode);
+            store.insert_key(&key, secret.digest()).await?;
+            writeln!(out, "{}", secret.expose())?;
+            eprintln!("This is the only time that the key {} is shown.", key.id);
+        }
+        KeysCommand::List => {
+            writeln!(
+                out,
+                "{:<30}  {:<5}  {:<4}  {:<24}  {:<24}  NAME",
+                "ID", "SCOPE", "MODE", "CREATED", "REVOKED"
+            )?;
+            for Key { id, name, scope, mode, revoked_at } in store.list_keys().await? {
+                let (scope, mode, created) = (scope.name(), mode.name(), id.created_at().to_string());
+                let revoked = revoked_at.map_or_else(|| "-".to_owned(), |time| time.to_string());
+                let id = id.to_string();
+                writeln!(out, "{id:<30}  {scope:<5}  {mode:<4}  {created:<24}  {revoked:<24}  {name}")?;
+            }
+        }
+        KeysCommand::Revoke(id) => {
+            if !store.revoke_key(id).await? {
+                return Err(format!("no key has the id {id}; `keys list` shows those that there are").into());
+            }
+            eprintln!("The key {id} opens nothing any more, on no replica, within two seconds.");
+        }
+    }
+    Ok(())
+}
+
+fn new_key(name: String, scope: Scope, mode: Mode) -> Key {
+    Key { id: KeyId::generate(), name, scope, mode, revoked_at: None }
+}
+
+/// Makes a key where there is none at all, for someone who has just started the service.
+async fn make_first_key(
+    store: &Store,
+    mode: Mode,
+    data_dir: &Path,
+    address: SocketAddr,
+) -> Result<(), Cause> {
+    if !store.list_keys().await?.is_empty() {
+        return Ok(());
+    }
+    let secret = Secret::generate(mode)?;
+    let path = data_dir.join("api-key");
+    // Written first: a key that is in the table but nowhere else would be of no use.
+    let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+    writeln!(file, "{}", secret.expose())?;
+    store.insert_key(&new_key("first".to_owned(), Scope::Write, mode), secret.digest()).await?;
+
+    let (key, path) = (secret.expose(), path.display());
+    let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    let address = SocketAddr::new(host, address.port());
+    writeln!(
+        std::io::stdout(),
+        "There was no API key, so one was made. It is kept in {path}. Try it:
+
+    grpcurl -plaintext -H 'authorization: Bearer {key}' \\
+      -d '{{\"customer_group\": {{\"customer_group_name\": \"All customers\"}}}}' \\
+      {address} overplane.setup.v1.CustomerGroupService/CreateCustomerGroup
+"
+    )?;
+    Ok(())
+}
+
+/// Ends when the process is asked to stop.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// Says which database it is that something is wrong with.
+fn at(database: &Database, error: &Error) -> Cause {
+    let cause = crate::error::chain(error);
+    format!("the database {database} cannot be used: {cause}").into()
+}

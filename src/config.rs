@@ -1,0 +1,307 @@
+//! Settings: flags and environment variables to one typed [`Config`], every mistake reported at once.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::SignedDuration;
+use nix::unistd::geteuid;
+use tracing_subscriber::EnvFilter;
+
+use crate::auth::{Mode, Secret};
+use crate::embedded;
+use crate::server::Timeouts;
+use crate::store::{Database, Limits};
+use crate::telemetry::{DEFAULT_FILTER, LogFormat};
+
+/// The settings as they were given, each a flag with an environment variable.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings")]
+pub struct Settings {
+    /// Address and port to listen on; port 0 takes a free one, which is logged
+    #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: String,
+
+    /// PostgreSQL 14 or newer, as postgres://user:password@host:port/database; without it a private
+    /// PostgreSQL is started in the data folder
+    #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true, value_name = "URL")]
+    database_url: Option<String>,
+
+    /// Folder of the private PostgreSQL and the first API key [default: ./data, for root
+    /// /var/lib/customer-groups]
+    #[arg(long, env = "DATA_DIR", global = true, value_name = "FOLDER")]
+    data_dir: Option<PathBuf>,
+
+    /// Folder of postgres and initdb [default: the newest of /usr/lib/postgresql/*/bin, then PATH]
+    #[arg(long, env = "PG_BIN_DIR", global = true, value_name = "FOLDER")]
+    pg_bin_dir: Option<PathBuf>,
+
+    /// One more API key that may write and is kept in no table: 24 characters or more that begin with
+    /// sk_test_, or sk_live_ in live mode
+    #[arg(long, env = "API_KEY", global = true, hide_env_values = true, value_name = "KEY")]
+    api_key: Option<String>,
+
+    /// Which API keys are taken: test (sk_test_…) or live (sk_live_…)
+    #[arg(long, env = "MODE", global = true, default_value = "test", value_name = "MODE")]
+    mode: String,
+
+    /// The most connections to PostgreSQL for calls, 1 to 1000; one more is used for health and keys
+    #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
+    pool_size: String,
+
+    /// How long a call waits for a free connection, such as 5s or 500ms
+    #[arg(long, env = "POOL_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
+    pool_timeout: String,
+
+    /// How long connecting to PostgreSQL may take
+    #[arg(long, env = "CONNECT_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
+    connect_timeout: String,
+
+    /// How long a call may take; a caller may ask for less
+    #[arg(long, env = "REQUEST_TIMEOUT", global = true, default_value = "30s", value_name = "TIME")]
+    request_timeout: String,
+
+    /// How long calls that are under way may take when the service is stopped
+    #[arg(long, env = "DRAIN_TIMEOUT", global = true, default_value = "25s", value_name = "TIME")]
+    drain_timeout: String,
+
+    /// Form of the log on standard error: pretty or json
+    #[arg(long, env = "LOG_FORMAT", global = true, default_value = "pretty", value_name = "FORMAT")]
+    log_format: String,
+
+    /// What is logged, as in info,customer_groups=debug
+    #[arg(long, env = "RUST_LOG", global = true, default_value = DEFAULT_FILTER, value_name = "FILTER")]
+    log: String,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// At a server that someone else runs.
+    Given(Database),
+    /// In a private PostgreSQL.
+    Embedded(embedded::Options),
+}
+
+/// The settings as they are used.
+#[derive(Debug)]
+pub struct Config {
+    /// The address to listen on.
+    pub listen: SocketAddr,
+    /// Where the database is.
+    pub source: Source,
+    /// The folder of the private PostgreSQL and the first API key.
+    pub data_dir: PathBuf,
+    /// Which keys are taken.
+    pub mode: Mode,
+    /// The key that is in no table.
+    pub api_key: Option<Secret>,
+    /// Connections, and how long is waited for them.
+    pub limits: Limits,
+    /// How long the server works on things.
+    pub timeouts: Timeouts,
+    /// How the log is written.
+    pub log_format: LogFormat,
+    /// What is logged.
+    pub log_filter: EnvFilter,
+}
+
+/// What is wrong with the settings.
+#[derive(Debug, Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    /// Keeps what is wrong with the setting of that name.
+    fn check<T>(&mut self, name: &str, parsed: Result<T, impl Display>) -> Option<T> {
+        parsed.map_err(|problem| self.0.push(format!("{name}: {problem}"))).ok()
+    }
+
+    fn duration(&mut self, name: &str, text: &str) -> Option<Duration> {
+        self.check(name, parse_duration(text))
+    }
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them, a line each.
+    pub fn parse(settings: Settings) -> Result<Self, Vec<String>> {
+        let mut problems = Problems::default();
+        let listen = problems.check("LISTEN", parse_address(&settings.listen));
+        let mode = problems.check("MODE", parse_mode(&settings.mode));
+        let api_key = match (&settings.api_key, mode) {
+            (Some(text), Some(mode)) => problems.check("API_KEY", Secret::parse(mode, text)).map(Some),
+            (Some(_), None) | (None, _) => Some(None),
+        };
+        let pool_size = problems.check("POOL_SIZE", parse_pool_size(&settings.pool_size));
+        let database = settings.database_url.as_deref().map(Database::from_str).transpose();
+        let database = problems.check("DATABASE_URL", database);
+        let pool_timeout = problems.duration("POOL_TIMEOUT", &settings.pool_timeout);
+        let connect_timeout = problems.duration("CONNECT_TIMEOUT", &settings.connect_timeout);
+        let request = problems.duration("REQUEST_TIMEOUT", &settings.request_timeout);
+        let drain = problems.duration("DRAIN_TIMEOUT", &settings.drain_timeout);
+        let log_format = problems.check("LOG_FORMAT", parse_log_format(&settings.log_format));
+        let log_filter = problems.check("RUST_LOG", EnvFilter::from_str(&settings.log));
+
+        let (
+            Some(listen),
+            Some(mode),
+            Some(api_key),
+            Some(pool_size),
+            Some(database),
+            Some(pool_timeout),
+            Some(connect_timeout),
+            Some(request),
+            Some(drain),
+            Some(log_format),
+            Some(log_filter),
+        ) = (
+            listen,
+            mode,
+            api_key,
+            pool_size,
+            database,
+            pool_timeout,
+            connect_timeout,
+            request,
+            drain,
+            log_format,
+            log_filter,
+        )
+        else {
+            return Err(problems.0);
+        };
+
+        let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
+        let source = match database {
+            Some(database) => Source::Given(database),
+            None => Source::Embedded(embedded::Options {
+                data_dir: data_dir.clone(),
+                bin_dir: settings.pg_bin_dir,
+                connections: embedded_connections(pool_size),
+            }),
+        };
+        Ok(Self {
+            listen,
+            source,
+            data_dir,
+            mode,
+            api_key,
+            limits: Limits { pool_size, pool_timeout, connect_timeout, statement_timeout: request },
+            timeouts: Timeouts { request, drain },
+            log_format,
+            log_filter,
+        })
+    }
+}
+
+/// Root's own folders are closed to the user that PostgreSQL then runs as.
+fn default_data_dir() -> PathBuf {
+    if geteuid().is_root() { "/var/lib/customer-groups".into() } else { "./data".into() }
+}
+
+/// The pool's, the watch's, and some for people and for `keys`.
+fn embedded_connections(pool_size: usize) -> usize {
+    pool_size + 16
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:8080 or [::]:8080"))
+}
+
+fn parse_mode(text: &str) -> Result<Mode, String> {
+    Mode::parse(text).ok_or_else(|| format!("{text:?} is no mode; give test or live"))
+}
+
+fn parse_log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "pretty" => Ok(LogFormat::Pretty),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("{text:?} is no form of log; give pretty or json")),
+    }
+}
+
+fn parse_pool_size(text: &str) -> Result<usize, String> {
+    const MAX: usize = 1000;
+    let number = text.parse().ok().filter(|number| (1..=MAX).contains(number));
+    number.ok_or_else(|| format!("{text:?} is no number of connections; give 1 to {MAX}"))
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    const MAX: Duration = Duration::from_hours(24);
+    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
+    duration
+        .filter(|duration| !duration.is_zero() && *duration <= MAX)
+        .ok_or_else(|| format!("{text:?} is no time; give one such as 500ms, 5s or 2m, up to 24h"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        settings: Settings,
+    }
+
+    fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
+        Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings)
+    }
+
+    #[test]
+    fn every_mistake_is_reported_at_once() {
+        let problems = parse(&[
+            "--listen=nowhere",
+            "--database-url=postgres://",
+            "--api-key=sk_live_0123456789abcdef",
+            "--mode=test",
+            "--pool-size=0",
+            "--pool-timeout=5",
+            "--connect-timeout=0s",
+            "--request-timeout=-1s",
+            "--drain-timeout=25h",
+            "--log-format=xml",
+            "--log=customer_groups=loud",
+        ])
+        .unwrap_err();
+        let names: Vec<&str> = problems.iter().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(
+            names,
+            [
+                "LISTEN",
+                "API_KEY",
+                "POOL_SIZE",
+                "DATABASE_URL",
+                "POOL_TIMEOUT",
+                "CONNECT_TIMEOUT",
+                "REQUEST_TIMEOUT",
+                "DRAIN_TIMEOUT",
+                "LOG_FORMAT",
+                "RUST_LOG"
+            ]
+        );
+    }
+
+    #[test]
+    fn an_encrypted_connection_that_cannot_be_had_is_refused() {
+        let problems = parse(&["--database-url=postgres://db.example/groups?sslmode=require"]).unwrap_err();
+        assert!(problems[0].contains("sslmode=require"), "{problems:?}");
+    }
+
+    #[test]
+    fn neither_a_password_nor_a_key_shows_in_a_debug_output() {
+        let url = "--database-url=postgres://user:hunter2@db.example/groups";
+        let config = parse(&[url, "--api-key=sk_test_0123456789abcdef"]).unwrap();
+        let shown = format!("{config:?}");
+        assert!(!shown.contains("hunter2") && !shown.contains("0123456789abcdef"), "{shown}");
+        assert!(shown.contains("db.example:5432/groups"), "{shown}");
+    }
+}

@@ -1,0 +1,219 @@
+//! Identifiers and instants.
+//!
+//! An id is a UUIDv7 (RFC 9562) written as a prefix, `_`, and 26 characters: the UUID's 128 bits in
+//! lower-case Crockford base32, the suffix encoding of the [TypeID specification][typeid].
+//!
+//! [typeid]: https://github.com/jetify-com/typeid/blob/main/spec/README.md
+
+use std::fmt;
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const SUFFIX_LENGTH: usize = 26;
+
+/// An instant in UTC, in whole milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(jiff::Timestamp);
+
+impl Timestamp {
+    /// The whole seconds since the Unix epoch.
+    #[must_use]
+    pub fn seconds(self) -> i64 {
+        self.0.as_second()
+    }
+
+    /// The nanoseconds past [`Timestamp::seconds`], a multiple of 1,000,000.
+    #[must_use]
+    pub fn nanoseconds(self) -> i32 {
+        self.0.subsec_nanosecond()
+    }
+
+    fn of_uuid(uuid: Uuid) -> Self {
+        // The first 48 bits of a UUIDv7 are its milliseconds since the Unix epoch, and the largest 48-bit
+        // number of them is the year 10889, past what can be written as RFC 3339.
+        let milliseconds = i64::try_from(uuid.as_u128() >> 80).unwrap_or(i64::MAX);
+        Self(jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX))
+    }
+}
+
+impl TryFrom<Timestamp> for SystemTime {
+    type Error = jiff::Error;
+
+    /// Fails where the system's own times do not reach.
+    fn try_from(timestamp: Timestamp) -> Result<Self, jiff::Error> {
+        timestamp.0.try_into()
+    }
+}
+
+impl TryFrom<SystemTime> for Timestamp {
+    type Error = jiff::Error;
+
+    /// Cuts the time to its millisecond. Fails outside of the years -9999 to 9999.
+    fn try_from(time: SystemTime) -> Result<Self, jiff::Error> {
+        let milliseconds = jiff::Timestamp::try_from(time)?.as_millisecond();
+        jiff::Timestamp::from_millisecond(milliseconds).map(Self)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with three decimals: `2024-01-15T09:30:00.123Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3}", self.0)
+    }
+}
+
+/// Writes an id type with its prefix.
+macro_rules! id_type {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Makes a new id. Within a process each is greater than the ones before it, also when the
+            /// clock stands still or goes back.
+            #[must_use]
+            pub fn generate() -> Self {
+                Self(Uuid::now_v7())
+            }
+
+            /// Reads an id; `None` for anything that this service could not have made.
+            #[must_use]
+            pub fn parse(text: &str) -> Option<Self> {
+                Self::from_uuid(decode(text.strip_prefix(concat!($prefix, "_"))?)?)
+            }
+
+            /// Takes a stored UUID; `None` when it is not a UUIDv7.
+            #[must_use]
+            pub fn from_uuid(uuid: Uuid) -> Option<Self> {
+                let made_here = uuid.get_version_num() == 7
+                    && uuid.get_variant() == uuid::Variant::RFC4122
+                    && Timestamp::of_uuid(uuid).0 < jiff::Timestamp::MAX;
+                made_here.then_some(Self(uuid))
+            }
+
+            /// The UUID that is stored.
+            #[must_use]
+            pub fn uuid(self) -> Uuid {
+                self.0
+            }
+
+            /// When the id was made: the millisecond inside it.
+            #[must_use]
+            pub fn created_at(self) -> Timestamp {
+                Timestamp::of_uuid(self.0)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "_{}"), encode(self.0))
+            }
+        }
+    };
+}
+
+id_type! {
+    /// The id of a customer group: `customer-group_` and 26 characters. Ids sort, as text and as UUIDs,
+    /// in the order of their creation.
+    GroupId, "customer-group"
+}
+
+id_type! {
+    /// The id by which an API key is listed and revoked: `key_` and 26 characters. It is no secret.
+    KeyId, "key"
+}
+
+/// A new id for one request: `req_` and 26 characters.
+#[must_use]
+pub fn request_id() -> String {
+    format!("req_{}", encode(Uuid::now_v7()))
+}
+
+fn encode(uuid: Uuid) -> String {
+    let bits = uuid.as_u128();
+    (0..SUFFIX_LENGTH)
+        .rev()
+        .map(|position| char::from(ALPHABET[(bits >> (5 * position)) as usize & 31]))
+        .collect()
+}
+
+fn decode(suffix: &str) -> Option<Uuid> {
+    // 26 characters carry 130 bits, so the first may only stand for three.
+    if suffix.len() != SUFFIX_LENGTH || suffix.as_bytes()[0] > b'7' {
+        return None;
+    }
+    let bits = suffix.bytes().try_fold(0_u128, |bits, byte| {
+        let value = ALPHABET.iter().position(|&letter| letter == byte)?;
+        Some(bits << 5 | value as u128)
+    })?;
+    Some(Uuid::from_u128(bits))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_suffix_is_the_one_of_the_typeid_specification() {
+        // From the specification's list of valid ids.
+        for (suffix, uuid) in [
+            ("00000000000000000000000000", "00000000-0000-0000-0000-000000000000"),
+            ("0123456789abcdefghjkmnpqrs", "0110c853-1d09-52d8-d73e-1194e95b5f19"),
+            ("7zzzzzzzzzzzzzzzzzzzzzzzzz", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+            ("01h455vb4pex5vsknk084sn02q", "01890a5d-ac96-774b-bcce-b302099a8057"),
+        ] {
+            let uuid: Uuid = uuid.parse().unwrap();
+            assert_eq!(encode(uuid), suffix);
+            assert_eq!(decode(suffix), Some(uuid));
+        }
+    }
+
+    #[test]
+    fn a_suffix_over_128_bits_is_no_id() {
+        assert_eq!(decode("8zzzzzzzzzzzzzzzzzzzzzzzzz"), None);
+    }
+
+    #[test]
+    fn an_id_is_read_back_as_it_was_written() {
+        let id = GroupId::generate();
+        assert_eq!(GroupId::parse(&id.to_string()), Some(id));
+    }
+
+    #[test]
+    fn ids_sort_in_the_order_of_creation_as_text_too() {
+        let ids: Vec<String> = (0..10_000).map(|_| GroupId::generate().to_string()).collect();
+        assert!(ids.is_sorted());
+    }
+
+    #[test]
+    fn only_ids_that_the_service_could_have_made_are_ids() {
+        for text in [
+            "",
+            "customer-group_",
+            "customer-group_abc123",
+            "customer-group_01H455VB4PEX5VSKNK084SN02Q",
+            "customer-group_01h455vb4pex5vsknk084sn02l",
+            "customer-group_01h455vb4pex5vsknk084sn02qq",
+            "customer-group_ 1h455vb4pex5vsknk084sn02q",
+            "customer-group_é1h455vb4pex5vsknk084sn02",
+            "01h455vb4pex5vsknk084sn02q",
+            "key_01h455vb4pex5vsknk084sn02q",
+            // Not version 7, not the RFC's variant, and a time that RFC 3339 cannot write.
+            "customer-group_00000000000000000000000000",
+            "customer-group_7zzzzzzzzzzzzzzzzzzzzzzzzz",
+            "customer-group_7zzzzzzzzzey89zzzzzzzzzzzz",
+        ] {
+            assert_eq!(GroupId::parse(text), None, "{text:?}");
+        }
+        assert!(GroupId::parse("customer-group_01h455vb4pex5vsknk084sn02q").is_some());
+    }
+
+    #[test]
+    fn a_timestamp_is_written_with_three_decimals() {
+        let id = GroupId::parse("customer-group_01h455vb4pex5vsknk084sn02q").unwrap();
+        assert_eq!(id.created_at().to_string(), "2023-06-30T02:18:40.790Z");
+    }
+}

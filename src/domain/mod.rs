@@ -1,0 +1,18 @@
+//! What a customer group is, without I/O and without wire types.
+//!
+//! Values are made by parsing, so one that exists is valid. Parsing reports every violation at once.
+
+mod draft;
+mod group;
+mod id;
+mod page;
+mod text;
+mod violation;
+
+pub use draft::{Change, Changes, Draft, Field, NewGroup};
+pub use group::{CustomerGroup, List};
+pub use id::{GroupId, KeyId, Timestamp, request_id};
+pub use page::{Page, PageRequest};
+pub use text::{Name, Text};
+pub(crate) use violation::excerpt;
+pub use violation::{Violation, ViolationKind, Violations, field};

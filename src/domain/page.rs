@@ -1,0 +1,98 @@
+//! Which part of a list is asked for.
+
+use super::violation::{Violation, ViolationKind, Violations, field};
+
+/// A part of a list: how many objects to skip, and the most to return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// The most objects to return; `None` for all of them.
+    pub limit: Option<u32>,
+    /// The number of objects to skip.
+    pub offset: u32,
+}
+
+/// `limit` and `offset` as a caller gave them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PageRequest {
+    /// The page size, when given.
+    pub limit: Option<i32>,
+    /// The number of objects to skip, when given.
+    pub offset: Option<i32>,
+}
+
+impl PageRequest {
+    /// A page of the list of all groups: 20 objects unless asked otherwise, and never more than 1000
+    /// (AIP-158).
+    ///
+    /// # Errors
+    ///
+    /// A violation for each number that is negative.
+    pub fn parse(self) -> Result<Page, Violations> {
+        const DEFAULT_LIMIT: u32 = 20;
+        const MAX_LIMIT: u32 = 1000;
+        let page = self.parse_unbounded()?;
+        let limit = page.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+        Ok(Page { limit: Some(limit), ..page })
+    }
+
+    /// A part of a tree list: everything unless asked otherwise.
+    ///
+    /// # Errors
+    ///
+    /// A violation for each number that is negative.
+    pub fn parse_unbounded(self) -> Result<Page, Violations> {
+        let mut found = Vec::new();
+        let limit = self.limit.and_then(|limit| count(field::LIMIT, limit, &mut found));
+        let offset = self.offset.and_then(|offset| count(field::OFFSET, offset, &mut found));
+        match Violations::of(found) {
+            None => Ok(Page { limit, offset: offset.unwrap_or(0) }),
+            Some(violations) => Err(violations),
+        }
+    }
+}
+
+fn count(field: &str, number: i32, found: &mut Vec<Violation>) -> Option<u32> {
+    let count = u32::try_from(number).ok();
+    if count.is_none() {
+        found.push(Violation::new(
+            field,
+            ViolationKind::Invalid,
+            format!("{field} is {number}; give it 0 or more"),
+        ));
+    }
+    count
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(limit: Option<i32>, offset: Option<i32>) -> PageRequest {
+        PageRequest { limit, offset }
+    }
+
+    #[test]
+    fn the_list_has_20_by_default_and_1000_at_most() {
+        for (asked, given) in
+            [(None, 20), (Some(0), 0), (Some(1000), 1000), (Some(1001), 1000), (Some(i32::MAX), 1000)]
+        {
+            assert_eq!(request(asked, None).parse().unwrap().limit, Some(given));
+        }
+    }
+
+    #[test]
+    fn a_tree_list_takes_the_limit_as_it_is() {
+        for asked in [None, Some(0), Some(1001), Some(i32::MAX)] {
+            let limit = request(asked, None).parse_unbounded().unwrap().limit;
+            assert_eq!(limit, asked.map(i32::unsigned_abs));
+        }
+    }
+
+    #[test]
+    fn both_negative_numbers_are_reported() {
+        let violations = request(Some(-1), Some(i32::MIN)).parse().unwrap_err();
+        let fields: Vec<&str> =
+            violations.as_slice().iter().map(|violation| violation.field.as_str()).collect();
+        assert_eq!(fields, ["limit", "offset"]);
+    }
+}

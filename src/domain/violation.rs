@@ -1,0 +1,145 @@
+//! What is wrong with a request, field by field.
+
+use std::fmt;
+
+/// The documented names of the fields and parameters of a request.
+pub mod field {
+    /// The id of a customer group.
+    pub const ID: &str = "id";
+    /// When a group was created; output only.
+    pub const CREATED_AT: &str = "created_at";
+    /// When a group was last updated; output only.
+    pub const UPDATED_AT: &str = "updated_at";
+    /// The edge of the tree.
+    pub const PARENT_ID: &str = "parent_id";
+    /// Whether the group is meant to hold others.
+    pub const IS_GROUP: &str = "is_group";
+    /// The name for people.
+    pub const CUSTOMER_GROUP_NAME: &str = "customer_group_name";
+    /// A reference into another system.
+    pub const PARENT_CUSTOMER_GROUP: &str = "parent_customer_group";
+    /// A reference into another system.
+    pub const DEFAULT_PRICE_LIST: &str = "default_price_list";
+    /// A reference into another system.
+    pub const PAYMENT_TERMS: &str = "payment_terms";
+    /// The page size of a list.
+    pub const LIMIT: &str = "limit";
+    /// The number of objects that a list skips.
+    pub const OFFSET: &str = "offset";
+}
+
+/// The ways in which a field can be wrong. The kind decides the reason that a caller's program sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ViolationKind {
+    /// The value is not one that the field can have.
+    Invalid,
+    /// A required field has no value.
+    Missing,
+    /// There is no such field.
+    Unknown,
+    /// The parent does not exist.
+    ParentNotFound,
+    /// The parent is the node itself or one of its descendants.
+    ParentCycle,
+}
+
+/// One field that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The documented name of the field or parameter.
+    pub field: String,
+    /// In which way it is wrong.
+    pub kind: ViolationKind,
+    /// For people: what is wrong, with which value, and what to do.
+    pub description: String,
+}
+
+impl Violation {
+    /// A violation of `field`, described for people.
+    pub fn new(field: &str, kind: ViolationKind, description: impl Into<String>) -> Self {
+        Self { field: field.to_owned(), kind, description: description.into() }
+    }
+
+    /// `parent_id` names no customer group.
+    #[must_use]
+    pub fn parent_not_found(parent_id: &str) -> Self {
+        let parent_id = excerpt(parent_id);
+        Self::new(
+            field::PARENT_ID,
+            ViolationKind::ParentNotFound,
+            format!("parent_id {parent_id} is no customer group; give the id of one, or none for a root"),
+        )
+    }
+
+    /// `parent_id` would put a node under itself or under one of its descendants.
+    #[must_use]
+    pub fn parent_cycle(parent_id: &str) -> Self {
+        let parent_id = excerpt(parent_id);
+        Self::new(
+            field::PARENT_ID,
+            ViolationKind::ParentCycle,
+            format!(
+                "parent_id {parent_id} is the customer group itself or one of its descendants; \
+                 give one outside of its own subtree"
+            ),
+        )
+    }
+}
+
+/// Everything that is wrong with one request: at least one violation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violations(Vec<Violation>);
+
+impl Violations {
+    /// Takes what was found while parsing; `None` when nothing is wrong.
+    #[must_use]
+    pub fn of(found: Vec<Violation>) -> Option<Self> {
+        if found.is_empty() { None } else { Some(Self(found)) }
+    }
+
+    /// The same, with one more before the others.
+    #[must_use]
+    pub fn with_first(mut self, violation: Violation) -> Self {
+        self.0.insert(0, violation);
+        self
+    }
+
+    /// The violations, in the documented order of the fields.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Violation] {
+        &self.0
+    }
+
+    /// The kind that all violations share, or [`ViolationKind::Invalid`] when they differ.
+    #[must_use]
+    pub fn kind(&self) -> ViolationKind {
+        let mut kinds = self.0.iter().map(|violation| violation.kind);
+        let first = kinds.next().unwrap_or(ViolationKind::Invalid);
+        if kinds.all(|kind| kind == first) { first } else { ViolationKind::Invalid }
+    }
+}
+
+impl From<Violation> for Violations {
+    fn from(violation: Violation) -> Self {
+        Self(vec![violation])
+    }
+}
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, violation) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "; " };
+            write!(f, "{separator}{}", violation.description)?;
+        }
+        Ok(())
+    }
+}
+
+/// The value in quotes, escaped and cut, so that a message stays readable whatever a caller sends.
+pub(crate) fn excerpt(value: &str) -> String {
+    const SHOWN: usize = 64;
+    let mut characters = value.chars();
+    let shown: String = characters.by_ref().take(SHOWN).collect();
+    let more = if characters.next().is_some() { "…" } else { "" };
+    format!("{shown:?}{more}")
+}

@@ -1,0 +1,69 @@
+//! The user that PostgreSQL runs as.
+
+use std::os::unix::fs::{MetadataExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::unistd::{User, geteuid};
+
+use crate::error::Cause;
+
+/// The user that PostgreSQL runs as: our own, or, since it refuses root, another one.
+#[derive(Debug, Clone)]
+pub(super) struct Account(Option<User>);
+
+impl Account {
+    pub(super) fn for_postgres() -> Result<Self, Cause> {
+        if !geteuid().is_root() {
+            return Ok(Self(None));
+        }
+        for name in ["postgres", "nobody"] {
+            if let Some(user) = User::from_name(name)? {
+                return Ok(Self(Some(user)));
+            }
+        }
+        Err("PostgreSQL does not run as root, and there is neither a user postgres nor nobody".into())
+    }
+
+    /// Makes a command run as this user.
+    pub(super) fn apply(&self, command: &mut Command) {
+        if let Some(user) = &self.0 {
+            command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+        }
+    }
+
+    /// Gives a folder of ours to this user.
+    pub(super) fn own(&self, path: &Path) -> std::io::Result<()> {
+        match &self.0 {
+            Some(user) => chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())),
+            None => Ok(()),
+        }
+    }
+
+    /// Checks that this user may enter a folder and all those above it.
+    pub(super) fn check_reach(&self, folder: &Path) -> Result<(), Cause> {
+        let Some(user) = &self.0 else { return Ok(()) };
+        for folder in folder.ancestors() {
+            let metadata = folder.metadata()?;
+            let shift = if metadata.uid() == user.uid.as_raw() {
+                6
+            } else if metadata.gid() == user.gid.as_raw() {
+                3
+            } else {
+                0
+            };
+            let may_enter = metadata.mode() >> shift & 1 == 1;
+            if !may_enter {
+                return Err(format!(
+                    "PostgreSQL runs as the user {}, who cannot enter {}; set DATA_DIR to a folder that every \
+                     user can reach, such as /var/lib/customer-groups",
+                    user.name,
+                    folder.display()
+                )
+                .into());
+            }
+        }
+        Ok(())
+    }
+}

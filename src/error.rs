@@ -1,0 +1,179 @@
+//! The one error type, and the one table of what callers see of it.
+
+use http::StatusCode;
+use tonic::Code;
+
+use crate::domain::{GroupId, ViolationKind, Violations};
+
+/// Why something failed, as far as only the log may know.
+pub type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Everything that a call can end in but its answer. The text is for the caller: it never has the cause of
+/// a fault of ours in it.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Fields or parameters are wrong.
+    #[error("{0}")]
+    Invalid(Violations),
+    /// There is no customer group with this id.
+    #[error("no customer group has the id {0}; it may have been deleted")]
+    NotFound(String),
+    /// A group with children was to be deleted.
+    #[error("{0} has children; delete or move them first")]
+    HasChildren(GroupId),
+    /// The call has no API key.
+    #[error("an API key is needed; send it as `Authorization: Bearer <key>`")]
+    KeyMissing,
+    /// The API key is not one that opens this service.
+    #[error("{0}")]
+    KeyInvalid(String),
+    /// A key that may only read was used to write.
+    #[error("this API key may only read; use one that may write")]
+    KeyReadOnly,
+    /// There is no such method or path.
+    #[error("there is no {0}")]
+    RouteUnknown(String),
+    /// The request is larger than the service reads.
+    #[error("{0}")]
+    BodyTooLarge(String),
+    /// The bytes of the request are not a message of its type.
+    #[error("the request cannot be read: {0}")]
+    Undecodable(String),
+    /// Too many calls at once.
+    #[error("too many calls at once; try again in a moment")]
+    Overloaded,
+    /// The database cannot be reached.
+    #[error("the database is away; try again in a moment")]
+    Unavailable(#[source] Cause),
+    /// The call's time was up.
+    #[error("the call ran out of time; whether a change was made is not known")]
+    Timeout,
+    /// A fault of ours.
+    #[error("something went wrong on our side")]
+    Internal(#[source] Cause),
+}
+
+/// What a caller's program sees of an error, on each face.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Answer {
+    /// The canonical gRPC code.
+    pub grpc: Code,
+    /// The HTTP status.
+    pub http: StatusCode,
+    /// REST's `type`.
+    pub kind: &'static str,
+    /// REST's `code`; in upper case it is the reason in gRPC's `ErrorInfo`.
+    pub code: &'static str,
+}
+
+impl Error {
+    /// A fault of ours with its cause.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The table.
+    #[must_use]
+    pub fn answer(&self) -> Answer {
+        const REQUEST: &str = "invalid_request_error";
+        const AUTHENTICATION: &str = "authentication_error";
+        const PERMISSION: &str = "permission_error";
+        const RATE_LIMIT: &str = "rate_limit_error";
+        const API: &str = "api_error";
+
+        let (grpc, http, kind, code) = match self {
+            Self::Invalid(violations) => {
+                let code = match violations.kind() {
+                    ViolationKind::Invalid => "parameter_invalid",
+                    ViolationKind::Missing => "parameter_missing",
+                    ViolationKind::Unknown => "parameter_unknown",
+                    ViolationKind::ParentNotFound => "parent_not_found",
+                    ViolationKind::ParentCycle => "parent_cycle",
+                };
+                (Code::InvalidArgument, StatusCode::BAD_REQUEST, REQUEST, code)
+            }
+            Self::NotFound(_) => (Code::NotFound, StatusCode::NOT_FOUND, REQUEST, "resource_missing"),
+            Self::HasChildren(_) => (Code::FailedPrecondition, StatusCode::CONFLICT, REQUEST, "has_children"),
+            Self::KeyMissing => {
+                (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_missing")
+            }
+            Self::KeyInvalid(_) => {
+                (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_invalid")
+            }
+            Self::KeyReadOnly => {
+                (Code::PermissionDenied, StatusCode::FORBIDDEN, PERMISSION, "api_key_read_only")
+            }
+            Self::RouteUnknown(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, REQUEST, "route_unknown"),
+            Self::BodyTooLarge(_) => {
+                (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large")
+            }
+            // gRPC's own status page gives INTERNAL to a request that is no protobuf:
+            // https://grpc.io/docs/guides/status-codes/
+            Self::Undecodable(_) => (Code::Internal, StatusCode::BAD_REQUEST, REQUEST, "body_malformed"),
+            Self::Overloaded => {
+                (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded")
+            }
+            Self::Unavailable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, API, "unavailable"),
+            Self::Timeout => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT, API, "timeout"),
+            Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR, API, "internal"),
+        };
+        Answer { grpc, http, kind, code }
+    }
+
+    /// What the log says of it.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        use tracing::Level;
+        let (level, cause) = match self {
+            Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
+            Self::Unavailable(cause) => (Level::WARN, Some(chain(&**cause))),
+            Self::Overloaded | Self::Timeout => (Level::WARN, None),
+            Self::Invalid(_)
+            | Self::NotFound(_)
+            | Self::HasChildren(_)
+            | Self::KeyMissing
+            | Self::KeyInvalid(_)
+            | Self::KeyReadOnly
+            | Self::RouteUnknown(_)
+            | Self::BodyTooLarge(_)
+            | Self::Undecodable(_) => (Level::INFO, None),
+        };
+        Record { reason: self.answer().code, level, cause }
+    }
+
+    /// The text for the caller. Only a fault of ours needs the request id in it.
+    #[must_use]
+    pub fn message(&self, request_id: &str) -> String {
+        if matches!(self, Self::Internal(_)) {
+            format!("{self}; quote the request id {request_id} when you report it")
+        } else {
+            self.to_string()
+        }
+    }
+}
+
+/// What the log says of an error.
+#[derive(Debug, Clone)]
+pub struct Record {
+    /// The reason, as the caller saw it.
+    pub reason: &'static str,
+    /// How much an operator should care.
+    pub level: tracing::Level,
+    /// What caused it, where that is more than the caller was told.
+    pub cause: Option<String>,
+}
+
+impl From<Violations> for Error {
+    fn from(violations: Violations) -> Self {
+        Self::Invalid(violations)
+    }
+}
+
+/// Writes an error with everything that caused it, for the log.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
+}

@@ -1,0 +1,154 @@
+//! The gRPC face: protobuf to domain, the service, and back.
+
+mod convert;
+mod status;
+
+use tonic::{Request, Response, Status};
+
+pub use status::finish;
+use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
+use tonic_reflection::server::v1alpha;
+
+use crate::auth::{Caller, Writer};
+use crate::domain::PageRequest;
+use crate::error::{Cause, Error};
+use crate::service::Service;
+use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
+
+/// The generated messages, client and server of `overplane.setup.v1`.
+#[allow(clippy::all, clippy::pedantic, missing_docs)]
+pub mod pb {
+    tonic::include_proto!("overplane.setup.v1");
+}
+
+/// The encoded `FileDescriptorSet` of the API with everything that it imports, `google.api.http` rules
+/// included.
+pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
+
+/// The largest request message that is read, in bytes: gRPC's usual limit. It is far above any customer
+/// group, so that a text that is only too long gets its own error.
+const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The `CustomerGroupService` over the use cases.
+pub type Server = CustomerGroupServiceServer<Handlers>;
+
+/// Makes the service's server.
+#[must_use]
+pub fn server(service: Service) -> Server {
+    CustomerGroupServiceServer::new(Handlers { service }).max_decoding_message_size(MAX_REQUEST_BYTES)
+}
+
+/// What the server says of itself to clients that ask, in the current version of the protocol.
+///
+/// # Errors
+///
+/// That a descriptor set is broken, which only a broken build has.
+pub fn reflection_v1() -> Result<ServerReflectionServer<impl ServerReflection>, Cause> {
+    Ok(reflection().build_v1()?)
+}
+
+/// The same in the version that older clients speak.
+///
+/// # Errors
+///
+/// See [`reflection_v1`].
+pub fn reflection_v1alpha() -> Result<v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>, Cause>
+{
+    Ok(reflection().build_v1alpha()?)
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTOR)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Not a service, but what clients need to show the details of an error.
+        .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// The RPCs.
+#[derive(Debug)]
+pub struct Handlers {
+    service: Service,
+}
+
+/// Takes the message and the permission to write from a request.
+fn writer<T>(request: Request<T>) -> Result<(Writer, T), Error> {
+    let caller =
+        request.extensions().get::<Caller>().ok_or_else(|| Error::internal("a call without a caller"))?;
+    Ok((caller.writer()?, request.into_inner()))
+}
+
+#[tonic::async_trait]
+impl CustomerGroupService for Handlers {
+    async fn get_customer_group(
+        &self,
+        request: Request<pb::GetCustomerGroupRequest>,
+    ) -> Result<Response<pb::CustomerGroup>, Status> {
+        let group = self.service.get(&request.get_ref().id).await?;
+        Ok(Response::new(group.into()))
+    }
+
+    async fn list_customer_groups(
+        &self,
+        request: Request<pb::ListCustomerGroupsRequest>,
+    ) -> Result<Response<pb::ListCustomerGroupsResponse>, Status> {
+        let pb::ListCustomerGroupsRequest { limit, offset } = request.into_inner();
+        let list = self.service.list(PageRequest { limit, offset }).await?;
+        Ok(Response::new(list.into()))
+    }
+
+    async fn create_customer_group(
+        &self,
+        request: Request<pb::CreateCustomerGroupRequest>,
+    ) -> Result<Response<pb::CustomerGroup>, Status> {
+        let (writer, message) = writer(request)?;
+        let group = self.service.create(writer, convert::new_group(message)).await?;
+        Ok(Response::new(group.into()))
+    }
+
+    async fn update_customer_group(
+        &self,
+        request: Request<pb::UpdateCustomerGroupRequest>,
+    ) -> Result<Response<pb::CustomerGroup>, Status> {
+        let (writer, message) = writer(request)?;
+        let (id, draft) = convert::update(message)?;
+        let group = self.service.update(writer, &id, draft).await?;
+        Ok(Response::new(group.into()))
+    }
+
+    async fn delete_customer_group(
+        &self,
+        request: Request<pb::DeleteCustomerGroupRequest>,
+    ) -> Result<Response<pb::DeleteCustomerGroupResponse>, Status> {
+        let (writer, message) = writer(request)?;
+        let id = self.service.delete(writer, &message.id).await?;
+        Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
+    }
+
+    async fn list_customer_group_children(
+        &self,
+        request: Request<pb::ListCustomerGroupChildrenRequest>,
+    ) -> Result<Response<pb::ListCustomerGroupChildrenResponse>, Status> {
+        let pb::ListCustomerGroupChildrenRequest { id, limit, offset } = request.into_inner();
+        let list = self.service.children(&id, PageRequest { limit, offset }).await?;
+        Ok(Response::new(list.into()))
+    }
+
+    async fn list_customer_group_ancestors(
+        &self,
+        request: Request<pb::ListCustomerGroupAncestorsRequest>,
+    ) -> Result<Response<pb::ListCustomerGroupAncestorsResponse>, Status> {
+        let pb::ListCustomerGroupAncestorsRequest { id, limit, offset } = request.into_inner();
+        let list = self.service.ancestors(&id, PageRequest { limit, offset }).await?;
+        Ok(Response::new(list.into()))
+    }
+
+    async fn list_customer_group_descendants(
+        &self,
+        request: Request<pb::ListCustomerGroupDescendantsRequest>,
+    ) -> Result<Response<pb::ListCustomerGroupDescendantsResponse>, Status> {
+        let pb::ListCustomerGroupDescendantsRequest { id, limit, offset } = request.into_inner();
+        let list = self.service.descendants(&id, PageRequest { limit, offset }).await?;
+        Ok(Response::new(list.into()))
+    }
+}

@@ -1,0 +1,116 @@
+//! What every call but the public ones goes through: its key, and its time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::auth::KeyRing;
+use crate::domain::{Violation, ViolationKind, excerpt};
+use crate::error::Error;
+
+const GRPC_TIMEOUT: &str = "grpc-timeout";
+
+/// What decides who comes in and for how long.
+#[derive(Debug)]
+pub(super) struct Gate {
+    pub(super) keys: Arc<KeyRing>,
+    pub(super) request_timeout: Duration,
+}
+
+/// Lets a call in that has a key, and ends it when its time is up. The caller is left in the extensions of
+/// request and response.
+pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
+    let asked = grpc_timeout(request.headers());
+    let allowed = match asked {
+        Ok(Some(asked)) => asked.min(gate.request_timeout),
+        Ok(None) | Err(_) => gate.request_timeout,
+    };
+    let work = async {
+        let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_owned());
+        let caller = gate.keys.authenticate(authorization.as_deref()).await?;
+        asked?;
+        request.extensions_mut().insert(caller);
+        let mut response = next.run(request).await;
+        response.extensions_mut().insert(caller);
+        Ok(response)
+    };
+    match tokio::time::timeout(allowed, work).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(error)) => Error::into_response(error),
+        Err(_elapsed) => Error::Timeout.into_response(),
+    }
+}
+
+impl IntoResponse for Error {
+    /// Carries the error to the face that the response leaves by, which writes it.
+    fn into_response(self) -> Response {
+        let mut response = Response::default();
+        response.extensions_mut().insert(Arc::new(self));
+        response
+    }
+}
+
+/// Reads `grpc-timeout`: up to eight digits and a unit, by the [gRPC protocol][http2].
+///
+/// [http2]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
+    let Some(header) = headers.get(GRPC_TIMEOUT) else { return Ok(None) };
+    let duration = header.to_str().ok().and_then(parse_timeout);
+    duration.map(Some).ok_or_else(|| {
+        let value = excerpt(&String::from_utf8_lossy(header.as_bytes()));
+        let description =
+            format!("grpc-timeout is {value}; give up to 8 digits and one of the units H, M, S, m, u, n");
+        Error::Invalid(Violation::new(GRPC_TIMEOUT, ViolationKind::Invalid, description).into())
+    })
+}
+
+fn parse_timeout(text: &str) -> Option<Duration> {
+    const MAX_DIGITS: usize = 8;
+    let (unit, digits) = text.as_bytes().split_last()?;
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = str::from_utf8(digits).ok()?.parse().ok()?;
+    match unit {
+        b'H' => Some(Duration::from_secs(number * 3600)),
+        b'M' => Some(Duration::from_secs(number * 60)),
+        b'S' => Some(Duration::from_secs(number)),
+        b'm' => Some(Duration::from_millis(number)),
+        b'u' => Some(Duration::from_micros(number)),
+        b'n' => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_has_up_to_eight_digits_and_a_unit() {
+        for (text, duration) in [
+            ("1H", Some(Duration::from_hours(1))),
+            ("2M", Some(Duration::from_mins(2))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("4m", Some(Duration::from_millis(4))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("0S", Some(Duration::ZERO)),
+            ("", None),
+            ("S", None),
+            ("5", None),
+            ("5s", None),
+            ("+5S", None),
+            ("-5S", None),
+            ("1.5S", None),
+            ("123456789S", None),
+        ] {
+            assert_eq!(parse_timeout(text), duration, "{text:?}");
+        }
+    }
+}

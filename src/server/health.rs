@@ -1,0 +1,103 @@
+//! Whether the service can serve: asked of the database again and again, told to whoever watches.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+use tonic::server::NamedService;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::{Health as HealthRpc, HealthServer};
+use tonic_health::server::HealthReporter;
+
+use crate::auth::KeyRing;
+use crate::error::chain;
+use crate::grpc;
+
+/// How often the database is asked, and how long it may take to answer. Together less than the two seconds
+/// within which a revoked key must stop.
+const PERIOD: Duration = Duration::from_millis(500);
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The services whose health is told: `""` is the server as a whole.
+const SERVICES: [&str; 2] = ["", <grpc::Server as NamedService>::NAME];
+
+/// Whether calls can be served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// They can.
+    Ready,
+    /// They cannot, until the database is back.
+    DatabaseAway,
+    /// Not any more: the server is stopping.
+    Draining,
+}
+
+/// Who tells whether calls can be served.
+#[derive(Debug, Clone)]
+pub(super) struct Health {
+    reporter: HealthReporter,
+    readiness: watch::Sender<Readiness>,
+}
+
+impl Health {
+    /// Not ready yet, with the RPC service that tells so.
+    pub(super) async fn new() -> (Self, HealthServer<impl HealthRpc>) {
+        let (reporter, server) = tonic_health::server::health_reporter();
+        let health = Self { reporter, readiness: watch::Sender::new(Readiness::DatabaseAway) };
+        health.tell(ServingStatus::NotServing).await;
+        (health, server)
+    }
+
+    pub(super) fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.readiness.subscribe()
+    }
+
+    /// Asks the database for ever.
+    pub(super) async fn watch(self, keys: Arc<KeyRing>) {
+        let mut ticks = interval(PERIOD);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.beat(&keys).await;
+        }
+    }
+
+    /// Asks the database once, for the keys: a question that must be asked anyway.
+    pub(super) async fn beat(&self, keys: &KeyRing) {
+        let trouble = match timeout(PATIENCE, keys.refresh()).await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(chain(&error)),
+            Err(elapsed) => Some(chain(&elapsed)),
+        };
+        let (readiness, status) = match trouble {
+            None => (Readiness::Ready, ServingStatus::Serving),
+            Some(_) => (Readiness::DatabaseAway, ServingStatus::NotServing),
+        };
+        if trouble.is_some() {
+            keys.forget();
+        }
+        if self.readiness.send_replace(readiness) != readiness {
+            self.tell(status).await;
+            match trouble {
+                None => tracing::info!("the database answers"),
+                Some(cause) => tracing::warn!(cause, "the database is away"),
+            }
+        }
+    }
+
+    /// Tells everyone that the server is stopping, and ends the streams of those who watch.
+    pub(super) async fn drain(mut self) {
+        self.readiness.send_replace(Readiness::Draining);
+        self.tell(ServingStatus::NotServing).await;
+        for service in SERVICES {
+            self.reporter.clear_service_status(service).await;
+        }
+    }
+
+    async fn tell(&self, status: ServingStatus) {
+        for service in SERVICES {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! One listener for every face: layers, health, reflection, drain.
+
+mod admit;
+mod call;
+mod health;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::middleware::from_fn_with_state;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tonic::service::Routes;
+use tower::ServiceExt;
+
+pub use health::Readiness;
+
+use crate::auth::KeyRing;
+use crate::error::Cause;
+use crate::service::Service;
+use crate::store::Store;
+use crate::{grpc, rest};
+use admit::Gate;
+use call::{Call, Face};
+use health::Health;
+
+/// How long the server works on things.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// The most time for one call; its own `grpc-timeout` may be shorter.
+    pub request: Duration,
+    /// The most time for calls that are under way when the server stops.
+    pub drain: Duration,
+}
+
+/// The server, bound to its address.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    drain: Duration,
+    faces: Faces,
+    health: Health,
+    keys: Arc<KeyRing>,
+}
+
+/// The way from a request to its handler, on each face.
+#[derive(Debug, Clone)]
+struct Faces {
+    grpc: Router,
+    rest: Router,
+}
+
+impl Server {
+    /// Binds to an address; port 0 takes a free one. Nothing is served before [`Server::run`].
+    ///
+    /// # Errors
+    ///
+    /// That the address cannot be bound.
+    pub async fn bind(
+        listen: SocketAddr,
+        timeouts: Timeouts,
+        store: Store,
+        keys: KeyRing,
+    ) -> Result<Self, Cause> {
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
+        let address = listener.local_addr()?;
+        let keys = Arc::new(keys);
+        let (health, health_server) = Health::new().await;
+        let gate = Arc::new(Gate { keys: keys.clone(), request_timeout: timeouts.request });
+
+        let grpc = Routes::new(health_server)
+            .add_service(grpc::reflection_v1()?)
+            .add_service(grpc::reflection_v1alpha()?)
+            .into_axum_router()
+            .fallback_service(
+                Routes::new(grpc::server(Service::new(store)))
+                    .into_axum_router()
+                    .layer(from_fn_with_state(gate.clone(), admit::admit)),
+            );
+        let rest = rest::probes(health.readiness()).fallback_service(
+            Router::new().fallback(rest::unknown).layer(from_fn_with_state(gate, admit::admit)),
+        );
+        Ok(Self { listener, address, drain: timeouts.drain, faces: Faces { grpc, rest }, health, keys })
+    }
+
+    /// The address that the server is bound to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` is done. Then it accepts nothing more, and waits for the calls that are under way
+    /// for as long as it may.
+    pub async fn run(self, stop: impl Future<Output = ()>) {
+        self.health.beat(&self.keys).await;
+        let heart = tokio::spawn(self.health.clone().watch(self.keys.clone()));
+        tracing::info!(address = %self.address, "serving");
+
+        let connections = self.accept(stop).await;
+        drop(self.listener);
+        heart.abort();
+        self.health.drain().await;
+        tracing::info!("stopping");
+        if tokio::time::timeout(self.drain, connections.shutdown()).await.is_err() {
+            tracing::warn!(seconds = self.drain.as_secs(), "calls were cut off that took too long to finish");
+        }
+    }
+
+    async fn accept(&self, stop: impl Future<Output = ()>) -> GracefulShutdown {
+        let connections = GracefulShutdown::new();
+        let protocol = protocol();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => return connections,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) => serve(stream, &protocol, self.faces.clone(), &connections),
+                Err(error) => {
+                    // Such as too many open files, which pass when connections close.
+                    tracing::error!(%error, "a connection was not accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+/// HTTP/1.1, and HTTP/2 with prior knowledge.
+fn protocol() -> auto::Builder<TokioExecutor> {
+    /// The most time for the head of an HTTP/1.1 request.
+    const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take.
+    const KEEP_ALIVE: Duration = Duration::from_secs(30);
+    /// The most calls at once on one HTTP/2 connection.
+    const MAX_STREAMS: u32 = 256;
+
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS);
+    protocol
+}
+
+fn serve(
+    stream: TcpStream,
+    protocol: &auto::Builder<TokioExecutor>,
+    faces: Faces,
+    connections: &GracefulShutdown,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
+    let service = tower::service_fn(move |request| faces.clone().call(request));
+    let connection =
+        protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke");
+        }
+    });
+}
+
+impl Faces {
+    /// One request on its way through its face, and its line in the log.
+    async fn call(self, request: Request<Incoming>) -> Result<Response<Body>, std::convert::Infallible> {
+        let call = Call::begin(&request);
+        let path = request.uri().path().to_owned();
+        let request = request.map(Body::new);
+        let response = match call.face() {
+            Face::Grpc => grpc::finish(self.grpc.oneshot(request).await?, &path, call.request_id()),
+            Face::Rest => rest::finish(self.rest.oneshot(request).await?, call.request_id()),
+        };
+        Ok(call.answer(response))
+    }
+}

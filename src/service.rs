@@ -1,0 +1,141 @@
+//! The use cases: the only way from a face to the store.
+
+use crate::auth::Writer;
+use crate::domain::{
+    Changes, CustomerGroup, Draft, GroupId, List, NewGroup, PageRequest, Violations, excerpt,
+};
+use crate::error::Error;
+use crate::store::{ParentCheck, Store};
+
+/// What can be done with customer groups. Cheap to clone.
+///
+/// Every use case can also end in [`Error::Overloaded`], [`Error::Unavailable`], [`Error::Timeout`] and
+/// [`Error::Internal`].
+#[derive(Debug, Clone)]
+pub struct Service {
+    store: Store,
+}
+
+impl Service {
+    /// The use cases over a store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    /// One customer group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn get(&self, id: &str) -> Result<CustomerGroup, Error> {
+        self.store.get(parse(id)?).await
+    }
+
+    /// A page of all customer groups, the most recently created first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a negative limit or offset.
+    pub async fn list(&self, page: PageRequest) -> Result<List, Error> {
+        self.store.list(page.parse()?).await
+    }
+
+    /// The direct children of a customer group, the most recently created first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
+    pub async fn children(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+        self.store.children(parse(id)?, page.parse_unbounded()?).await
+    }
+
+    /// The ancestors of a customer group, its parent first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
+    pub async fn ancestors(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+        self.store.ancestors(parse(id)?, page.parse_unbounded()?).await
+    }
+
+    /// Everything below a customer group, level by level, each the most recently created first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
+    pub async fn descendants(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+        self.store.descendants(parse(id)?, page.parse_unbounded()?).await
+    }
+
+    /// Creates a customer group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] with every violated field, an unknown parent among them.
+    pub async fn create(&self, _: Writer, draft: Draft) -> Result<CustomerGroup, Error> {
+        let parent = draft.parent();
+        match NewGroup::parse(draft) {
+            Ok(new) => {
+                self.store.insert(&new).await?;
+                Ok(new.into_group())
+            }
+            Err(violations) => {
+                let check = self.store.check_parent(None, parent).await?;
+                Err(with_parent(violations, &check).into())
+            }
+        }
+    }
+
+    /// Changes the fields of a customer group that the draft names, and moves it when `parent_id` is one of
+    /// them. A draft that names none changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Invalid`] with every violated field, a parent that is unknown or below
+    /// the group among them.
+    pub async fn update(&self, _: Writer, id: &str, draft: Draft) -> Result<CustomerGroup, Error> {
+        let group_id = parse(id)?;
+        let parent = draft.parent();
+        match Changes::parse(draft) {
+            Ok(changes) if changes.is_empty() => self.store.get(group_id).await,
+            Ok(changes) => self.store.update(group_id, &changes).await,
+            Err(violations) => {
+                let check = self.store.check_parent(Some(group_id), parent).await?;
+                if check.child_exists {
+                    Err(with_parent(violations, &check).into())
+                } else {
+                    Err(not_found(id))
+                }
+            }
+        }
+    }
+
+    /// Deletes a customer group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::HasChildren`].
+    pub async fn delete(&self, _: Writer, id: &str) -> Result<GroupId, Error> {
+        let id = parse(id)?;
+        self.store.delete(id).await?;
+        Ok(id)
+    }
+}
+
+/// A text that is no id names no customer group.
+fn parse(id: &str) -> Result<GroupId, Error> {
+    GroupId::parse(id).ok_or_else(|| not_found(id))
+}
+
+fn not_found(id: &str) -> Error {
+    Error::NotFound(excerpt(id))
+}
+
+/// Adds what only the database could tell to what parsing found, so that all of it is reported at once.
+fn with_parent(violations: Violations, check: &ParentCheck) -> Violations {
+    match &check.violation {
+        Some(violation) => violations.with_first(violation.clone()),
+        None => violations,
+    }
+}

@@ -1,0 +1,90 @@
+//! Statements on pooled connections, each prepared once per connection.
+
+use deadpool_postgres::{Object, Pool};
+use futures_util::future::{join4, try_join};
+use scopeguard::ScopeGuard;
+use tokio_postgres::Row;
+use tokio_postgres::types::ToSql;
+
+use super::failure::Failure;
+
+/// How often a transaction that lost against another one is tried.
+const ATTEMPTS: usize = 4;
+
+/// The values of a statement's parameters, in order.
+pub(super) type Values<'a> = [&'a (dyn ToSql + Sync)];
+
+/// Runs one statement.
+pub(super) async fn query(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
+    let connection = lease(pool).await?;
+    let rows = async {
+        let statement = connection.prepare_cached(sql).await?;
+        connection.query(&statement, values).await
+    }
+    .await;
+    give_back(connection);
+    Ok(rows?)
+}
+
+/// Runs one statement that writes, again when it lost against another transaction.
+pub(super) async fn write(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
+    retry(|| query(pool, sql, values)).await
+}
+
+/// Runs one statement that writes while no other one runs under the same advisory lock, again when it lost
+/// against another transaction.
+pub(super) async fn write_under_lock(
+    pool: &Pool,
+    lock: i64,
+    sql: &str,
+    values: &Values<'_>,
+) -> Result<Vec<Row>, Failure> {
+    retry(|| lock_and_query(pool, lock, sql, values)).await
+}
+
+/// One transaction in one round trip. The lock is taken by a statement of its own, so that the second one sees
+/// what was committed under the lock before.
+async fn lock_and_query(pool: &Pool, lock: i64, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
+    const LOCK: &str = "select pg_advisory_xact_lock($1)";
+    let connection = lease(pool).await?;
+    let rows = async {
+        let (take_lock, statement) =
+            try_join(connection.prepare_cached(LOCK), connection.prepare_cached(sql)).await?;
+        // Each is sent when it is first polled, and they are polled in this order: all go out at once, and a
+        // caller who leaves while they are under way cannot leave half a transaction.
+        let (begun, locked, rows, committed) = join4(
+            connection.batch_execute("begin"),
+            connection.query(&take_lock, &[&lock]),
+            connection.query(&statement, values),
+            connection.batch_execute("commit"),
+        )
+        .await;
+        begun.and(locked).and(rows).and_then(|rows| committed.map(|()| rows))
+    }
+    .await;
+    give_back(connection);
+    Ok(rows?)
+}
+
+async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) -> Result<T, Failure> {
+    for _ in 1..ATTEMPTS {
+        match work().await {
+            Err(failure) if failure.is_conflict() => {}
+            done => return done,
+        }
+    }
+    work().await
+}
+
+/// A connection on loan. Dropped before it is given back, because its caller went away, it is closed: the
+/// next one would have to wait for what PostgreSQL still does for nobody.
+type Lease = ScopeGuard<Object, fn(Object)>;
+
+async fn lease(pool: &Pool) -> Result<Lease, Failure> {
+    let object = pool.get().await?;
+    Ok(scopeguard::guard(object, |object| drop(Object::take(object))))
+}
+
+fn give_back(lease: Lease) {
+    drop(ScopeGuard::into_inner(lease));
+}

@@ -1,0 +1,346 @@
+//! Customer groups: the statements, and what their rows mean.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+
+use super::Store;
+use super::connection::{Values, query, write, write_under_lock};
+use super::failure::Failure;
+use super::rows::{group, has_group, list, read};
+use crate::domain::{Change, Changes, CustomerGroup, GroupId, List, Name, NewGroup, Page, Text, Violation};
+use crate::error::Error;
+
+/// The foreign key from a group to its parent.
+const PARENT_KEY: &str = "customer_group_parent_id_fkey";
+
+/// The advisory lock that serialises moves: `cg_move` in ASCII.
+const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
+
+/// The columns of a group, of the table with that name.
+macro_rules! columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".id, ",
+            $table,
+            ".updated_at, ",
+            $table,
+            ".parent_id, ",
+            $table,
+            ".is_group, ",
+            $table,
+            ".customer_group_name, ",
+            $table,
+            ".parent_customer_group, ",
+            $table,
+            ".default_price_list, ",
+            $table,
+            ".payment_terms"
+        )
+    };
+}
+
+const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = $1");
+
+const INSERT: &str = "
+    insert into customer_group (id, updated_at, parent_id, is_group, customer_group_name,
+                                parent_customer_group, default_price_list, payment_terms)
+    values ($1, $2, $3, $4, $5, $6, $7, $8)";
+
+const DELETE: &str = "delete from customer_group where id = $1 returning id";
+
+/// Whether `$1` exists, and why `$2` cannot be its parent: `chain` is `$2` with its ancestors.
+macro_rules! parent_check {
+    () => {
+        "with recursive chain as (
+             select id, parent_id from customer_group where id = $2::uuid
+             union all
+             select g.id, g.parent_id from chain join customer_group g on g.id = chain.parent_id
+         ), parent_check as (
+             select exists (select from customer_group where id = $1::uuid) as child_exists,
+                    $2::uuid is not null and not exists (select from chain) as parent_missing,
+                    exists (select from chain where id = $1::uuid) as cycle
+         )"
+    };
+}
+
+const CHECK_PARENT: &str =
+    concat!(parent_check!(), " select child_exists, parent_missing, cycle from parent_check");
+
+/// Answers exactly one row, with a group in it where one was updated. Updates within one millisecond still
+/// differ in `updated_at`.
+const UPDATE: &str = concat!(
+    parent_check!(),
+    ", updated as (
+         update customer_group g set
+             updated_at = greatest(date_trunc('milliseconds', clock_timestamp()),
+                                   g.updated_at + interval '1 millisecond'),
+             parent_id = case when $3 then $2 else g.parent_id end,
+             is_group = coalesce($4, g.is_group),
+             customer_group_name = coalesce($5, g.customer_group_name),
+             parent_customer_group = case when $6 then $7 else g.parent_customer_group end,
+             default_price_list = case when $8 then $9 else g.default_price_list end,
+             payment_terms = case when $10 then $11 else g.payment_terms end
+         from parent_check
+         where g.id = $1 and not parent_missing and not cycle
+         returning ",
+    columns!("g"),
+    ")
+     select child_exists, parent_missing, cycle, ",
+    columns!("updated"),
+    " from parent_check left join updated on true"
+);
+
+// The lists answer the page beside the count of the whole list, from one snapshot, and a page without
+// groups as one row without an id.
+
+const LIST: &str = concat!(
+    "select total, true as found, ",
+    columns!("page"),
+    " from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
+      left join lateral (select * from customer_group order by id desc limit $1 offset $2) page on true
+      order by page.id desc"
+);
+
+const CHILDREN: &str = concat!(
+    "select total, found, ",
+    columns!("page"),
+    " from (select (select count(*) from customer_group where parent_id = $1) as total,
+                   exists (select from customer_group where id = $1) as found) whole
+      left join lateral (
+          select * from customer_group where parent_id = $1 order by id desc limit $2 offset $3
+      ) page on true
+      order by page.id desc"
+);
+
+/// A walk over the tree that starts at `$1` and goes on to the groups that meet the condition.
+macro_rules! walk {
+    ($next:literal) => {
+        concat!(
+            "with recursive walk as (
+                 select 0 as distance, ",
+            columns!("g"),
+            " from customer_group g where id = $1
+              union all
+              select walk.distance + 1, ",
+            columns!("g"),
+            " from walk join customer_group g on ",
+            $next,
+            ")
+             select total, found, ",
+            columns!("page"),
+            " from (select count(*) - 1 as total, count(*) > 0 as found from walk) whole
+              left join lateral (
+                  select * from walk where distance > 0 order by distance, id desc limit $2 offset $3
+              ) page on true
+              order by page.distance, page.id desc"
+        )
+    };
+}
+
+const ANCESTORS: &str = walk!("g.id = walk.parent_id");
+
+const DESCENDANTS: &str = walk!("g.parent_id = walk.id");
+
+/// What the database knows of a parent that a request names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParentCheck {
+    /// Whether the group that is to get the parent exists.
+    pub child_exists: bool,
+    /// Why the parent cannot be its parent.
+    pub violation: Option<Violation>,
+}
+
+impl Store {
+    /// One group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn get(&self, id: GroupId) -> Result<CustomerGroup, Error> {
+        let rows = query(&self.pool, GET, &[&id.uuid()]).await?;
+        rows.first().map_or_else(|| Err(Error::NotFound(id.to_string())), |row| group(row, 0))
+    }
+
+    /// A page of all groups.
+    ///
+    /// # Errors
+    ///
+    /// Only those that every statement can end in.
+    pub async fn list(&self, page: Page) -> Result<List, Error> {
+        let (limit, offset) = bounds(page);
+        let rows = query(&self.pool, LIST, &[&limit, &offset]).await?;
+        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
+    }
+
+    /// The children of a group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn children(&self, id: GroupId, page: Page) -> Result<List, Error> {
+        self.tree_list(CHILDREN, id, page).await
+    }
+
+    /// The ancestors of a group, its parent first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn ancestors(&self, id: GroupId, page: Page) -> Result<List, Error> {
+        self.tree_list(ANCESTORS, id, page).await
+    }
+
+    /// The descendants of a group, level by level.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn descendants(&self, id: GroupId, page: Page) -> Result<List, Error> {
+        self.tree_list(DESCENDANTS, id, page).await
+    }
+
+    async fn tree_list(&self, sql: &str, id: GroupId, page: Page) -> Result<List, Error> {
+        let (limit, offset) = bounds(page);
+        let rows = query(&self.pool, sql, &[&id.uuid(), &limit, &offset]).await?;
+        list(&rows, page)?.ok_or_else(|| Error::NotFound(id.to_string()))
+    }
+
+    /// Stores a new group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] when its parent does not exist.
+    pub async fn insert(&self, new: &NewGroup) -> Result<(), Error> {
+        let group = new.group();
+        let updated_at = SystemTime::try_from(group.updated_at).map_err(Error::internal)?;
+        let values: &Values<'_> = &[
+            &group.id.uuid(),
+            &updated_at,
+            &group.parent_id.map(GroupId::uuid),
+            &group.is_group,
+            &group.customer_group_name.as_str(),
+            &group.parent_customer_group.as_ref().map(Text::as_str),
+            &group.default_price_list.as_ref().map(Text::as_str),
+            &group.payment_terms.as_ref().map(Text::as_str),
+        ];
+        let inserted = write(&self.pool, INSERT, values).await;
+        inserted.map(drop).map_err(|failure| parent_not_found(failure, group.parent_id))
+    }
+
+    /// Changes a group. Moves below another group are made one after the other, so that no two of them can
+    /// close a cycle together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the new parent does not exist, is the group itself, or
+    /// is below it.
+    pub async fn update(&self, id: GroupId, changes: &Changes) -> Result<CustomerGroup, Error> {
+        let (moves, parent) = nullable(&changes.parent_id, |id| id.uuid());
+        let is_group = set(&changes.is_group);
+        let name = set(&changes.customer_group_name).map(Name::as_str);
+        let (sets_parent_group, parent_group) = nullable(&changes.parent_customer_group, Text::as_str);
+        let (sets_price_list, price_list) = nullable(&changes.default_price_list, Text::as_str);
+        let (sets_terms, terms) = nullable(&changes.payment_terms, Text::as_str);
+        let values: &Values<'_> = &[
+            &id.uuid(),
+            &parent,
+            &moves,
+            &is_group,
+            &name,
+            &sets_parent_group,
+            &parent_group,
+            &sets_price_list,
+            &price_list,
+            &sets_terms,
+            &terms,
+        ];
+
+        let rows = if parent.is_some() {
+            write_under_lock(&self.pool, MOVE_LOCK, UPDATE, values).await
+        } else {
+            write(&self.pool, UPDATE, values).await
+        };
+        let parent = parent.and_then(GroupId::from_uuid);
+        let rows = rows.map_err(|failure| parent_not_found(failure, parent))?;
+        let row = rows.first().ok_or_else(|| Error::internal("an update answered no row"))?;
+
+        let check = parent_check(row, parent)?;
+        match check.violation {
+            Some(violation) if check.child_exists => Err(Error::Invalid(violation.into())),
+            // A group that was there when the statement began may be gone when it gets to it.
+            None if has_group(row, GROUP_AFTER_CHECK)? => group(row, GROUP_AFTER_CHECK),
+            Some(_) | None => Err(Error::NotFound(id.to_string())),
+        }
+    }
+
+    /// Whether a group exists, and why another cannot be its parent.
+    ///
+    /// # Errors
+    ///
+    /// Only those that every statement can end in.
+    pub async fn check_parent(
+        &self,
+        child: Option<GroupId>,
+        parent: Option<GroupId>,
+    ) -> Result<ParentCheck, Error> {
+        let values: &Values<'_> = &[&child.map(GroupId::uuid), &parent.map(GroupId::uuid)];
+        let rows = query(&self.pool, CHECK_PARENT, values).await?;
+        let row = rows.first().ok_or_else(|| Error::internal("a check of a parent answered no row"))?;
+        parent_check(row, parent)
+    }
+
+    /// Deletes a group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::HasChildren`].
+    pub async fn delete(&self, id: GroupId) -> Result<(), Error> {
+        let deleted = write(&self.pool, DELETE, &[&id.uuid()]).await.map_err(|failure| {
+            if failure.violates_foreign_key(PARENT_KEY) { Error::HasChildren(id) } else { failure.into() }
+        })?;
+        if deleted.is_empty() { Err(Error::NotFound(id.to_string())) } else { Ok(()) }
+    }
+}
+
+/// Where the group begins in a row that begins with a check of its parent.
+const GROUP_AFTER_CHECK: usize = 3;
+
+fn bounds(page: Page) -> (Option<i64>, i64) {
+    (page.limit.map(i64::from), i64::from(page.offset))
+}
+
+fn set<T>(change: &Change<T>) -> Option<&T> {
+    match change {
+        Change::Keep => None,
+        Change::Set(value) => Some(value),
+    }
+}
+
+/// Whether a nullable column changes, and to what.
+fn nullable<'a, T, U>(change: &'a Change<Option<T>>, column: impl Fn(&'a T) -> U) -> (bool, Option<U>) {
+    match change {
+        Change::Keep => (false, None),
+        Change::Set(value) => (true, value.as_ref().map(column)),
+    }
+}
+
+fn parent_not_found(failure: Failure, parent: Option<GroupId>) -> Error {
+    match parent {
+        Some(parent) if failure.violates_foreign_key(PARENT_KEY) => {
+            Error::Invalid(Violation::parent_not_found(&parent.to_string()).into())
+        }
+        Some(_) | None => failure.into(),
+    }
+}
+
+fn parent_check(row: &Row, parent: Option<GroupId>) -> Result<ParentCheck, Error> {
+    let (child_exists, parent_missing, cycle) = (read(row, 0)?, read(row, 1)?, read(row, 2)?);
+    let violation = parent.and_then(|parent| match (parent_missing, cycle) {
+        (true, _) => Some(Violation::parent_not_found(&parent.to_string())),
+        (false, true) => Some(Violation::parent_cycle(&parent.to_string())),
+        (false, false) => None,
+    });
+    Ok(ParentCheck { child_exists, violation })
+}

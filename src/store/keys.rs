@@ -1,0 +1,104 @@
+//! API keys.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+use uuid::Uuid;
+
+use super::Store;
+use super::connection::{query, write};
+use super::rows::read;
+use crate::auth::{Caller, Digest, Key, Mode, Scope};
+use crate::domain::{KeyId, Timestamp};
+use crate::error::Error;
+
+const INSERT: &str = "insert into api_key (id, digest, name, scope, mode) values ($1, $2, $3, $4, $5)";
+
+const LIST: &str = "select id, name, scope, mode, revoked_at from api_key order by id";
+
+const REVOKE: &str = "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id";
+
+const ACTIVE: &str = "select id, scope, digest from api_key where revoked_at is null";
+
+const FIND: &str = "select id, scope from api_key where digest = $1 and revoked_at is null";
+
+impl Store {
+    /// Keeps a key.
+    ///
+    /// # Errors
+    ///
+    /// Only those that every statement can end in, as for all of these.
+    pub async fn insert_key(&self, key: &Key, digest: Digest) -> Result<(), Error> {
+        let (scope, mode) = (key.scope.name(), key.mode.name());
+        write(&self.pool, INSERT, &[&key.id.uuid(), &digest.0.as_slice(), &key.name, &scope, &mode]).await?;
+        Ok(())
+    }
+
+    /// All keys, the revoked ones too, the oldest first.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::insert_key`].
+    pub async fn list_keys(&self) -> Result<Vec<Key>, Error> {
+        query(&self.pool, LIST, &[]).await?.iter().map(key).collect()
+    }
+
+    /// Revokes a key; `false` when there is none with this id. One that was revoked before stays so.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::insert_key`].
+    pub async fn revoke_key(&self, id: KeyId) -> Result<bool, Error> {
+        Ok(!write(&self.pool, REVOKE, &[&id.uuid()]).await?.is_empty())
+    }
+
+    /// All keys that open something, on the connection that does not wait behind calls.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::insert_key`].
+    pub async fn active_keys(&self) -> Result<Vec<(Digest, Caller)>, Error> {
+        let rows = query(&self.watch, ACTIVE, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                let digest = <[u8; 32]>::try_from(read::<&[u8]>(row, 2)?).map_err(Error::internal)?;
+                Ok((Digest(digest), caller(row)?))
+            })
+            .collect()
+    }
+
+    /// Who uses the key with this digest; `None` when it is unknown or revoked.
+    ///
+    /// # Errors
+    ///
+    /// See [`Store::insert_key`].
+    pub async fn find_key(&self, digest: Digest) -> Result<Option<Caller>, Error> {
+        let rows = query(&self.pool, FIND, &[&digest.0.as_slice()]).await?;
+        rows.first().map(caller).transpose()
+    }
+}
+
+fn caller(row: &Row) -> Result<Caller, Error> {
+    Ok(Caller { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)? })
+}
+
+fn key(row: &Row) -> Result<Key, Error> {
+    let mode = read(row, 3)?;
+    let revoked_at = read::<Option<SystemTime>>(row, 4)?.map(Timestamp::try_from).transpose();
+    Ok(Key {
+        id: id(read(row, 0)?)?,
+        name: read(row, 1)?,
+        scope: scope(read(row, 2)?)?,
+        mode: Mode::parse(mode)
+            .ok_or_else(|| Error::internal(format!("a stored key has the mode {mode}")))?,
+        revoked_at: revoked_at.map_err(Error::internal)?,
+    })
+}
+
+fn id(uuid: Uuid) -> Result<KeyId, Error> {
+    KeyId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is no UUIDv7")))
+}
+
+fn scope(name: &str) -> Result<Scope, Error> {
+    Scope::parse(name).ok_or_else(|| Error::internal(format!("a stored key has the scope {name}")))
+}

@@ -1,0 +1,52 @@
+//! Brings the tables up to date at start.
+
+use super::Store;
+use super::failure::Failure;
+use crate::error::Error;
+
+refinery::embed_migrations!("src/store/migrations");
+
+/// The oldest PostgreSQL that serves, as `server_version_num`.
+const OLDEST_VERSION: i32 = 140_000;
+
+/// The advisory lock under which tables are changed: `cg_migr` in ASCII.
+const MIGRATION_LOCK: i64 = 0x63_67_5f_6d_69_67_72;
+
+const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('server_version'), \
+     current_setting('server_encoding')";
+
+impl Store {
+    /// Runs the migrations that are missing, one service at a time.
+    ///
+    /// Migrations that this program does not know were run by a newer one and are left alone: each keeps
+    /// the older program working.
+    pub(super) async fn migrate(&self) -> Result<(), Error> {
+        // Taken out of its pool and closed at the end, which also frees the lock.
+        let pooled = self.watch.get().await.map_err(Failure::from)?;
+        let mut client = deadpool_postgres::Object::take(pooled);
+
+        let row = client.query_one(SERVER, &[]).await.map_err(Failure::from)?;
+        let (number, version, encoding): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
+        if number < OLDEST_VERSION {
+            return Err(Error::internal(format!(
+                "the database is PostgreSQL {version}; this service needs 14 or newer"
+            )));
+        }
+        if encoding != "UTF8" {
+            return Err(Error::internal(format!(
+                "the database is encoded in {encoding}; create one with `encoding 'UTF8'`"
+            )));
+        }
+
+        // Others may take long under the lock, and so may a migration.
+        client.batch_execute("set statement_timeout = 0").await.map_err(Failure::from)?;
+        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(Failure::from)?;
+        migrations::runner()
+            .set_abort_missing(false)
+            .set_migration_table_name("customer_group_migration")
+            .run_async(&mut *client)
+            .await
+            .map_err(Error::internal)?;
+        Ok(())
+    }
+}

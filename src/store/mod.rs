@@ -1,0 +1,160 @@
+//! All SQL. PostgreSQL's errors end here: what leaves is an [`Error`].
+
+mod connection;
+mod failure;
+mod groups;
+mod keys;
+mod migrate;
+mod rows;
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Config, NoTls};
+
+pub use groups::ParentCheck;
+
+use crate::error::{Cause, Error, chain};
+
+/// Where the database is and how to log in.
+#[derive(Clone)]
+pub struct Database(Box<Config>);
+
+/// How many connections are made, and how long is waited for them.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// The most connections for calls, at least 1. One more is kept for health and keys.
+    pub pool_size: usize,
+    /// How long a call waits for a free connection.
+    pub pool_timeout: Duration,
+    /// How long making a connection may take.
+    pub connect_timeout: Duration,
+    /// How long PostgreSQL works on one statement.
+    pub statement_timeout: Duration,
+}
+
+/// The database, with its connections. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pool: Pool,
+    /// Apart from the others, so that health and revoked keys do not wait behind calls.
+    watch: Pool,
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    /// Reads a [connection string or URI][libpq].
+    ///
+    /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
+    fn from_str(text: &str) -> Result<Self, String> {
+        // The parser's message does not quote the text, which may hold a password.
+        let config: Config = text.parse().map_err(|error: tokio_postgres::Error| chain(&error))?;
+        if config.get_hosts().is_empty() {
+            return Err("it names no host; give one, as in postgres://user@host/database".to_owned());
+        }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err("sslmode=require is not supported; the connection is not encrypted".to_owned());
+        }
+        Ok(Self(Box::new(config)))
+    }
+}
+
+impl Database {
+    /// The database of that name behind a Unix socket in `folder`, for a user who needs no password.
+    #[must_use]
+    pub fn on_socket(folder: &std::path::Path, user: &str, database: &str) -> Self {
+        let mut config = Config::new();
+        config.host_path(folder).user(user).dbname(database);
+        Self(Box::new(config))
+    }
+
+    /// The same server and user, another database.
+    #[must_use]
+    pub fn named(&self, database: &str) -> Self {
+        let mut config = self.0.clone();
+        config.dbname(database);
+        Self(config)
+    }
+
+    /// Whether the server answers a new connection.
+    ///
+    /// # Errors
+    ///
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), Cause> {
+        let (_client, connection) = self.0.connect(NoTls).await?;
+        drop(connection);
+        Ok(())
+    }
+
+    fn pool(&self, limits: &Limits, size: usize) -> Result<Pool, Error> {
+        let mut config = Config::clone(&self.0);
+        if config.get_application_name().is_none() {
+            config.application_name(env!("CARGO_PKG_NAME"));
+        }
+        // A statement may not outlive the call that asked for it by long.
+        let given = config.get_options().unwrap_or_default();
+        config.options(format!("{given} -c statement_timeout={}", limits.statement_timeout.as_millis()));
+        config.connect_timeout(limits.connect_timeout);
+
+        let manager =
+            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let timeouts = Timeouts {
+            wait: Some(limits.pool_timeout),
+            create: Some(limits.connect_timeout),
+            recycle: Some(limits.connect_timeout),
+        };
+        Pool::builder(manager)
+            .max_size(size)
+            .timeouts(timeouts)
+            .runtime(Runtime::Tokio1)
+            .build()
+            .map_err(Error::internal)
+    }
+}
+
+impl fmt::Display for Database {
+    /// Where it is, without user and password: `db.example:5432/groups`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, host) in self.0.get_hosts().iter().enumerate() {
+            let separator = if index == 0 { "" } else { "," };
+            let port = self.0.get_ports().get(index).or(self.0.get_ports().first()).unwrap_or(&5432);
+            match host {
+                Host::Tcp(name) => write!(f, "{separator}{name}:{port}")?,
+                Host::Unix(folder) => write!(f, "{separator}{}", folder.display())?,
+            }
+        }
+        write!(f, "/{}", self.0.get_dbname().unwrap_or_default())
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Database({self})")
+    }
+}
+
+impl Store {
+    /// Connects, checks that the server can be used, and brings its tables up to date. Several services may
+    /// do so at once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the database cannot be reached; [`Error::Internal`] when it is too old,
+    /// not in UTF-8, or its tables cannot be brought up to date.
+    pub async fn open(database: &Database, limits: &Limits) -> Result<Self, Error> {
+        let store = Self { pool: database.pool(limits, limits.pool_size)?, watch: database.pool(limits, 1)? };
+        store.migrate().await?;
+        Ok(store)
+    }
+
+    /// Closes the connections. Calls that come after end in [`Error::Unavailable`].
+    pub fn close(&self) {
+        self.pool.close();
+        self.watch.close();
+    }
+}

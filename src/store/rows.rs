@@ -1,0 +1,66 @@
+//! Rows to values. What the database holds is parsed like anything else: what is no value is a fault of ours.
+
+use std::time::SystemTime;
+
+use tokio_postgres::Row;
+use tokio_postgres::types::FromSql;
+use uuid::Uuid;
+
+use crate::domain::{CustomerGroup, GroupId, List, Name, Page, Text, Timestamp, Violation, field};
+use crate::error::Error;
+
+/// Where the group begins in a row of a list.
+const GROUP_AFTER_TOTAL: usize = 2;
+
+/// Reads a column.
+pub(super) fn read<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, Error> {
+    row.try_get(column).map_err(Error::internal)
+}
+
+/// Reads a page with its total; `None` when the group that it belongs to does not exist.
+pub(super) fn list(rows: &[Row], page: Page) -> Result<Option<List>, Error> {
+    let first = rows.first().ok_or_else(|| Error::internal("a list answered no row"))?;
+    if !read::<bool>(first, 1)? {
+        return Ok(None);
+    }
+    let total: i64 = read(first, 0)?;
+    let data = if has_group(first, GROUP_AFTER_TOTAL)? {
+        rows.iter().map(|row| group(row, GROUP_AFTER_TOTAL)).collect::<Result<_, _>>()?
+    } else {
+        Vec::new()
+    };
+    let end = i64::from(page.offset) + i64::try_from(data.len()).map_err(Error::internal)?;
+    Ok(Some(List { data, has_more: end < total, total: total.try_into().map_err(Error::internal)? }))
+}
+
+/// Whether there is a group in the columns from `first` on.
+pub(super) fn has_group(row: &Row, first: usize) -> Result<bool, Error> {
+    Ok(read::<Option<Uuid>>(row, first)?.is_some())
+}
+
+/// Reads a group from the columns from `first` on.
+pub(super) fn group(row: &Row, first: usize) -> Result<CustomerGroup, Error> {
+    let text = |column, field| -> Result<Option<Text>, Error> {
+        let text = read::<Option<String>>(row, column)?.map(|text| Text::parse(field, text));
+        text.transpose().map_err(|violation| corrupt(&violation))
+    };
+    let name = Name::parse(field::CUSTOMER_GROUP_NAME, read(row, first + 4)?);
+    Ok(CustomerGroup {
+        id: id(read(row, first)?)?,
+        updated_at: Timestamp::try_from(read::<SystemTime>(row, first + 1)?).map_err(Error::internal)?,
+        parent_id: read::<Option<Uuid>>(row, first + 2)?.map(id).transpose()?,
+        is_group: read(row, first + 3)?,
+        customer_group_name: name.map_err(|violation| corrupt(&violation))?,
+        parent_customer_group: text(first + 5, field::PARENT_CUSTOMER_GROUP)?,
+        default_price_list: text(first + 6, field::DEFAULT_PRICE_LIST)?,
+        payment_terms: text(first + 7, field::PAYMENT_TERMS)?,
+    })
+}
+
+fn id(uuid: Uuid) -> Result<GroupId, Error> {
+    GroupId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is no UUIDv7")))
+}
+
+fn corrupt(violation: &Violation) -> Error {
+    Error::internal(format!("a stored group is invalid: {}", violation.description))
+}
