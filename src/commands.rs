@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::pin::{Pin, pin};
 
+use clap::Subcommand;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
@@ -18,19 +19,25 @@ use crate::server::Server;
 use crate::store::{Database, Store};
 
 /// What `keys` can do.
-#[derive(Debug)]
+#[derive(Debug, Subcommand)]
 pub enum KeysCommand {
-    /// Makes a key and prints it.
+    /// Make a key and print it, once
     Create {
-        /// For people.
+        /// What the key is for, for people
+        #[arg(long)]
         name: String,
-        /// What it may be used for.
-        scope: Scope,
+        /// Let it read, but not write
+        #[arg(long)]
+        read_only: bool,
     },
-    /// Prints all keys, but not their text.
+    /// List all keys, without their text
     List,
-    /// Ends a key.
-    Revoke(KeyId),
+    /// End a key, on every replica within two seconds
+    Revoke {
+        /// The id that `keys list` shows
+        #[arg(value_parser = |text: &str| KeyId::parse(text).ok_or("it is no id of a key; see `keys list`"))]
+        id: KeyId,
+    },
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -99,7 +106,8 @@ async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> 
     let store = Store::open(database, &config.limits).await.map_err(|error| at(database, &error))?;
     let mut out = std::io::stdout();
     match command {
-        KeysCommand::Create { name, scope } => {
+        KeysCommand::Create { name, read_only } => {
+            let scope = if read_only { Scope::Read } else { Scope::Write };
             let secret = Secret::generate(config.mode)?;
             let key = new_key(name, scope, config.mode);
             store.insert_key(&key, secret.digest()).await?;
@@ -119,7 +127,7 @@ async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> 
                 writeln!(out, "{id:<30}  {scope:<5}  {mode:<4}  {created:<24}  {revoked:<24}  {name}")?;
             }
         }
-        KeysCommand::Revoke(id) => {
+        KeysCommand::Revoke { id } => {
             if !store.revoke_key(id).await? {
                 return Err(format!("no key has the id {id}; `keys list` shows those that there are").into());
             }

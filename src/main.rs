@@ -3,10 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use customer_groups::auth::Scope;
 use customer_groups::commands::{self, KeysCommand};
 use customer_groups::config::{Config, Settings};
-use customer_groups::domain::KeyId;
 use customer_groups::error::chain;
 use customer_groups::telemetry;
 
@@ -30,28 +28,7 @@ enum Command {
     Serve,
     /// Make, list and revoke API keys, whether the service runs or not
     #[command(subcommand)]
-    Keys(Keys),
-}
-
-#[derive(Debug, Subcommand)]
-enum Keys {
-    /// Make a key and print it, once
-    Create {
-        /// What the key is for, for people
-        #[arg(long)]
-        name: String,
-        /// Let it read, but not write
-        #[arg(long)]
-        read_only: bool,
-    },
-    /// List all keys, without their text
-    List,
-    /// End a key, on every replica within two seconds
-    Revoke {
-        /// The id that `keys list` shows
-        #[arg(value_parser = |text: &str| KeyId::parse(text).ok_or("it is no id of a key; see `keys list`"))]
-        id: KeyId,
-    },
+    Keys(KeysCommand),
 }
 
 #[tokio::main]
@@ -69,12 +46,7 @@ async fn main() -> ExitCode {
     telemetry::init(config.log_format, config.log_filter.clone());
     let done = match command {
         None | Some(Command::Serve) => commands::serve(config).await,
-        Some(Command::Keys(Keys::Create { name, read_only })) => {
-            let scope = if read_only { Scope::Read } else { Scope::Write };
-            commands::keys(config, KeysCommand::Create { name, scope }).await
-        }
-        Some(Command::Keys(Keys::List)) => commands::keys(config, KeysCommand::List).await,
-        Some(Command::Keys(Keys::Revoke { id })) => commands::keys(config, KeysCommand::Revoke(id)).await,
+        Some(Command::Keys(command)) => commands::keys(config, command).await,
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,1 +1,17 @@
+//! The behaviour of the service, seen from outside: real clients over real sockets, on a real PostgreSQL.
 
+mod auth;
+mod concurrency;
+mod create;
+mod delete;
+mod embedded;
+mod get;
+mod hostile;
+mod keys;
+mod list;
+mod process;
+mod server;
+mod store;
+mod support;
+mod tree;
+mod update;

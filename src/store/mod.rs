@@ -72,14 +72,6 @@ impl Database {
         Self(Box::new(config))
     }
 
-    /// The same server and user, another database.
-    #[must_use]
-    pub fn named(&self, database: &str) -> Self {
-        let mut config = self.0.clone();
-        config.dbname(database);
-        Self(config)
-    }
-
     /// Whether the server answers a new connection.
     ///
     /// # Errors

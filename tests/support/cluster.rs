@@ -1,0 +1,131 @@
+//! One private PostgreSQL for the whole run, and a database of its own for each test.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use customer_groups::embedded::{Embedded, Options};
+use customer_groups::store::{Limits, Store};
+use tokio_postgres::{Client, NoTls};
+
+const TEMPLATE: &str = "template_customer_groups";
+
+/// The run's PostgreSQL. It stops with this process; the caretaker then removes its folder.
+struct Cluster {
+    socket: PathBuf,
+    _embedded: Embedded,
+    _caretaker: Child,
+}
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| {
+    // On a thread and a runtime of its own: the test that comes first may end first, too.
+    thread::spawn(|| {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(start())
+    })
+    .join()
+    .unwrap()
+});
+
+async fn start() -> Cluster {
+    let folder = tempfile::Builder::new().prefix("customer-groups-test-").tempdir().unwrap().keep();
+    // PostgreSQL may have to run as another user.
+    fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+    let caretaker = caretaker(&folder);
+    let options = Options { data_dir: folder.clone(), bin_dir: None, connections: 300 };
+    let embedded = Embedded::start(&options).await.unwrap();
+    let cluster = Cluster { socket: folder.join("socket"), _embedded: embedded, _caretaker: caretaker };
+
+    let maintenance = connect(&url(&cluster.socket, "postgres")).await;
+    maintenance.batch_execute(&format!("create database {TEMPLATE}")).await.unwrap();
+    let seconds = Duration::from_secs(30);
+    let limits =
+        Limits { pool_size: 1, pool_timeout: seconds, connect_timeout: seconds, statement_timeout: seconds };
+    let template = url(&cluster.socket, TEMPLATE).parse().unwrap();
+    Store::open(&template, &limits).await.unwrap().close();
+    cluster
+}
+
+/// A shell that waits until this process ends, in whatever way, and then until PostgreSQL has. It has a
+/// process group of its own, so that it outlives a Ctrl-C.
+fn caretaker(folder: &Path) -> Child {
+    const SCRIPT: &str = "cat; for pause in $(seq 200); do
+        [ -e $0/postgres/postmaster.pid ] || break
+        sleep 0.05
+    done; rm -rf $0";
+    Command::new("sh")
+        .args(["-c", SCRIPT])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+fn url(socket: &Path, database: &str) -> String {
+    format!("host={} user=customer_groups dbname={database}", socket.display())
+}
+
+async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// A database with the service's tables in it.
+#[derive(Clone)]
+pub struct TestDatabase {
+    name: String,
+}
+
+impl TestDatabase {
+    pub async fn create() -> Self {
+        Self::clone_of(TEMPLATE).await
+    }
+
+    /// A database without any table.
+    pub async fn create_empty() -> Self {
+        Self::clone_of("template0").await
+    }
+
+    async fn clone_of(template: &str) -> Self {
+        static NUMBER: AtomicUsize = AtomicUsize::new(0);
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let socket = CLUSTER.socket.clone();
+        let maintenance = connect(&url(&socket, "postgres")).await;
+        maintenance.batch_execute(&format!("create database {name} template {template}")).await.unwrap();
+        Self { name }
+    }
+
+    pub fn url(&self) -> String {
+        url(&CLUSTER.socket, &self.name)
+    }
+
+    /// A connection of the test's own.
+    pub async fn sql(&self) -> Client {
+        connect(&self.url()).await
+    }
+
+    /// The number that a statement answers.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Sends its connections away and lets no new ones in, or lets them in again.
+    pub async fn admit(&self, allow: bool) {
+        let maintenance = connect(&url(&CLUSTER.socket, "postgres")).await;
+        let name = &self.name;
+        maintenance.batch_execute(&format!("alter database {name} allow_connections {allow}")).await.unwrap();
+        if !allow {
+            let end = "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1";
+            maintenance.query(end, &[name]).await.unwrap();
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! What the tests share: a PostgreSQL for the run, a service for each test, clients.
+
+mod cluster;
+mod program;
+mod status;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use customer_groups::auth::{KeyRing, Mode, Secret};
+use customer_groups::grpc::pb;
+use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
+use customer_groups::server::{Server, Timeouts};
+use customer_groups::store::{Limits, Store};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tonic::metadata::MetadataValue;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Request, Status};
+
+pub use cluster::TestDatabase;
+pub use program::{Program, data_dir};
+pub use status::{fields, reason};
+
+/// The `API_KEY` of every service in the tests.
+pub const KEY: &str = "sk_test_the_key_of_the_tests";
+
+/// A customer group service in this process, on a database of its own.
+pub struct Api {
+    pub database: TestDatabase,
+    pub store: Store,
+    address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    running: JoinHandle<()>,
+}
+
+/// A client that sends a key with every call.
+pub type Client = CustomerGroupServiceClient<InterceptedService<Channel, Bearer>>;
+
+#[derive(Clone)]
+pub struct Bearer(String);
+
+impl tonic::service::Interceptor for Bearer {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        let value = MetadataValue::try_from(format!("Bearer {}", self.0)).unwrap();
+        request.metadata_mut().insert("authorization", value);
+        Ok(request)
+    }
+}
+
+impl Api {
+    pub async fn start() -> Self {
+        Self::start_on(TestDatabase::create().await).await
+    }
+
+    /// A service on a database that may have others.
+    pub async fn start_on(database: TestDatabase) -> Self {
+        let timeouts = Timeouts { request: Duration::from_secs(30), drain: Duration::from_secs(25) };
+        Self::start_with(database, timeouts, 8).await
+    }
+
+    pub async fn start_with(database: TestDatabase, timeouts: Timeouts, pool_size: usize) -> Self {
+        let limits = Limits {
+            pool_size,
+            pool_timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(30),
+            statement_timeout: timeouts.request,
+        };
+        let store = Store::open(&database.url().parse().unwrap(), &limits).await.unwrap();
+        let key = Secret::parse(Mode::Test, KEY).unwrap();
+        let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
+        let listen = "127.0.0.1:0".parse().unwrap();
+        let server = Server::bind(listen, timeouts, store.clone(), keys).await.unwrap();
+        let address = server.address();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let running = tokio::spawn(server.run(async {
+            if stopped.await.is_err() {
+                // The test asks for nothing more; it ends with its runtime.
+                std::future::pending::<()>().await;
+            }
+        }));
+        Self { database, store, address, stop: Some(stop), running }
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Endpoint::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    pub async fn client(&self) -> Client {
+        self.client_with(KEY).await
+    }
+
+    pub async fn client_with(&self, key: &str) -> Client {
+        CustomerGroupServiceClient::with_interceptor(self.channel().await, Bearer(key.to_owned()))
+    }
+
+    /// Asks the service to stop, as a signal does.
+    pub fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            stop.send(()).unwrap();
+        }
+    }
+
+    /// Waits until the service has stopped.
+    pub async fn stopped(self) {
+        self.running.await.unwrap();
+    }
+}
+
+/// A group with a name and nothing else.
+pub fn named(name: &str) -> pb::CustomerGroup {
+    pb::CustomerGroup { customer_group_name: name.to_owned(), ..Default::default() }
+}
+
+pub fn below(parent: &pb::CustomerGroup, name: &str) -> pb::CustomerGroup {
+    pb::CustomerGroup { parent_id: Some(parent.id.clone()), ..named(name) }
+}
+
+pub fn update_of(group: pb::CustomerGroup, paths: &[&str]) -> pb::UpdateCustomerGroupRequest {
+    let paths = paths.iter().map(ToString::to_string).collect();
+    pb::UpdateCustomerGroupRequest {
+        customer_group: Some(group),
+        update_mask: Some(prost_types::FieldMask { paths }),
+    }
+}
+
+/// Moves a group under another, or makes it a root.
+pub fn move_of(
+    group: &pb::CustomerGroup,
+    parent: Option<&pb::CustomerGroup>,
+) -> pb::UpdateCustomerGroupRequest {
+    let parent_id = parent.map(|parent| parent.id.clone());
+    update_of(pb::CustomerGroup { id: group.id.clone(), parent_id, ..Default::default() }, &["parent_id"])
+}
+
+/// The calls of the client as most tests want them: an answer or a status.
+pub trait Calls {
+    async fn get(&self, id: &str) -> Result<pb::CustomerGroup, Status>;
+    async fn list(
+        &self,
+        limit: Option<i32>,
+        offset: Option<i32>,
+    ) -> Result<pb::ListCustomerGroupsResponse, Status>;
+    async fn create(&self, group: pb::CustomerGroup) -> Result<pb::CustomerGroup, Status>;
+    async fn update(&self, request: pb::UpdateCustomerGroupRequest) -> Result<pb::CustomerGroup, Status>;
+    async fn delete(&self, id: &str) -> Result<pb::DeleteCustomerGroupResponse, Status>;
+    /// A chain of groups, each below the one before it.
+    async fn chain(&self, length: usize) -> Vec<pb::CustomerGroup>;
+}
+
+impl Calls for Client {
+    async fn get(&self, id: &str) -> Result<pb::CustomerGroup, Status> {
+        let request = pb::GetCustomerGroupRequest { id: id.to_owned() };
+        Ok(self.clone().get_customer_group(request).await?.into_inner())
+    }
+
+    async fn list(
+        &self,
+        limit: Option<i32>,
+        offset: Option<i32>,
+    ) -> Result<pb::ListCustomerGroupsResponse, Status> {
+        let request = pb::ListCustomerGroupsRequest { limit, offset };
+        Ok(self.clone().list_customer_groups(request).await?.into_inner())
+    }
+
+    async fn create(&self, group: pb::CustomerGroup) -> Result<pb::CustomerGroup, Status> {
+        let request = pb::CreateCustomerGroupRequest { customer_group: Some(group) };
+        Ok(self.clone().create_customer_group(request).await?.into_inner())
+    }
+
+    async fn update(&self, request: pb::UpdateCustomerGroupRequest) -> Result<pb::CustomerGroup, Status> {
+        Ok(self.clone().update_customer_group(request).await?.into_inner())
+    }
+
+    async fn delete(&self, id: &str) -> Result<pb::DeleteCustomerGroupResponse, Status> {
+        let request = pb::DeleteCustomerGroupRequest { id: id.to_owned() };
+        Ok(self.clone().delete_customer_group(request).await?.into_inner())
+    }
+
+    async fn chain(&self, length: usize) -> Vec<pb::CustomerGroup> {
+        let mut chain: Vec<pb::CustomerGroup> = Vec::new();
+        for number in 0..length {
+            let parent_id = chain.last().map(|parent| parent.id.clone());
+            let group = pb::CustomerGroup { parent_id, ..named(&format!("level {number}")) };
+            chain.push(self.create(group).await.unwrap());
+        }
+        chain
+    }
+}
+
+pub fn ids(groups: &[pb::CustomerGroup]) -> Vec<&str> {
+    groups.iter().map(|group| group.id.as_str()).collect()
+}

@@ -1,0 +1,126 @@
+//! The program itself, as a process.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+use tonic::transport::Endpoint;
+
+use super::{Bearer, Client, KEY};
+
+/// A test that waits this long for a program has found a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder for a private PostgreSQL, which may have to run as another user.
+pub fn data_dir() -> TempDir {
+    let folder = tempfile::Builder::new().prefix("customer-groups-test-").tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A running service. It is stopped when it is dropped, so that its folder can be removed.
+pub struct Program {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    pub address: SocketAddr,
+}
+
+impl Program {
+    /// The program with settings for tests, and nothing from the environment of the tests.
+    pub fn command(settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_customer-groups"));
+        command
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("LISTEN", "127.0.0.1:0")
+            .env("LOG_FORMAT", "json")
+            .env("API_KEY", KEY)
+            .envs(settings.iter().copied())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it and waits until it serves.
+    pub fn serve(settings: &[(&str, &str)]) -> Self {
+        Self::serve_by(&mut Self::command(settings))
+    }
+
+    pub fn serve_by(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (send, lines) = mpsc::channel();
+        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        let mut program = Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        let serving = program.log_line(|line| line["message"] == "serving");
+        program.address = serving["address"].as_str().unwrap().parse().unwrap();
+        program
+    }
+
+    /// Starts it on a private PostgreSQL in that folder.
+    pub fn serve_in(folder: &Path) -> Self {
+        Self::serve(&[("DATA_DIR", folder.to_str().unwrap())])
+    }
+
+    /// Runs it to its end.
+    pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        Self::command(settings).args(arguments).output().unwrap()
+    }
+
+    /// The next line of the log that is looked for.
+    pub fn log_line(&self, looked_for: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let line = self.lines.recv_timeout(PATIENCE).expect("the program ended or says nothing");
+            if let Ok(line) = serde_json::from_str::<Value>(&line)
+                && looked_for(&line)
+            {
+                return line;
+            }
+        }
+    }
+
+    /// All further lines of the log, once the program has ended.
+    pub fn rest_of_log(&self) -> Vec<String> {
+        self.lines.iter().collect()
+    }
+
+    pub async fn client(&self) -> Client {
+        self.client_with(KEY).await
+    }
+
+    pub async fn client_with(&self, key: &str) -> Client {
+        let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).unwrap();
+        CustomerGroupServiceClient::with_interceptor(
+            endpoint.connect().await.unwrap(),
+            Bearer(key.to_owned()),
+        )
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until it has ended.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            self.signal(Signal::SIGTERM);
+            self.wait();
+        }
+    }
+}
