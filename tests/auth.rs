@@ -1,1 +1,154 @@
-//! x
+//! API keys: who may call, and what.
+
+use customer_groups::auth::{Key, Mode, Scope, Secret};
+use customer_groups::domain::KeyId;
+use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use tonic::{Code, Status};
+
+use crate::support::http::RawGrpc;
+use crate::support::{Api, Calls, Client, KEY, TestDatabase, below, move_of, named, reason};
+
+async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
+    let secret = Secret::generate(Mode::Test).unwrap();
+    let key = Key { id: KeyId::generate(), name: "k".to_owned(), scope, mode: Mode::Test, revoked_at: None };
+    api.store.insert_key(&key, secret.digest()).await.unwrap();
+    (key.id, secret)
+}
+
+/// What the list answers to a call with this `authorization`.
+async fn refusal(api: &Api, authorization: Option<&str>) -> Status {
+    let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    RawGrpc::connect(api.address()).await.call_without_key(&path, &headers, vec![0; 5]).await.grpc_status()
+}
+
+#[tokio::test]
+async fn a_call_without_a_key_is_refused() {
+    let status = refusal(&Api::start().await, None).await;
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(reason(&status), "API_KEY_MISSING");
+}
+
+#[tokio::test]
+async fn unknown_and_malformed_keys_are_refused() {
+    let api = Api::start().await;
+    for authorization in [
+        "",
+        "Bearer",
+        "Bearer ",
+        KEY,
+        "Basic dXNlcjpwYXNz",
+        "Bearer hunter2",
+        "Bearer sk_test_",
+        "Bearer sk_test_this_key_was_never_made",
+        "Bearer sk_test_the_key_of_the_tests_and_more",
+    ] {
+        let status = refusal(&api, Some(authorization)).await;
+        assert_eq!(status.code(), Code::Unauthenticated, "{authorization:?}");
+        assert_eq!(reason(&status), "API_KEY_INVALID", "{authorization:?}");
+        assert!(!status.message().contains("never_made"), "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_the_other_mode_is_told_so() {
+    let status = refusal(&Api::start().await, Some("Bearer sk_live_0123456789abcdef")).await;
+    assert_eq!(reason(&status), "API_KEY_INVALID");
+    assert!(status.message().contains("live key") && status.message().contains("test mode"), "{status:?}");
+}
+
+#[tokio::test]
+async fn authentication_comes_before_anything_else_is_looked_at() {
+    let mut raw = RawGrpc::connect(Api::start().await.address()).await;
+    for (path, headers, body) in [
+        ("CreateCustomerGroup", vec![], vec![9; 9]),
+        ("CreateCustomerGroup", vec![("grpc-timeout", "soon")], vec![0; 5]),
+        ("CreateCustomerGroup", vec![("grpc-encoding", "gzip")], vec![1; 5]),
+        ("NoSuchMethod", vec![], vec![0; 5]),
+    ] {
+        let answer = raw.call_without_key(&format!("/{SERVICE_NAME}/{path}"), &headers, body).await;
+        assert_eq!(answer.code(), Code::Unauthenticated, "{path} {headers:?}");
+    }
+    let answer = raw.call_without_key("/no.such.Service/Method", &[], vec![0; 5]).await;
+    assert_eq!(answer.code(), Code::Unauthenticated);
+}
+
+#[tokio::test]
+async fn a_key_works_as_soon_as_it_is_made() {
+    let api = Api::start().await;
+    let (_, secret) = make_key(&api, Scope::Write).await;
+    api.client_with(secret.expose()).await.create(named("Export")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_read_only_key_reads_but_writes_nothing() {
+    let api = Api::start().await;
+    let root = api.client().await.create(named("root")).await.unwrap();
+    let (_, secret) = make_key(&api, Scope::Read).await;
+    let client = api.client_with(secret.expose()).await;
+    assert_eq!(client.get(&root.id).await.unwrap(), root);
+    assert_eq!(client.list(None, None).await.unwrap().total, 1);
+
+    let invalid = below(&root, "\0");
+    for status in [
+        client.create(named("new")).await.unwrap_err(),
+        client.create(invalid).await.unwrap_err(),
+        client.update(move_of(&root, None)).await.unwrap_err(),
+        client.delete(&root.id).await.unwrap_err(),
+        client.delete("customer-group_abc123").await.unwrap_err(),
+    ] {
+        assert_eq!(status.code(), Code::PermissionDenied);
+        assert_eq!(reason(&status), "API_KEY_READ_ONLY");
+    }
+    assert_eq!(client.get(&root.id).await.unwrap(), root);
+}
+
+#[tokio::test]
+async fn a_revoked_key_stops_on_every_replica_without_a_restart() {
+    let database = TestDatabase::create().await;
+    let replicas = [Api::start_on(database.clone()).await, Api::start_on(database).await];
+    let (id, secret) = make_key(&replicas[0], Scope::Write).await;
+    let clients =
+        [replicas[0].client_with(secret.expose()).await, replicas[1].client_with(secret.expose()).await];
+    for client in &clients {
+        client.list(None, None).await.unwrap();
+    }
+    assert!(replicas[0].store.revoke_key(id).await.unwrap());
+    for client in &clients {
+        let status = first_refusal(client).await;
+        assert_eq!(status.code(), Code::Unauthenticated);
+        assert_eq!(reason(&status), "API_KEY_INVALID");
+    }
+}
+
+async fn first_refusal(client: &Client) -> Status {
+    loop {
+        if let Err(status) = client.list(None, None).await {
+            return status;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_known_key_costs_no_query() {
+    let api = Api::start().await;
+    let (_, secret) = make_key(&api, Scope::Read).await;
+    let client = api.client_with(secret.expose()).await;
+    client.list(None, None).await.unwrap();
+    // Holds back whatever asks for keys, but not the list.
+    let mut sql = api.database.sql().await;
+    let lock = sql.transaction().await.unwrap();
+    lock.batch_execute("lock table api_key in access exclusive mode").await.unwrap();
+    client.list(None, None).await.unwrap();
+    lock.rollback().await.unwrap();
+}
+
+#[tokio::test]
+async fn only_the_digest_of_a_key_is_stored() {
+    let api = Api::start().await;
+    let (_, secret) = make_key(&api, Scope::Read).await;
+    let sql = api.database.sql().await;
+    let row = sql.query_one("select api_key::text, digest from api_key", &[]).await.unwrap();
+    assert!(!row.get::<_, &str>(0).contains(secret.expose()));
+    assert_eq!(row.get::<_, &[u8]>(1), secret.digest().0);
+}

@@ -1,1 +1,192 @@
-//! x
+//! Many callers at once.
+
+use std::collections::HashSet;
+
+use customer_groups::grpc::pb;
+use tonic::Code;
+
+use crate::support::{Api, Calls, TestDatabase, below, move_of, named, reason};
+
+/// A sequence of numbers that is the same in every run and looks like chance (xorshift64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).unwrap() % end
+    }
+}
+
+/// The number of groups that hang, over however many levels, below a root. Every other one is in a cycle.
+const REACHABLE: &str = "
+    with recursive reachable as (
+        select id from customer_group where parent_id is null
+        union all
+        select g.id from reachable join customer_group g on g.parent_id = reachable.id
+    )
+    select count(*) from reachable";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ten_thousand_random_moves_by_eight_clients_leave_a_tree() {
+    const CLIENTS: u64 = 8;
+    const MOVES: usize = 1250;
+    const NODES: usize = 200;
+    let api = Api::start().await;
+    let client = api.client().await;
+    let mut nodes = vec![client.create(named("root")).await.unwrap()];
+    for number in 1..NODES {
+        nodes.push(client.create(below(&nodes[(number - 1) / 3], &format!("node {number}"))).await.unwrap());
+    }
+
+    let mut movers = Vec::new();
+    for seed in 1..=CLIENTS {
+        let (client, nodes) = (api.client().await, nodes.clone());
+        movers.push(tokio::spawn(async move {
+            let mut chance = Chance(seed * 0x9e37_79b9);
+            let mut accepted = 0;
+            for _ in 0..MOVES {
+                let (node, parent) = (&nodes[chance.below(NODES)], &nodes[chance.below(NODES)]);
+                let parent = (chance.below(20) > 0).then_some(parent);
+                match client.update(move_of(node, parent)).await {
+                    Ok(_) => accepted += 1,
+                    Err(status) => assert_eq!(reason(&status), "PARENT_CYCLE"),
+                }
+            }
+            accepted
+        }));
+    }
+    let mut accepted = 0;
+    for mover in movers {
+        accepted += mover.await.unwrap();
+    }
+    assert!(accepted > 1000, "only {accepted} moves were accepted");
+    let all = i64::try_from(NODES).unwrap();
+    assert_eq!(api.database.number(REACHABLE).await, all);
+    assert_eq!(api.database.number("select count(*) from customer_group").await, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_moves_that_would_close_a_cycle_together_only_one_succeeds_on_two_replicas() {
+    let database = TestDatabase::create().await;
+    let replicas = [Api::start_on(database.clone()).await, Api::start_on(database.clone()).await];
+    let (left, right) = (replicas[0].client().await, replicas[1].client().await);
+    for _ in 0..50 {
+        // Over several hops: the bottom of each chain becomes the parent of the top of the other.
+        let (a, b) = (left.chain(3).await, left.chain(3).await);
+        let (first, second) =
+            tokio::join!(left.update(move_of(&a[0], Some(&b[2]))), right.update(move_of(&b[0], Some(&a[2]))));
+        let refused = match (first, second) {
+            (Ok(_), Err(status)) | (Err(status), Ok(_)) => status,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(reason(&refused), "PARENT_CYCLE");
+    }
+    let all = database.number("select count(*) from customer_group").await;
+    assert_eq!(database.number(REACHABLE).await, all);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_child_that_is_created_while_its_parent_is_deleted_is_no_orphan() {
+    let api = Api::start().await;
+    let (creator, deleter) = (api.client().await, api.client().await);
+    for _ in 0..100 {
+        let parent = creator.create(named("parent")).await.unwrap();
+        let (created, deleted) =
+            tokio::join!(creator.create(below(&parent, "child")), deleter.delete(&parent.id));
+        match (created, deleted) {
+            (Ok(_), Err(status)) => assert_eq!(reason(&status), "HAS_CHILDREN"),
+            (Err(status), Ok(_)) => assert_eq!(reason(&status), "PARENT_NOT_FOUND"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_moved_while_its_new_parent_is_deleted_is_no_orphan() {
+    let api = Api::start().await;
+    let (mover, deleter) = (api.client().await, api.client().await);
+    let node = mover.create(named("node")).await.unwrap();
+    for _ in 0..100 {
+        let parent = mover.create(named("parent")).await.unwrap();
+        let (moved, deleted) =
+            tokio::join!(mover.update(move_of(&node, Some(&parent))), deleter.delete(&parent.id));
+        match (moved, deleted) {
+            (Ok(_), Err(status)) => assert_eq!(reason(&status), "HAS_CHILDREN"),
+            (Err(status), Ok(_)) => assert_eq!(reason(&status), "PARENT_NOT_FOUND"),
+            other => panic!("{other:?}"),
+        }
+        mover.update(move_of(&node, None)).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn totals_are_exact_while_and_after_many_create_and_delete() {
+    let api = Api::start().await;
+    let mut callers = Vec::new();
+    for _ in 0..8 {
+        let client = api.client().await;
+        callers.push(tokio::spawn(async move {
+            let root = client.create(named("root")).await.unwrap();
+            for _ in 0..40 {
+                let child = client.create(below(&root, "child")).await.unwrap();
+                let page = client.list(Some(1000), None).await.unwrap();
+                // One snapshot: the page has everything, and so must the total.
+                assert_eq!(page.data.len(), usize::try_from(page.total).unwrap());
+                client.delete(&child.id).await.unwrap();
+            }
+        }));
+    }
+    for caller in callers {
+        caller.await.unwrap();
+    }
+    assert_eq!(api.client().await.list(None, None).await.unwrap().total, 8);
+    assert_eq!(api.database.number("select count(*) from customer_group").await, 8);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn updates_of_one_group_lose_nothing_and_its_time_grows_with_each() {
+    let api = Api::start().await;
+    let group = api.client().await.create(named("Export")).await.unwrap();
+    let mut callers = Vec::new();
+    for caller in 0..8 {
+        let (client, id) = (api.client().await, group.id.clone());
+        callers.push(tokio::spawn(async move {
+            let mut times = Vec::new();
+            for round in 0..25 {
+                let sent = pb::CustomerGroup { id: id.clone(), ..named(&format!("{caller} {round}")) };
+                let request =
+                    pb::UpdateCustomerGroupRequest { customer_group: Some(sent), update_mask: None };
+                let time = client.update(request).await.unwrap().updated_at.unwrap();
+                times.push((time.seconds, time.nanos));
+            }
+            times
+        }));
+    }
+    let mut all = HashSet::new();
+    for caller in callers {
+        all.extend(caller.await.unwrap());
+    }
+    assert_eq!(all.len(), 8 * 25, "no two updates have the same time");
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_leave_no_half_move() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let (node, parent) =
+        (client.create(named("node")).await.unwrap(), client.create(named("parent")).await.unwrap());
+    for round in 0..50_u64 {
+        let mut request = tonic::Request::new(move_of(&node, Some(&parent)));
+        request.set_timeout(std::time::Duration::from_micros(100 * round));
+        if let Err(status) = client.clone().update_customer_group(request).await {
+            let given_up = [Code::DeadlineExceeded, Code::Cancelled];
+            assert!(given_up.contains(&status.code()), "{status:?}");
+        }
+        client.update(move_of(&node, None)).await.unwrap();
+    }
+    let held = "select count(*) from pg_locks where locktype = 'advisory' and database =
+                (select oid from pg_database where datname = current_database())";
+    assert_eq!(api.database.number(held).await, 0);
+}

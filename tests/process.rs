@@ -1,1 +1,206 @@
-//! x
+//! The program as an operator runs it: settings, signals, the log.
+
+use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::support::http::{RawGrpc, framed};
+use crate::support::{Calls, Client, KEY, Program, TestDatabase, named, reason};
+
+async fn program() -> (Program, TestDatabase) {
+    let database = TestDatabase::create().await;
+    (Program::serve(&[("DATABASE_URL", &database.url())]), database)
+}
+
+/// A call that has reached the database, and waits there until the lock on the table is let go.
+async fn waiting_call(
+    database: &TestDatabase,
+    client: Client,
+) -> tokio::task::JoinHandle<Result<i32, tonic::Status>> {
+    let call = tokio::spawn(async move { client.list(None, None).await.map(|list| list.total) });
+    let waiters = "select count(*) from pg_locks where not granted and database =
+                   (select oid from pg_database where datname = current_database())";
+    while database.number(waiters).await == 0 {}
+    call
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_and_sigint_finish_what_is_in_flight_and_exit_with_0() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (mut program, database) = program().await;
+        let mut sql = database.sql().await;
+        let held = sql.transaction().await.unwrap();
+        held.batch_execute("lock table customer_group").await.unwrap();
+        let call = waiting_call(&database, program.client().await).await;
+
+        program.signal(signal);
+        program.log_line(|line| line["message"] == "stopping");
+        assert!(tokio::net::TcpStream::connect(program.address).await.is_err(), "still accepts");
+        held.rollback().await.unwrap();
+        assert_eq!(call.await.unwrap().unwrap(), 0);
+        assert_eq!(program.wait().code(), Some(0));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_flight_for_too_long_is_cut_off_and_the_exit_is_still_0() {
+    let database = TestDatabase::create().await;
+    let mut program = Program::serve(&[("DATABASE_URL", &database.url()), ("DRAIN_TIMEOUT", "100ms")]);
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let call = waiting_call(&database, program.client().await).await;
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.wait().code(), Some(0));
+    call.await.unwrap().unwrap_err();
+}
+
+#[test]
+fn every_mistake_in_the_settings_is_reported_before_anything_starts() {
+    let mistakes =
+        [("LISTEN", "here"), ("MODE", "toast"), ("POOL_SIZE", "many"), ("REQUEST_TIMEOUT", "soon")];
+    let output = Program::run(&["serve"], &mistakes);
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), mistakes.len(), "{said}");
+    for (setting, value) in mistakes {
+        assert!(said.lines().any(|line| line.contains(setting) && line.contains(value)), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_or_an_address_that_cannot_be_had_is_named() {
+    let output = Program::run(&[], &[("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/groups")]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        said.contains("127.0.0.1:1/groups") && said.contains("refused") && !said.contains("hunter2"),
+        "{said}"
+    );
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let database = TestDatabase::create().await.url();
+    let output = Program::run(&[], &[("DATABASE_URL", &database), ("LISTEN", &address)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&address) && said.contains("LISTEN"), "{said}");
+}
+
+/// The line of the call with that request id.
+fn call_line(program: &Program, request_id: &str) -> Value {
+    program.log_line(|line| line["message"] == "call" && line["request_id"] == request_id)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_call_has_one_line_with_method_code_duration_and_request_id() {
+    let (mut program, _database) = program().await;
+    let mut raw = RawGrpc::connect(program.address).await;
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    for (id, body) in
+        [("good", framed(&[])), ("bad", framed(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"))]
+    {
+        raw.call(&path, &[("x-request-id", id)], body).await;
+    }
+    let good = call_line(&program, "good");
+    assert_eq!(good["method"], format!("{SERVICE_NAME}/ListCustomerGroups"));
+    assert_eq!(
+        (&good["code"], &good["level"], &good["key"]),
+        (&json!("OK"), &json!("INFO"), &json!("API_KEY"))
+    );
+    assert!(good["duration_ms"].as_f64().unwrap() > 0.0);
+    let bad = call_line(&program, "bad");
+    assert_eq!((&bad["code"], &bad["reason"]), (&json!("INVALID_ARGUMENT"), &json!("parameter_invalid")));
+
+    program.signal(Signal::SIGTERM);
+    program.wait();
+    let rest = program.rest_of_log();
+    assert!(!rest.iter().any(|line| line.contains("\"good\"") || line.contains("\"bad\"")), "{rest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bytes_that_are_no_protobuf_are_logged_as_the_caller_s_fault() {
+    let (program, _database) = program().await;
+    let mut raw = RawGrpc::connect(program.address).await;
+    let path = format!("/{SERVICE_NAME}/GetCustomerGroup");
+    raw.call(&path, &[("x-request-id", "noise")], framed(b"\xff\xff\xff")).await;
+    let line = call_line(&program, "noise");
+    assert_eq!((&line["level"], &line["code"]), (&json!("INFO"), &json!("INTERNAL")));
+    assert_eq!(line["reason"], "body_malformed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_of_ours_is_logged_once_with_its_cause_and_shown_only_as_a_request_id() {
+    let (mut program, database) = program().await;
+    let client = program.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let corrupt = r"update customer_group set payment_terms = E'broken\x07'";
+    database.sql().await.batch_execute(corrupt).await.unwrap();
+
+    let status = client.get(&group.id).await.unwrap_err();
+    let request_id = status.metadata().get("x-request-id").unwrap().to_str().unwrap();
+    assert_eq!((status.code(), &*reason(&status)), (Code::Internal, "INTERNAL"));
+    let message =
+        format!("something went wrong on our side; quote the request id {request_id} when you report it");
+    assert_eq!(status.message(), message);
+
+    let line = call_line(&program, request_id);
+    assert_eq!((&line["level"], &line["reason"]), (&json!("ERROR"), &json!("internal")));
+    assert!(line["cause"].as_str().unwrap().contains("U+0007"), "{line}");
+    program.signal(Signal::SIGTERM);
+    program.wait();
+    assert!(!program.rest_of_log().iter().any(|line| line.contains("U+0007")));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_caller_leaves_has_its_line_too() {
+    let (program, database) = program().await;
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let call = waiting_call(&database, program.client().await).await;
+    call.abort();
+    let line = program.log_line(|line| line["message"] == "call" && line["code"] == "CANCELLED");
+    assert_eq!(line["method"], format!("{SERVICE_NAME}/ListCustomerGroups"));
+    held.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_key_is_ever_in_the_log() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let mut program = Program::serve(&[("DATABASE_URL", &url), ("RUST_LOG", "trace")]);
+    let client = program.client().await;
+    client.create(named("Export")).await.unwrap();
+    program.client_with("sk_test_this_key_was_never_made").await.list(None, None).await.unwrap_err();
+    program.signal(Signal::SIGTERM);
+    program.wait();
+    let log = program.rest_of_log();
+    assert!(log.len() > 10, "{log:?}");
+    assert!(!log.iter().any(|line| line.contains(KEY) || line.contains("never_made")));
+}
+
+#[test]
+fn help_names_every_setting_with_its_variable() {
+    let output = Program::run(&["--help"], &[]);
+    let help = String::from_utf8(output.stdout).unwrap();
+    for variable in [
+        "LISTEN",
+        "DATABASE_URL",
+        "DATA_DIR",
+        "PG_BIN_DIR",
+        "API_KEY",
+        "MODE",
+        "POOL_SIZE",
+        "POOL_TIMEOUT",
+        "CONNECT_TIMEOUT",
+        "REQUEST_TIMEOUT",
+        "DRAIN_TIMEOUT",
+        "LOG_FORMAT",
+        "RUST_LOG",
+    ] {
+        assert!(help.contains(&format!("[env: {variable}")), "{variable}");
+    }
+    assert!(!help.contains(KEY), "the value of API_KEY is shown");
+}

@@ -1,1 +1,238 @@
-//! x
+//! What every call goes through, and what is served beside the calls.
+
+use std::time::Duration;
+
+use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::server::Timeouts;
+use tokio_stream::StreamExt;
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::support::http::{RawGrpc, get};
+use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, named, reason, update_of};
+
+async fn health(api: &Api, service: &str) -> i32 {
+    let request = HealthCheckRequest { service: service.to_owned() };
+    HealthClient::new(api.channel().await).check(request).await.unwrap().into_inner().status
+}
+
+/// The statuses of the service's health, as they change.
+async fn health_changes(api: &Api) -> impl tokio_stream::Stream<Item = i32> + use<> {
+    let request = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
+    let answers = HealthClient::new(api.channel().await).watch(request).await.unwrap().into_inner();
+    answers.map(|answer| answer.unwrap().status)
+}
+
+#[tokio::test]
+async fn health_tells_of_the_server_and_of_the_service_without_a_key() {
+    let api = Api::start().await;
+    for service in ["", SERVICE_NAME] {
+        assert_eq!(health(&api, service).await, ServingStatus::Serving as i32);
+    }
+    let unknown = HealthCheckRequest { service: "no.such.Service".to_owned() };
+    let status = HealthClient::new(api.channel().await).check(unknown).await.unwrap_err();
+    assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn health_follows_the_database_as_it_goes_and_comes_back() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let mut changes = health_changes(&api).await;
+    assert_eq!(changes.next().await, Some(ServingStatus::Serving as i32));
+    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
+
+    api.database.admit(false).await;
+    assert_eq!(changes.next().await, Some(ServingStatus::NotServing as i32));
+    assert_eq!(health(&api, "").await, ServingStatus::NotServing as i32);
+    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 503);
+    assert_eq!(get(api.address(), "/livez", &[]).await.status, 200);
+    let status = client.create(named("Export")).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unavailable);
+    assert_eq!(reason(&status), "UNAVAILABLE");
+
+    api.database.admit(true).await;
+    assert_eq!(changes.next().await, Some(ServingStatus::Serving as i32));
+    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
+    client.create(named("Export")).await.unwrap();
+}
+
+#[tokio::test]
+async fn reflection_lists_the_services_in_both_versions_without_a_key() {
+    let api = Api::start().await;
+    macro_rules! services {
+        ($version:ident) => {{
+            use pb::server_reflection_request::MessageRequest;
+            use pb::server_reflection_response::MessageResponse;
+            use tonic_reflection::pb::$version as pb;
+            let mut client = pb::server_reflection_client::ServerReflectionClient::new(api.channel().await);
+            let message_request = Some(MessageRequest::ListServices(String::new()));
+            let request = pb::ServerReflectionRequest { message_request, ..Default::default() };
+            let mut answers =
+                client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+            let answer = answers.message().await.unwrap().unwrap();
+            let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
+                panic!("{answer:?}");
+            };
+            list.service.into_iter().map(|service| service.name).collect::<Vec<String>>()
+        }};
+    }
+    for services in [services!(v1), services!(v1alpha)] {
+        for service in [SERVICE_NAME, "grpc.health.v1.Health"] {
+            assert!(services.iter().any(|name| name == service), "{services:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_method_is_unimplemented_with_a_reason() {
+    let mut raw = RawGrpc::connect(Api::start().await.address()).await;
+    for path in [&format!("/{SERVICE_NAME}/NoSuchMethod"), "/no.such.Service/Method", "/nonsense"] {
+        let status = raw.call(path, &[], vec![0; 5]).await.grpc_status();
+        assert_eq!(status.code(), Code::Unimplemented, "{path}");
+        assert_eq!(reason(&status), "ROUTE_UNKNOWN");
+        assert!(status.message().contains(path), "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_path_is_a_404_in_the_documented_shape() {
+    let api = Api::start().await;
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", key.as_str()), ("x-request-id", "mine-1")];
+    let answer = get(api.address(), "/api/nonsense", &headers).await;
+    assert_eq!(answer.status, 404);
+    let expected = serde_json::json!({"error": {
+        "type": "invalid_request_error",
+        "code": "route_unknown",
+        "message": "there is no GET /api/nonsense",
+        "param": null,
+        "request_id": "mine-1",
+    }});
+    assert_eq!(answer.json(), expected);
+}
+
+#[tokio::test]
+async fn a_path_without_a_key_is_a_401_that_names_the_scheme() {
+    let answer = get(Api::start().await.address(), "/api/nonsense", &[]).await;
+    assert_eq!(answer.status, 401);
+    assert_eq!(answer.headers["www-authenticate"], "Bearer");
+    assert_eq!(answer.json()["error"]["code"], "api_key_missing");
+}
+
+#[tokio::test]
+async fn a_sane_request_id_is_returned_and_another_replaced() {
+    let api = Api::start().await;
+    let mut raw = RawGrpc::connect(api.address()).await;
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    let long = "x".repeat(129);
+    for (given, is_kept) in [
+        ("a", true),
+        ("0b1c-2d.3e_4f:5", true),
+        (&long[..128], true),
+        ("", false),
+        ("a b", false),
+        (&long, false),
+    ] {
+        let answer = raw.call(&path, &[("x-request-id", given)], vec![0; 5]).await;
+        let returned = answer.headers["x-request-id"].to_str().unwrap();
+        assert_eq!(returned == given, is_kept, "{given:?} gave {returned:?}");
+        assert!(is_kept || returned.starts_with("req_"), "{returned:?}");
+    }
+    let refused = raw.call_without_key(&path, &[("x-request-id", "refused")], vec![0; 5]).await;
+    assert_eq!(refused.headers["x-request-id"], "refused");
+    assert!(get(api.address(), "/livez", &[]).await.headers.contains_key("x-request-id"));
+}
+
+#[tokio::test]
+async fn the_caller_s_deadline_is_honoured() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    // Not with the generated client, which gives up by itself at the same moment.
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    let mut raw = RawGrpc::connect(api.address()).await;
+    let status = raw.call(&path, &[("grpc-timeout", "50m")], vec![0; 5]).await.grpc_status();
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+    assert_eq!(reason(&status), "TIMEOUT");
+    held.rollback().await.unwrap();
+    client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn no_call_takes_longer_than_the_service_allows() {
+    let timeouts = Timeouts { request: Duration::from_millis(50), ..TIMEOUTS };
+    let api = Api::start_with(TestDatabase::create().await, timeouts, 1, Duration::from_secs(30)).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    for _ in 0..3 {
+        assert_eq!(client.list(None, None).await.unwrap_err().code(), Code::DeadlineExceeded);
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_that_cannot_be_read_is_refused() {
+    let mut raw = RawGrpc::connect(Api::start().await.address()).await;
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    for timeout in ["soon", "5", "-5S", "123456789S", "1.5S"] {
+        let status = raw.call(&path, &[("grpc-timeout", timeout)], vec![0; 5]).await.grpc_status();
+        assert_eq!(status.code(), Code::InvalidArgument, "{timeout:?}");
+        assert!(status.message().contains(timeout), "{}", status.message());
+    }
+}
+
+#[tokio::test]
+async fn a_caller_who_gives_up_holds_no_connection() {
+    let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_secs(30)).await;
+    let client = api.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("update customer_group set is_group = true").await.unwrap();
+    let mut request = Request::new(update_of(group.clone(), &["payment_terms"]));
+    request.set_timeout(Duration::from_millis(50));
+    client.clone().update_customer_group(request).await.unwrap_err();
+    // The update still waits for the row, on what was the only connection.
+    assert_eq!(client.get(&group.id).await.unwrap(), group);
+}
+
+#[tokio::test]
+async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_overloaded() {
+    let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_millis(50)).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let waiting = tokio::spawn({
+        let client = client.clone();
+        async move { client.list(None, None).await }
+    });
+    let status = loop {
+        let waiters = "select count(*) from pg_locks where not granted and database = \
+                       (select oid from pg_database where datname = current_database())";
+        if api.database.number(waiters).await == 1 {
+            break client.list(None, None).await.unwrap_err();
+        }
+    };
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert_eq!(reason(&status), "OVERLOADED");
+    held.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_server_that_stops_tells_so_and_does_not_wait_for_those_who_watch() {
+    let mut api = Api::start().await;
+    let mut changes = health_changes(&api).await;
+    assert_eq!(changes.next().await, Some(ServingStatus::Serving as i32));
+    api.stop();
+    assert_eq!(changes.next().await, Some(ServingStatus::NotServing as i32));
+    assert_eq!(changes.next().await, None);
+    api.stopped().await;
+}

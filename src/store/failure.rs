@@ -44,20 +44,21 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
+            // Whatever the reason is, a login that is refused included, it is no fault of the call.
             Failure::Connect(
-                PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) | PoolError::Closed,
+                PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
+                | PoolError::Backend(_)
+                | PoolError::Closed,
             ) => Self::Unavailable(failure.into()),
-            Failure::Connect(PoolError::Backend(ref error)) | Failure::Query(ref error) => {
-                match error.code() {
-                    Some(state) if is_away(state) => Self::Unavailable(failure.into()),
-                    Some(state) if is_timeout(state) => Self::Timeout,
-                    None if is_broken_connection(error) => Self::Unavailable(failure.into()),
-                    Some(_) | None => Self::internal(failure),
-                }
-            }
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
                 Self::internal(failure)
             }
+            Failure::Query(ref error) => match error.code() {
+                Some(state) if is_away(state) => Self::Unavailable(failure.into()),
+                Some(state) if is_timeout(state) => Self::Timeout,
+                None if is_broken_connection(error) => Self::Unavailable(failure.into()),
+                Some(_) | None => Self::internal(failure),
+            },
         }
     }
 }

@@ -87,20 +87,24 @@ pub struct TestDatabase {
 
 impl TestDatabase {
     pub async fn create() -> Self {
-        Self::clone_of(TEMPLATE).await
+        Self::create_by(&format!("template {TEMPLATE}")).await
     }
 
     /// A database without any table.
     pub async fn create_empty() -> Self {
-        Self::clone_of("template0").await
+        Self::create_by("template template0").await
     }
 
-    async fn clone_of(template: &str) -> Self {
+    pub async fn create_with_encoding(encoding: &str) -> Self {
+        Self::create_by(&format!("template template0 encoding '{encoding}'")).await
+    }
+
+    async fn create_by(options: &str) -> Self {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let socket = CLUSTER.socket.clone();
         let maintenance = connect(&url(&socket, "postgres")).await;
-        maintenance.batch_execute(&format!("create database {name} template {template}")).await.unwrap();
+        maintenance.batch_execute(&format!("create database {name} {options}")).await.unwrap();
         Self { name }
     }
 

@@ -1,6 +1,7 @@
 //! What the tests share: a PostgreSQL for the run, a service for each test, clients.
 
 mod cluster;
+pub mod http;
 mod program;
 mod status;
 
@@ -25,6 +26,9 @@ pub use status::{fields, reason};
 
 /// The `API_KEY` of every service in the tests.
 pub const KEY: &str = "sk_test_the_key_of_the_tests";
+
+/// Longer than anything in a test may take.
+pub const TIMEOUTS: Timeouts = Timeouts { request: Duration::from_secs(30), drain: Duration::from_secs(25) };
 
 /// A customer group service in this process, on a database of its own.
 pub struct Api {
@@ -56,14 +60,19 @@ impl Api {
 
     /// A service on a database that may have others.
     pub async fn start_on(database: TestDatabase) -> Self {
-        let timeouts = Timeouts { request: Duration::from_secs(30), drain: Duration::from_secs(25) };
-        Self::start_with(database, timeouts, 8).await
+        Self::start_with(database, TIMEOUTS, 8, Duration::from_secs(30)).await
     }
 
-    pub async fn start_with(database: TestDatabase, timeouts: Timeouts, pool_size: usize) -> Self {
+    /// A service with that many connections and that long a wait for one.
+    pub async fn start_with(
+        database: TestDatabase,
+        timeouts: Timeouts,
+        pool_size: usize,
+        pool_timeout: Duration,
+    ) -> Self {
         let limits = Limits {
             pool_size,
-            pool_timeout: Duration::from_secs(30),
+            pool_timeout,
             connect_timeout: Duration::from_secs(30),
             statement_timeout: timeouts.request,
         };

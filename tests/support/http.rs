@@ -1,0 +1,98 @@
+//! Requests that no generated client would send.
+
+use std::net::SocketAddr;
+
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Bytes, Incoming};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::TcpStream;
+use tonic::{Code, Status};
+
+use super::KEY;
+
+/// An answer, read to its end.
+pub struct Answer {
+    pub status: StatusCode,
+    /// With the trailers.
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    async fn read(response: hyper::Response<Incoming>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.unwrap();
+        let mut headers = head.headers;
+        headers.extend(body.trailers().cloned().unwrap_or_default());
+        Self { status: head.status, headers, body: body.to_bytes() }
+    }
+
+    pub fn grpc_status(&self) -> Status {
+        Status::from_header_map(&self.headers).unwrap()
+    }
+
+    pub fn code(&self) -> Code {
+        self.grpc_status().code()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+/// A GET over HTTP/1.1.
+pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let mut request = Request::get(path).header("host", address.to_string());
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    Answer::read(sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap()).await
+}
+
+/// One HTTP/2 connection for gRPC calls of any bytes.
+pub struct RawGrpc {
+    address: SocketAddr,
+    sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
+}
+
+impl RawGrpc {
+    pub async fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.unwrap();
+        let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
+        let (sender, connection) = handshake.await.unwrap();
+        tokio::spawn(connection);
+        Self { address, sender }
+    }
+
+    /// Calls a method of any service with the key of the tests, and further headers.
+    pub async fn call(&mut self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let key = format!("Bearer {KEY}");
+        self.call_without_key(path, &[&[("authorization", key.as_str())], headers].concat(), body).await
+    }
+
+    pub async fn call_without_key(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Answer {
+        let mut request = Request::post(format!("http://{}{path}", self.address))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        Answer::read(self.sender.send_request(request).await.unwrap()).await
+    }
+}
+
+/// A message in the frame that gRPC puts around it.
+pub fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap();
+    [&[0], length.to_be_bytes().as_slice(), message].concat()
+}
