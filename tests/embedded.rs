@@ -1,1 +1,214 @@
-//! x
+//! The private PostgreSQL.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio_postgres::NoTls;
+
+use crate::support::{Calls, Client, KEY, Program, data_dir, named};
+
+async fn setting(folder: &Path, name: &str) -> String {
+    let url = format!("host={} user=customer_groups dbname=postgres", folder.join("socket").display());
+    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client.query_one("select current_setting($1)", &[&name]).await.unwrap().get(0)
+}
+
+fn postmaster(folder: &Path) -> Pid {
+    let text = fs::read_to_string(folder.join("postgres/postmaster.pid")).unwrap();
+    Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
+}
+
+/// What a start in that folder says when it fails.
+fn refusal(settings: &[(&str, &str)]) -> String {
+    let output = Program::run(&["serve"], settings);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    said
+}
+
+fn refusal_in(folder: &Path) -> String {
+    refusal(&[("DATA_DIR", folder.to_str().unwrap())])
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_is_durable_and_reached_only_through_a_private_socket() {
+    let folder = data_dir();
+    let _program = Program::serve_in(folder.path());
+    assert_eq!(setting(folder.path(), "listen_addresses").await, "");
+    assert_eq!(setting(folder.path(), "fsync").await, "on");
+    assert_eq!(setting(folder.path(), "synchronous_commit").await, "on");
+    assert_eq!(folder.path().join("socket").metadata().unwrap().mode() & 0o777, 0o700);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_stops_with_the_service_and_keeps_what_it_was_given() {
+    let folder = data_dir();
+    let mut program = Program::serve_in(folder.path());
+    let created = program.client().await.create(named("Export")).await.unwrap();
+    program.signal(Signal::SIGTERM);
+    assert_eq!(program.wait().code(), Some(0));
+    assert!(!folder.path().join("postgres/postmaster.pid").exists());
+
+    let program = Program::serve_in(folder.path());
+    assert_eq!(program.client().await.get(&created.id).await.unwrap(), created);
+}
+
+/// Creates groups until the service is gone, and tells which ones were acknowledged.
+async fn create_until_it_dies(client: Client, acknowledged: Arc<AtomicUsize>) -> Vec<String> {
+    let mut ids = Vec::new();
+    while let Ok(group) = client.create(named("Export")).await {
+        ids.push(group.id);
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_there() {
+    let folder = data_dir();
+    let mut program = Program::serve_in(folder.path());
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let mut creators = Vec::new();
+    for _ in 0..8 {
+        creators.push(tokio::spawn(create_until_it_dies(program.client().await, acknowledged.clone())));
+    }
+    while acknowledged.load(Ordering::Relaxed) < 200 {
+        tokio::task::yield_now().await;
+    }
+    let postmaster = postmaster(folder.path());
+    program.signal(Signal::SIGKILL);
+    program.wait();
+
+    // At once, while PostgreSQL may still be on its way out.
+    let program = Program::serve_in(folder.path());
+    assert_ne!(self::postmaster(folder.path()), postmaster, "PostgreSQL outlived its service");
+    let client = program.client().await;
+    let mut found = 0;
+    for creator in creators {
+        for id in creator.await.unwrap() {
+            client.get(&id).await.unwrap();
+            found += 1;
+        }
+    }
+    assert!(found >= 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_dies_with_a_service_that_is_killed() {
+    let folder = data_dir();
+    let mut program = Program::serve_in(folder.path());
+    let postmaster = postmaster(folder.path());
+    program.signal(Signal::SIGKILL);
+    program.wait();
+    while kill(postmaster, None).is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_service_ends_when_its_postgresql_does() {
+    let folder = data_dir();
+    let mut program = Program::serve_in(folder.path());
+    kill(postmaster(folder.path()), Signal::SIGINT).unwrap();
+    assert_eq!(program.wait().code(), Some(1));
+}
+
+#[test]
+fn a_second_service_on_the_same_folder_is_refused() {
+    let folder = data_dir();
+    let _program = Program::serve_in(folder.path());
+    let said = refusal_in(folder.path());
+    assert!(said.contains("in use by another customer-groups process"), "{said}");
+    assert!(said.contains(folder.path().to_str().unwrap()), "{said}");
+}
+
+#[test]
+fn a_cluster_of_another_major_version_is_named() {
+    let folder = data_dir();
+    drop(Program::serve_in(folder.path()));
+    fs::write(folder.path().join("postgres/PG_VERSION"), "9.6\n").unwrap();
+    let said = refusal_in(folder.path());
+    assert!(said.contains("made by PostgreSQL 9.6") && said.contains("PG_BIN_DIR"), "{said}");
+}
+
+#[test]
+fn a_cluster_whose_making_was_cut_short_is_made_anew() {
+    let folder = data_dir();
+    fs::create_dir(folder.path().join("postgres.new")).unwrap();
+    fs::write(folder.path().join("postgres.new/PG_VERSION"), "15\n").unwrap();
+    Program::serve_in(folder.path());
+}
+
+#[test]
+fn a_pid_file_whose_number_belongs_to_someone_else_by_now_is_no_hindrance() {
+    let folder = data_dir();
+    drop(Program::serve_in(folder.path()));
+    let stale = folder.path().join("postgres/postmaster.pid");
+    fs::write(&stale, format!("{}\n", std::process::id())).unwrap();
+    Program::serve_in(folder.path());
+}
+
+#[test]
+fn a_folder_that_postgresql_cannot_reach_or_that_cannot_be_made_is_named() {
+    let closed = data_dir();
+    fs::set_permissions(closed.path(), Permissions::from_mode(0o500)).unwrap();
+    if nix::unistd::geteuid().is_root() {
+        fs::set_permissions(closed.path(), Permissions::from_mode(0o700)).unwrap();
+    }
+    let said = refusal_in(&closed.path().join("data"));
+    assert!(said.contains(closed.path().to_str().unwrap()) && said.contains("DATA_DIR"), "{said}");
+}
+
+#[test]
+fn a_folder_whose_socket_s_path_would_be_too_long_is_refused() {
+    let folder = data_dir();
+    let long = folder.path().join("x".repeat(100));
+    let said = refusal_in(&long);
+    assert!(said.contains("too long for the path of a Unix socket"), "{said}");
+}
+
+#[test]
+fn without_binaries_the_error_gives_the_line_that_installs_them() {
+    let folder = data_dir();
+    let data_dir = folder.path().to_str().unwrap();
+    let said = refusal(&[("DATA_DIR", data_dir), ("PG_BIN_DIR", data_dir)]);
+    assert!(said.contains("PG_BIN_DIR") && said.contains("apt-get install postgresql"), "{said}");
+}
+
+/// Starts without `API_KEY`, and gives what was printed.
+fn first_start(folder: &Path) -> String {
+    let out = folder.join("out");
+    let mut command = Program::command(&[("DATA_DIR", folder.to_str().unwrap())]);
+    command.env_remove("API_KEY").stdout(Stdio::from(fs::File::create(&out).unwrap()));
+    drop(Program::serve_by(&mut command));
+    fs::read_to_string(out).unwrap()
+}
+
+#[test]
+fn the_first_start_without_a_key_makes_one_and_later_starts_do_not() {
+    let folder = data_dir();
+    let printed = first_start(folder.path());
+    let path = folder.path().join("api-key");
+    let key = fs::read_to_string(&path).unwrap();
+    assert!(key.starts_with("sk_test_"), "{key}");
+    assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    assert!(printed.contains(&format!("authorization: Bearer {}", key.trim())), "{printed}");
+    assert!(printed.contains("CustomerGroupService/CreateCustomerGroup"), "{printed}");
+
+    assert_eq!(first_start(folder.path()), "");
+    assert_eq!(fs::read_to_string(&path).unwrap(), key);
+}
+
+#[test]
+fn with_an_api_key_in_the_settings_no_other_is_made() {
+    let folder = data_dir();
+    drop(Program::serve(&[("DATA_DIR", folder.path().to_str().unwrap()), ("API_KEY", KEY)]));
+    assert!(!folder.path().join("api-key").exists());
+}

@@ -1,1 +1,101 @@
-//! x
+//! The `keys` command.
+
+use tonic::Code;
+
+use crate::support::{Calls, Client, Program, TestDatabase, data_dir, named, reason};
+
+/// Runs `keys` and gives what it printed.
+fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> String {
+    let output = Program::run(&[&["keys"], arguments].concat(), settings);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The id in the line of the list with that name.
+fn id_of(list: &str, name: &str) -> String {
+    let line =
+        list.lines().find(|line| line.ends_with(name)).unwrap_or_else(|| panic!("no {name} in {list}"));
+    line.split_whitespace().next().unwrap().to_owned()
+}
+
+async fn refused_in_the_end(client: &Client) {
+    loop {
+        if let Err(status) = client.list(None, None).await {
+            assert_eq!((status.code(), &*reason(&status)), (Code::Unauthenticated, "API_KEY_INVALID"));
+            return;
+        }
+    }
+}
+
+/// Makes, uses, lists and revokes keys while a service runs with the same settings.
+async fn tour(program: &Program, settings: &[(&str, &str)]) {
+    let writing = keys(&["create", "--name", "the shop"], settings);
+    let reading = keys(&["create", "--name", "the report", "--read-only"], settings);
+    let (writing, reading) = (writing.trim(), reading.trim());
+    let (writer, reader) = (program.client_with(writing).await, program.client_with(reading).await);
+    writer.create(named("Export")).await.unwrap();
+    assert_eq!(reader.list(None, None).await.unwrap().total, 1);
+    assert_eq!(reader.create(named("Export")).await.unwrap_err().code(), Code::PermissionDenied);
+
+    let list = keys(&["list"], settings);
+    assert!(!list.contains(writing) && !list.contains(reading), "{list}");
+    assert!(list.lines().any(|line| line.contains(" write ") && line.ends_with("the shop")), "{list}");
+    assert!(list.lines().any(|line| line.contains(" read ") && line.ends_with("the report")), "{list}");
+
+    keys(&["revoke", &id_of(&list, "the shop")], settings);
+    refused_in_the_end(&writer).await;
+    reader.list(None, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_are_made_listed_and_revoked_on_a_given_database() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let settings = [("DATABASE_URL", url.as_str())];
+    tour(&Program::serve(&settings), &settings).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_work_on_the_private_postgresql_while_the_service_runs_and_while_it_does_not() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    // Before there is anything in the folder.
+    let early = keys(&["create", "--name", "early"], &settings);
+    let program = Program::serve(&settings);
+    program.client_with(early.trim()).await.list(None, None).await.unwrap();
+    tour(&program, &settings).await;
+    drop(program);
+
+    let list = keys(&["list"], &settings);
+    keys(&["revoke", &id_of(&list, "early")], &settings);
+    let program = Program::serve(&settings);
+    let status = program.client_with(early.trim()).await.list(None, None).await.unwrap_err();
+    assert_eq!(status.code(), Code::Unauthenticated);
+}
+
+#[test]
+fn an_id_of_no_key_is_refused() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    for (id, code) in [("first", 2), ("key_01h455vb4pex5vsknk084sn02q", 1)] {
+        let output = Program::run(&["keys", "revoke", id], &settings);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(id) && said.contains("keys list"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_live_service_takes_live_keys_only() {
+    let folder = data_dir();
+    let live_key = "sk_live_the_key_of_the_tests";
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap()), ("MODE", "live"), ("API_KEY", live_key)];
+    let program = Program::serve(&settings);
+    program.client_with(live_key).await.list(None, None).await.unwrap();
+    let made = keys(&["create", "--name", "live"], &settings);
+    assert!(made.starts_with("sk_live_"));
+    program.client_with(made.trim()).await.list(None, None).await.unwrap();
+    let status = program.client().await.list(None, None).await.unwrap_err();
+    assert!(status.message().contains("test key") && status.message().contains("live mode"), "{status:?}");
+}

@@ -233,24 +233,17 @@ impl Cluster {
 
 /// The given folder; or the newest of those where Debian puts PostgreSQL; or the one on PATH.
 fn find_binaries(given: Option<&Path>) -> Result<PathBuf, Cause> {
+    const REMEDY: &str = "install it with `apt-get install postgresql` or `brew install postgresql`, set \
+        PG_BIN_DIR to the folder of postgres and initdb, or set DATABASE_URL to a database";
     let complete = |folder: &PathBuf| folder.join("postgres").is_file() && folder.join("initdb").is_file();
-    if let Some(folder) = given {
-        let folder = folder.to_owned();
-        return if complete(&folder) {
-            Ok(folder)
-        } else {
-            Err(format!("PG_BIN_DIR {} has no postgres and initdb in it", folder.display()).into())
-        };
-    }
-    debian_binaries()
-        .into_iter()
-        .chain(env::split_paths(&env::var_os("PATH").unwrap_or_default()))
-        .find(complete)
-        .ok_or_else(|| {
-            "no PostgreSQL is installed; install it with `apt-get install postgresql` or `brew install \
-             postgresql`, set PG_BIN_DIR to the folder of its binaries, or set DATABASE_URL to a database"
-                .into()
-        })
+    let (found, place) = if let Some(folder) = given {
+        (Some(folder.to_owned()).filter(complete), format!("in PG_BIN_DIR {}", folder.display()))
+    } else {
+        let path = env::var_os("PATH").unwrap_or_default();
+        let found = debian_binaries().into_iter().chain(env::split_paths(&path)).find(complete);
+        (found, "in /usr/lib/postgresql or on PATH".to_owned())
+    };
+    found.ok_or_else(|| format!("there is no PostgreSQL {place}; {REMEDY}").into())
 }
 
 /// The folders of Debian's packages, the newest version first.

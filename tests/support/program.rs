@@ -53,11 +53,11 @@ impl Program {
 
     /// Starts it and waits until it serves.
     pub fn serve(settings: &[(&str, &str)]) -> Self {
-        Self::serve_by(&mut Self::command(settings))
+        Self::serve_by(Self::command(settings).stdout(Stdio::null()))
     }
 
     pub fn serve_by(command: &mut Command) -> Self {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
