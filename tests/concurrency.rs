@@ -90,11 +90,10 @@ async fn of_two_moves_that_would_close_a_cycle_together_only_one_succeeds_on_two
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_child_that_is_created_while_its_parent_is_deleted_is_no_orphan() {
     let api = Api::start().await;
-    let (creator, deleter) = (api.client().await, api.client().await);
+    let (left, right) = (api.client().await, api.client().await);
     for _ in 0..100 {
-        let parent = creator.create(named("parent")).await.unwrap();
-        let (created, deleted) =
-            tokio::join!(creator.create(below(&parent, "child")), deleter.delete(&parent.id));
+        let parent = left.create(named("parent")).await.unwrap();
+        let (created, deleted) = tokio::join!(left.create(below(&parent, "child")), right.delete(&parent.id));
         match (created, deleted) {
             (Ok(_), Err(status)) => assert_eq!(reason(&status), "HAS_CHILDREN"),
             (Err(status), Ok(_)) => assert_eq!(reason(&status), "PARENT_NOT_FOUND"),
@@ -106,18 +105,18 @@ async fn a_child_that_is_created_while_its_parent_is_deleted_is_no_orphan() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_that_is_moved_while_its_new_parent_is_deleted_is_no_orphan() {
     let api = Api::start().await;
-    let (mover, deleter) = (api.client().await, api.client().await);
-    let node = mover.create(named("node")).await.unwrap();
+    let (left, right) = (api.client().await, api.client().await);
+    let node = left.create(named("node")).await.unwrap();
     for _ in 0..100 {
-        let parent = mover.create(named("parent")).await.unwrap();
+        let parent = left.create(named("parent")).await.unwrap();
         let (moved, deleted) =
-            tokio::join!(mover.update(move_of(&node, Some(&parent))), deleter.delete(&parent.id));
+            tokio::join!(left.update(move_of(&node, Some(&parent))), right.delete(&parent.id));
         match (moved, deleted) {
             (Ok(_), Err(status)) => assert_eq!(reason(&status), "HAS_CHILDREN"),
             (Err(status), Ok(_)) => assert_eq!(reason(&status), "PARENT_NOT_FOUND"),
             other => panic!("{other:?}"),
         }
-        mover.update(move_of(&node, None)).await.unwrap();
+        left.update(move_of(&node, None)).await.unwrap();
     }
 }
 

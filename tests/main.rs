@@ -1,4 +1,5 @@
 //! The behaviour of the service, seen from outside: real clients over real sockets, on a real PostgreSQL.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod auth;
 mod concurrency;

@@ -20,7 +20,7 @@ use tonic::transport::Endpoint;
 use super::{Bearer, Client, KEY};
 
 /// A test that waits this long for a program has found a hang.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A folder for a private PostgreSQL, which may have to run as another user.
 pub fn data_dir() -> TempDir {

@@ -1,0 +1,121 @@
+"""The whole tour by Python's gRPC, which learns the API from reflection alone."""
+
+import unittest
+
+import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
+from google.protobuf.message_factory import GetMessageClass
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+from service import KEY, Service
+
+PACKAGE = "overplane.setup.v1"
+SERVICE = f"{PACKAGE}.CustomerGroupService"
+
+
+class Client:
+    """Calls methods by name, with plain values in and messages out."""
+
+    def __init__(self, channel, key):
+        self.channel = channel
+        self.metadata = [("authorization", f"Bearer {key}")]
+        self.pool = DescriptorPool(ProtoReflectionDescriptorDatabase(channel))
+        self.service = self.pool.FindServiceByName(SERVICE)
+
+    def call(self, method, timeout=30, **fields):
+        descriptor = self.service.FindMethodByName(method)
+        request, answer = GetMessageClass(descriptor.input_type), GetMessageClass(descriptor.output_type)
+        rpc = self.channel.unary_unary(
+            f"/{SERVICE}/{method}",
+            request_serializer=request.SerializeToString,
+            response_deserializer=answer.FromString,
+        )
+        return rpc(request(**fields), timeout=timeout, metadata=self.metadata)
+
+    def details(self, error):
+        """The `google.rpc` details of an error, by the name of their type."""
+        trailers = dict(error.trailing_metadata())
+        status = GetMessageClass(self.pool.FindMessageTypeByName("google.rpc.Status"))
+        found = {}
+        for detail in status.FromString(trailers["grpc-status-details-bin"]).details:
+            name = detail.type_url.rsplit("/", 1)[1]
+            found[name] = GetMessageClass(self.pool.FindMessageTypeByName(name)).FromString(detail.value)
+        return found
+
+
+class Tour(unittest.TestCase):
+    def setUp(self):
+        self.service = self.enterContext(Service())
+        self.channel = self.enterContext(grpc.insecure_channel(self.service.address))
+        self.client = Client(self.channel, KEY)
+
+    def refused(self, code, reason, method, **fields):
+        with self.assertRaises(grpc.RpcError) as raised:
+            self.client.call(method, **fields)
+        self.assertEqual(raised.exception.code(), code)
+        details = self.client.details(raised.exception)
+        self.assertEqual(details["google.rpc.ErrorInfo"].reason, reason)
+        self.assertEqual(details["google.rpc.ErrorInfo"].domain, "overplane.dev")
+        return details
+
+    def test_every_method(self):
+        call = self.client.call
+        root = call("CreateCustomerGroup", customer_group={"customer_group_name": "All customers", "is_group": True})
+        child = call(
+            "CreateCustomerGroup",
+            customer_group={"customer_group_name": "Wholesale", "parent_id": root.id, "payment_terms": "Net 30"},
+        )
+        self.assertEqual(call("GetCustomerGroup", id=child.id), child)
+        self.assertFalse(root.HasField("parent_id"))
+
+        page = call("ListCustomerGroups", limit=1)
+        self.assertEqual((list(page.data), page.has_more, page.total), ([child], True, 2))
+        for method, of, expected in [
+            ("ListCustomerGroupChildren", root, child),
+            ("ListCustomerGroupDescendants", root, child),
+            ("ListCustomerGroupAncestors", child, root),
+        ]:
+            answer = call(method, id=of.id)
+            self.assertEqual((list(answer.data), answer.has_more, answer.total), ([expected], False, 1), method)
+
+        updated = call(
+            "UpdateCustomerGroup",
+            customer_group={"id": child.id, "default_price_list": "Wholesale prices"},
+            update_mask={"paths": ["default_price_list", "payment_terms"]},
+        )
+        self.assertEqual(updated.default_price_list, "Wholesale prices")
+        self.assertFalse(updated.HasField("payment_terms"))
+        self.assertGreater(updated.updated_at.ToNanoseconds(), child.updated_at.ToNanoseconds())
+
+        self.refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "PARENT_CYCLE",
+            "UpdateCustomerGroup",
+            customer_group={"id": root.id, "parent_id": child.id},
+        )
+        self.refused(grpc.StatusCode.FAILED_PRECONDITION, "HAS_CHILDREN", "DeleteCustomerGroup", id=root.id)
+        self.assertTrue(call("DeleteCustomerGroup", id=child.id).deleted)
+        self.refused(grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", "DeleteCustomerGroup", id=child.id)
+
+    def test_every_violated_field_is_listed(self):
+        details = self.refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "PARAMETER_INVALID",
+            "CreateCustomerGroup",
+            customer_group={"parent_id": "nobody", "payment_terms": "\0"},
+        )
+        violations = details["google.rpc.BadRequest"].field_violations
+        self.assertEqual([v.field for v in violations], ["parent_id", "customer_group_name", "payment_terms"])
+
+    def test_a_wrong_key_is_refused(self):
+        self.client.metadata = [("authorization", "Bearer sk_test_that_nobody_ever_made")]
+        self.refused(grpc.StatusCode.UNAUTHENTICATED, "API_KEY_INVALID", "ListCustomerGroups")
+
+    def test_the_descriptors_carry_the_documentation_s_names(self):
+        messages = self.client.pool.FindFileContainingSymbol(SERVICE).message_types_by_name
+        fields = messages["CustomerGroup"].fields
+        self.assertEqual([f.name for f in fields], [f.json_name for f in fields])
+
+
+if __name__ == "__main__":
+    unittest.main()
