@@ -45,7 +45,9 @@ impl Mode {
         [Self::Test, Self::Live].into_iter().find(|mode| mode.name() == name)
     }
 
-    fn of(key: &str) -> Option<Self> {
+    /// The mode that a key's beginning names.
+    #[must_use]
+    pub fn of(key: &str) -> Option<Self> {
         [Self::Test, Self::Live].into_iter().find(|mode| key.starts_with(mode.prefix()))
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::pin::{Pin, pin};
 
@@ -59,8 +59,7 @@ pub async fn serve(config: Config) -> Result<(), Cause> {
                 served = serve_on(&config, &database, stop) => served,
                 () = embedded.exited() => Err("the private PostgreSQL stopped; see postgres.log in DATA_DIR".into()),
             };
-            embedded.stop().await?;
-            served
+            served.and(embedded.stop().await)
         }
     }
 }
@@ -96,8 +95,7 @@ pub async fn keys(config: Config, command: KeysCommand) -> Result<(), Cause> {
         Source::Embedded(options) => {
             let embedded = Embedded::start_or_join(options).await?;
             let done = keys_on(&config, embedded.database(), command).await;
-            embedded.stop().await?;
-            done
+            done.and(embedded.stop().await)
         }
     }
 }
@@ -111,7 +109,11 @@ async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> 
             let secret = Secret::generate(config.mode)?;
             let key = new_key(name, scope, config.mode);
             store.insert_key(&key, secret.digest()).await?;
-            writeln!(out, "{}", secret.expose())?;
+            if let Err(error) = writeln!(out, "{}", secret.expose()).and_then(|()| out.flush()) {
+                // A key that nobody has seen is of use to nobody.
+                store.revoke_key(key.id).await?;
+                return Err(error.into());
+            }
             eprintln!("This is the only time that the key {} is shown.", key.id);
         }
         KeysCommand::List => {
@@ -141,29 +143,30 @@ fn new_key(name: String, scope: Scope, mode: Mode) -> Key {
     Key { id: KeyId::generate(), name, scope, mode, revoked_at: None }
 }
 
-/// Makes a key where there is none at all, for someone who has just started the service.
+/// Makes a key where there is none of the mode, for someone who has just started the service.
 async fn make_first_key(
     store: &Store,
     mode: Mode,
     data_dir: &Path,
     address: SocketAddr,
 ) -> Result<(), Cause> {
-    if !store.list_keys().await?.is_empty() {
+    if store.list_keys().await?.iter().any(|key| key.mode == mode) {
         return Ok(());
     }
     let secret = Secret::generate(mode)?;
     let path = data_dir.join("api-key");
     // Written first: a key that is in the table but nowhere else would be of no use.
     let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
     writeln!(file, "{}", secret.expose())?;
     store.insert_key(&new_key("first".to_owned(), Scope::Write, mode), secret.digest()).await?;
 
-    let (key, path) = (secret.expose(), path.display());
+    let (key, path, mode) = (secret.expose(), path.display(), mode.name());
     let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
     let address = SocketAddr::new(host, address.port());
     writeln!(
         std::io::stdout(),
-        "There was no API key, so one was made. It is kept in {path}. Try it:
+        "There was no API key for {mode} mode, so one was made. It is kept in {path}. Try it:
 
     grpcurl -plaintext -H 'authorization: Bearer {key}' \\
       -d '{{\"customer_group\": {{\"customer_group_name\": \"All customers\"}}}}' \\

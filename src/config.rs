@@ -135,8 +135,12 @@ impl Config {
         let listen = problems.check("LISTEN", parse_address(&settings.listen));
         let mode = problems.check("MODE", parse_mode(&settings.mode));
         let api_key = match (&settings.api_key, mode) {
-            (Some(text), Some(mode)) => problems.check("API_KEY", Secret::parse(mode, text)).map(Some),
-            (Some(_), None) | (None, _) => Some(None),
+            (Some(text), mode) => {
+                // With a mode that is no mode, the key may still be one of either.
+                let mode = mode.or(Mode::of(text)).unwrap_or(Mode::Test);
+                problems.check("API_KEY", Secret::parse(mode, text)).map(Some)
+            }
+            (None, _) => Some(None),
         };
         let pool_size = problems.check("POOL_SIZE", parse_pool_size(&settings.pool_size));
         let database = settings.database_url.as_deref().map(Database::from_str).transpose();
@@ -233,11 +237,13 @@ fn parse_pool_size(text: &str) -> Result<usize, String> {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
+    // PostgreSQL counts in milliseconds, and takes 0 for no limit.
+    const MIN: Duration = Duration::from_millis(1);
     const MAX: Duration = Duration::from_hours(24);
     let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
     duration
-        .filter(|duration| !duration.is_zero() && *duration <= MAX)
-        .ok_or_else(|| format!("{text:?} is no time; give one such as 500ms, 5s or 2m, up to 24h"))
+        .filter(|duration| (MIN..=MAX).contains(duration))
+        .ok_or_else(|| format!("{text:?} is no time; give one such as 500ms, 5s or 2m, from 1ms to 24h"))
 }
 
 #[cfg(test)]

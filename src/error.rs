@@ -3,7 +3,7 @@
 use http::StatusCode;
 use tonic::Code;
 
-use crate::domain::{GroupId, ViolationKind, Violations};
+use crate::domain::{GroupId, ViolationKind, Violations, excerpt};
 
 /// Why something failed, as far as only the log may know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -15,7 +15,7 @@ pub enum Error {
     /// Fields or parameters are wrong.
     #[error("{0}")]
     Invalid(Violations),
-    /// There is no customer group with this id.
+    /// There is no customer group with this id, which is quoted and cut; see [`Error::not_found`].
     #[error("no customer group has the id {0}; it may have been deleted")]
     NotFound(String),
     /// A group with children was to be deleted.
@@ -39,6 +39,9 @@ pub enum Error {
     /// The bytes of the request are not a message of its type.
     #[error("the request cannot be read: {0}")]
     Undecodable(String),
+    /// The request is encoded in a way that the service does not read.
+    #[error("the request cannot be read: {0}")]
+    EncodingUnsupported(String),
     /// Too many calls at once.
     #[error("too many calls at once; try again in a moment")]
     Overloaded,
@@ -67,6 +70,12 @@ pub struct Answer {
 }
 
 impl Error {
+    /// There is no customer group with this id, or text.
+    #[must_use]
+    pub fn not_found(id: &str) -> Self {
+        Self::NotFound(excerpt(id))
+    }
+
     /// A fault of ours with its cause.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())
@@ -110,6 +119,9 @@ impl Error {
             // gRPC's own status page gives INTERNAL to a request that is no protobuf:
             // https://grpc.io/docs/guides/status-codes/
             Self::Undecodable(_) => (Code::Internal, StatusCode::BAD_REQUEST, REQUEST, "body_malformed"),
+            Self::EncodingUnsupported(_) => {
+                (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "content_type_unsupported")
+            }
             Self::Overloaded => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded")
             }
@@ -136,7 +148,8 @@ impl Error {
             | Self::KeyReadOnly
             | Self::RouteUnknown(_)
             | Self::BodyTooLarge(_)
-            | Self::Undecodable(_) => (Level::INFO, None),
+            | Self::Undecodable(_)
+            | Self::EncodingUnsupported(_) => (Level::INFO, None),
         };
         Record { reason: self.answer().code, level, cause }
     }

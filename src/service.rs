@@ -1,9 +1,7 @@
 //! The use cases: the only way from a face to the store.
 
 use crate::auth::Writer;
-use crate::domain::{
-    Changes, CustomerGroup, Draft, GroupId, List, NewGroup, PageRequest, Violations, excerpt,
-};
+use crate::domain::{Changes, CustomerGroup, Draft, GroupId, List, NewGroup, PageRequest, Violations};
 use crate::error::Error;
 use crate::store::{ParentCheck, Store};
 
@@ -47,7 +45,8 @@ impl Service {
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
     pub async fn children(&self, id: &str, page: PageRequest) -> Result<List, Error> {
-        self.store.children(parse(id)?, page.parse_unbounded()?).await
+        let page = page.parse_unbounded()?;
+        self.store.children(parse(id)?, page).await
     }
 
     /// The ancestors of a customer group, its parent first.
@@ -56,7 +55,8 @@ impl Service {
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
     pub async fn ancestors(&self, id: &str, page: PageRequest) -> Result<List, Error> {
-        self.store.ancestors(parse(id)?, page.parse_unbounded()?).await
+        let page = page.parse_unbounded()?;
+        self.store.ancestors(parse(id)?, page).await
     }
 
     /// Everything below a customer group, level by level, each the most recently created first.
@@ -65,7 +65,8 @@ impl Service {
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
     pub async fn descendants(&self, id: &str, page: PageRequest) -> Result<List, Error> {
-        self.store.descendants(parse(id)?, page.parse_unbounded()?).await
+        let page = page.parse_unbounded()?;
+        self.store.descendants(parse(id)?, page).await
     }
 
     /// Creates a customer group.
@@ -105,7 +106,7 @@ impl Service {
                 if check.child_exists {
                     Err(with_parent(violations, &check).into())
                 } else {
-                    Err(not_found(id))
+                    Err(Error::not_found(id))
                 }
             }
         }
@@ -125,11 +126,7 @@ impl Service {
 
 /// A text that is no id names no customer group.
 fn parse(id: &str) -> Result<GroupId, Error> {
-    GroupId::parse(id).ok_or_else(|| not_found(id))
-}
-
-fn not_found(id: &str) -> Error {
-    Error::NotFound(excerpt(id))
+    GroupId::parse(id).ok_or_else(|| Error::not_found(id))
 }
 
 /// Adds what only the database could tell to what parsing found, so that all of it is reported at once.

@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
-use crate::support::{Calls, Client, KEY, Program, data_dir, named};
+use crate::support::{Calls, Client, KEY, Program, data_dir, eventually, named};
 
 async fn setting(folder: &Path, name: &str) -> String {
     let url = format!("host={} user=customer_groups dbname=postgres", folder.join("socket").display());
@@ -79,9 +79,12 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
     for _ in 0..8 {
         creators.push(tokio::spawn(create_until_it_dies(program.client().await, acknowledged.clone())));
     }
-    while acknowledged.load(Ordering::Relaxed) < 200 {
-        tokio::task::yield_now().await;
-    }
+    let enough = async {
+        while acknowledged.load(Ordering::Relaxed) < 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    eventually("200 groups are made", enough).await;
     let postmaster = postmaster(folder.path());
     program.signal(Signal::SIGKILL);
     program.wait();
@@ -104,12 +107,56 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
 async fn it_dies_with_a_service_that_is_killed() {
     let folder = data_dir();
     let mut program = Program::serve_in(folder.path());
-    let postmaster = postmaster(folder.path());
+    let url = format!("host={} user=customer_groups dbname=postgres", folder.path().join("socket").display());
     program.signal(Signal::SIGKILL);
     program.wait();
-    while kill(postmaster, None).is_ok() {
-        tokio::task::yield_now().await;
+    let gone = async { while tokio_postgres::connect(&url, NoTls).await.is_ok() {} };
+    eventually("PostgreSQL is gone", gone).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_knows_nothing_of_the_settings_of_the_service() {
+    let folder = data_dir();
+    let _program = Program::serve_in(folder.path());
+    let environment = fs::read(format!("/proc/{}/environ", postmaster(folder.path()))).unwrap();
+    let environment = String::from_utf8(environment).unwrap();
+    assert!(environment.contains("PATH=") && !environment.contains(KEY), "{environment:?}");
+}
+
+#[test]
+fn a_start_that_postgresql_refuses_for_good_says_why() {
+    let folder = data_dir();
+    drop(Program::serve_in(folder.path()));
+    fs::write(folder.path().join("postgres/pg_hba.conf"), "local all all reject\n").unwrap();
+    let said = refusal_in(folder.path());
+    assert!(said.contains("pg_hba.conf rejects connection"), "{said}");
+    assert!(!folder.path().join("postgres/postmaster.pid").exists(), "PostgreSQL still runs");
+}
+
+#[test]
+fn a_start_that_is_given_up_leaves_no_postgresql_behind() {
+    let folder = data_dir();
+    drop(Program::serve_in(folder.path()));
+    for milliseconds in (0..200).step_by(20) {
+        let mut command = Program::command(&[("DATA_DIR", folder.path().to_str().unwrap())]);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        // Wherever in the start it is then.
+        std::thread::park_timeout(std::time::Duration::from_millis(milliseconds));
+        kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
+        child.wait().unwrap();
+        assert!(!folder.path().join("postgres/postmaster.pid").exists(), "after {milliseconds} ms");
     }
+}
+
+#[test]
+fn the_folder_can_be_used_whatever_the_umask_is() {
+    let folder = data_dir();
+    let binary = env!("CARGO_BIN_EXE_customer-groups");
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-c", "umask 077; exec \"$0\" keys list", binary]).env_clear();
+    shell.env("PATH", std::env::var_os("PATH").unwrap()).env("DATA_DIR", folder.path().join("new"));
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8(output.stderr).unwrap());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

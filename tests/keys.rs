@@ -2,7 +2,7 @@
 
 use tonic::Code;
 
-use crate::support::{Calls, Client, Program, TestDatabase, data_dir, named, reason};
+use crate::support::{Calls, Client, Program, TestDatabase, data_dir, eventually, named, reason};
 
 /// Runs `keys` and gives what it printed.
 fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> String {
@@ -19,7 +19,7 @@ fn id_of(list: &str, name: &str) -> String {
     line.split_whitespace().next().unwrap().to_owned()
 }
 
-async fn refused_in_the_end(client: &Client) {
+async fn refused(client: &Client) {
     loop {
         if let Err(status) = client.list(None, None).await {
             assert_eq!((status.code(), &*reason(&status)), (Code::Unauthenticated, "API_KEY_INVALID"));
@@ -44,7 +44,7 @@ async fn tour(program: &Program, settings: &[(&str, &str)]) {
     assert!(list.lines().any(|line| line.contains(" read ") && line.ends_with("the report")), "{list}");
 
     keys(&["revoke", &id_of(&list, "the shop")], settings);
-    refused_in_the_end(&writer).await;
+    eventually("the key is refused", refused(&writer)).await;
     reader.list(None, None).await.unwrap();
 }
 
@@ -72,6 +72,30 @@ async fn keys_work_on_the_private_postgresql_while_the_service_runs_and_while_it
     let program = Program::serve(&settings);
     let status = program.client_with(early.trim()).await.list(None, None).await.unwrap_err();
     assert_eq!(status.code(), Code::Unauthenticated);
+}
+
+#[test]
+fn commands_at_once_on_a_stopped_service_wait_for_each_other() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            scope.spawn(move || keys(&["create", "--name", &format!("key {number}")], &settings));
+        }
+    });
+    assert_eq!(keys(&["list"], &settings).lines().count(), 1 + 4);
+}
+
+#[test]
+fn a_key_that_could_not_be_shown_opens_nothing() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut create = Program::command(&settings);
+    let status = create.args(["keys", "create", "--name", "unseen"]).stdout(full).status().unwrap();
+    assert!(!status.success());
+    let list = keys(&["list"], &settings);
+    assert!(list.lines().any(|line| line.ends_with("unseen") && !line.contains(" - ")), "{list}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tonic::Code;
 
 use crate::support::http::{RawGrpc, framed};
-use crate::support::{Calls, Client, KEY, Program, TestDatabase, named, reason};
+use crate::support::{Calls, Client, KEY, Program, TestDatabase, eventually, named, reason};
 
 async fn program() -> (Program, TestDatabase) {
     let database = TestDatabase::create().await;
@@ -21,7 +21,7 @@ async fn waiting_call(
     let call = tokio::spawn(async move { client.list(None, None).await.map(|list| list.total) });
     let waiters = "select count(*) from pg_locks where not granted and database =
                    (select oid from pg_database where datname = current_database())";
-    while database.number(waiters).await == 0 {}
+    eventually("the call waits", async { while database.number(waiters).await == 0 {} }).await;
     call
 }
 
@@ -112,6 +112,7 @@ async fn each_call_has_one_line_with_method_code_duration_and_request_id() {
     assert!(good["duration_ms"].as_f64().unwrap() > 0.0);
     let bad = call_line(&program, "bad");
     assert_eq!((&bad["code"], &bad["reason"]), (&json!("INVALID_ARGUMENT"), &json!("parameter_invalid")));
+    assert_eq!(bad["key"], "API_KEY");
 
     program.signal(Signal::SIGTERM);
     program.wait();

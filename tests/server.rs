@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use customer_groups::grpc::pb::ListCustomerGroupsRequest;
 use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
 use customer_groups::server::Timeouts;
 use tokio_stream::StreamExt;
@@ -11,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::http::{RawGrpc, get};
-use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, named, reason, update_of};
+use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, eventually, named, reason, update_of};
 
 async fn health(api: &Api, service: &str) -> i32 {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -107,7 +108,7 @@ async fn an_unknown_path_is_a_404_in_the_documented_shape() {
     let expected = serde_json::json!({"error": {
         "type": "invalid_request_error",
         "code": "route_unknown",
-        "message": "there is no GET /api/nonsense",
+        "message": "there is no GET \"/api/nonsense\"",
         "param": null,
         "request_id": "mine-1",
     }});
@@ -203,6 +204,41 @@ async fn a_caller_who_gives_up_holds_no_connection() {
 }
 
 #[tokio::test]
+async fn callers_who_give_up_cannot_make_more_connections_than_the_pool_may_have() {
+    const POOL: usize = 4;
+    let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, POOL, Duration::from_secs(30)).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    for _ in 0..10 {
+        let calls = (0..POOL).map(|_| {
+            let mut request = Request::new(ListCustomerGroupsRequest::default());
+            request.set_timeout(Duration::from_millis(20));
+            let mut client = client.clone();
+            async move { client.list_customer_groups(request).await.unwrap_err() }
+        });
+        futures_util::future::join_all(calls).await;
+    }
+    let connections = "select count(*) from pg_stat_activity
+                       where datname = current_database() and application_name = 'customer-groups'";
+    let most = i64::try_from(POOL).unwrap() + 1;
+    let count = api.database.number(connections).await;
+    assert!(count <= most, "{count} connections, of {most}");
+    held.rollback().await.unwrap();
+    client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_compression_that_the_service_does_not_know_is_refused_with_a_reason() {
+    let mut raw = RawGrpc::connect(Api::start().await.address()).await;
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    let status = raw.call(&path, &[("grpc-encoding", "gzip")], vec![1, 0, 0, 0, 0]).await.grpc_status();
+    assert_eq!(status.code(), Code::Unimplemented);
+    assert_eq!(reason(&status), "CONTENT_TYPE_UNSUPPORTED");
+}
+
+#[tokio::test]
 async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_overloaded() {
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_millis(50)).await;
     let client = api.client().await;
@@ -213,13 +249,10 @@ async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_over
         let client = client.clone();
         async move { client.list(None, None).await }
     });
-    let status = loop {
-        let waiters = "select count(*) from pg_locks where not granted and database = \
-                       (select oid from pg_database where datname = current_database())";
-        if api.database.number(waiters).await == 1 {
-            break client.list(None, None).await.unwrap_err();
-        }
-    };
+    let waiters = "select count(*) from pg_locks where not granted and database =
+                   (select oid from pg_database where datname = current_database())";
+    eventually("the first call waits", async { while api.database.number(waiters).await == 0 {} }).await;
+    let status = client.list(None, None).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(reason(&status), "OVERLOADED");
     held.rollback().await.unwrap();

@@ -151,6 +151,19 @@ async fn unknown_paths_in_the_mask_are_refused_and_named() {
 }
 
 #[tokio::test]
+async fn any_number_of_unknown_paths_is_refused_in_a_short_answer() {
+    let client = Api::start().await.client().await;
+    let group = full(&client).await;
+    let paths: Vec<String> = (0..50_000).map(|number| format!("{}{number}", "🌳".repeat(10))).collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let status = client.update(update_of(only_id(&group), &paths)).await.unwrap_err();
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(fields(&status), ["update_mask"]);
+    assert!(status.message().contains("49997 more"), "{}", status.message());
+    assert!(status.message().len() + status.details().len() < 2000);
+}
+
+#[tokio::test]
 async fn every_violated_field_is_reported_and_nothing_changes() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
@@ -163,7 +176,7 @@ async fn every_violated_field_is_reported_and_nothing_changes() {
     };
     let mask = ["parent_id", "customer_group_name", "default_price_list", "nonsense", "more nonsense"];
     let status = client.update(update_of(sent, &mask)).await.unwrap_err();
-    let all = ["parent_id", "update_mask", "update_mask", "customer_group_name", "default_price_list"];
+    let all = ["parent_id", "customer_group_name", "default_price_list", "update_mask"];
     assert_eq!(fields(&status), all);
     assert_eq!(reason(&status), "PARAMETER_INVALID");
     assert_eq!(client.get(&group.id).await.unwrap(), group);
@@ -198,9 +211,16 @@ async fn an_update_of_no_group_is_not_found_whatever_else_is_wrong() {
 #[tokio::test]
 async fn an_update_without_a_group_is_refused() {
     let client = Api::start().await.client().await;
-    let status = client.update(pb::UpdateCustomerGroupRequest::default()).await.unwrap_err();
-    assert_eq!(status.code(), Code::InvalidArgument);
-    assert_eq!(fields(&status), ["customer_group"]);
+    let without_a_mask = pb::UpdateCustomerGroupRequest::default();
+    let update_mask = Some(prost_types::FieldMask { paths: vec!["nonsense".to_owned()] });
+    let with_a_mask = pb::UpdateCustomerGroupRequest { update_mask, ..Default::default() };
+    for (request, names) in
+        [(without_a_mask, vec!["customer_group"]), (with_a_mask, vec!["customer_group", "update_mask"])]
+    {
+        let status = client.update(request).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(fields(&status), names);
+    }
 }
 
 #[tokio::test]

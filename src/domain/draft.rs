@@ -84,7 +84,7 @@ impl Changes {
     ///
     /// Every violation of the draft. Whether the parent exists is not known here.
     pub fn parse(draft: Draft) -> Result<Self, Violations> {
-        let mut found = draft.violations;
+        let mut found = Vec::new();
         let changes = Self {
             parent_id: parent(draft.parent_id, &mut found),
             is_group: match draft.is_group {
@@ -101,6 +101,7 @@ impl Changes {
             default_price_list: text(field::DEFAULT_PRICE_LIST, draft.default_price_list, &mut found),
             payment_terms: text(field::PAYMENT_TERMS, draft.payment_terms, &mut found),
         };
+        found.extend(draft.violations);
         match Violations::of(found) {
             None => Ok(changes),
             Some(violations) => Err(violations),

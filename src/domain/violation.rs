@@ -86,7 +86,7 @@ impl Violation {
     }
 }
 
-/// Everything that is wrong with one request: at least one violation.
+/// Everything that is wrong with one request: at least one violation, and one at most for each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violations(Vec<Violation>);
 
@@ -104,7 +104,7 @@ impl Violations {
         self
     }
 
-    /// The violations, in the documented order of the fields.
+    /// The violations, in the documented order of the fields; what is wrong beside them comes last.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
         &self.0
@@ -135,11 +135,10 @@ impl fmt::Display for Violations {
     }
 }
 
-/// The value in quotes, escaped and cut, so that a message stays readable whatever a caller sends.
+/// The value in quotes, escaped and cut, so that a message stays short and readable whatever a caller sends.
 pub(crate) fn excerpt(value: &str) -> String {
-    const SHOWN: usize = 64;
-    let mut characters = value.chars();
-    let shown: String = characters.by_ref().take(SHOWN).collect();
-    let more = if characters.next().is_some() { "…" } else { "" };
+    const MAX_BYTES: usize = 64;
+    let shown = &value[..value.floor_char_boundary(MAX_BYTES)];
+    let more = if shown.len() < value.len() { "…" } else { "" };
     format!("{shown:?}{more}")
 }

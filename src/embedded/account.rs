@@ -14,9 +14,15 @@ use crate::error::Cause;
 pub(super) struct Account(Option<User>);
 
 impl Account {
-    pub(super) fn for_postgres() -> Result<Self, Cause> {
+    /// The user of a cluster: the owner of its folder, when there is one already.
+    pub(super) fn of_cluster(folder: &Path) -> Result<Self, Cause> {
         if !geteuid().is_root() {
             return Ok(Self(None));
+        }
+        if let Ok(metadata) = folder.metadata()
+            && let Some(owner) = User::from_uid(metadata.uid().into())?
+        {
+            return Ok(Self(Some(owner)));
         }
         for name in ["postgres", "nobody"] {
             if let Some(user) = User::from_name(name)? {

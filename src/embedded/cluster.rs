@@ -1,10 +1,10 @@
 //! A PostgreSQL cluster in a folder: its binaries, its files, its commands.
 
 use std::env;
-use std::fs::{self, DirBuilder, File};
-use std::io::{Read, Seek, SeekFrom};
+use std::fs::{self, DirBuilder, File, Permissions};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -15,7 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use super::{Account, PAUSE};
+use super::PAUSE;
+use super::account::Account;
 use crate::error::Cause;
 use crate::store::Database;
 
@@ -45,10 +46,12 @@ impl Cluster {
     }
 
     /// Finds the binaries and makes what is missing in the folder.
-    pub(super) fn prepare(data_dir: &Path, bin_dir: Option<&Path>, account: Account) -> Result<Self, Cause> {
-        let log = data_dir.join("postgres.log");
+    pub(super) fn prepare(data_dir: &Path, bin_dir: Option<&Path>) -> Result<Self, Cause> {
+        let (folder, log) = (data_dir.join(CLUSTER), data_dir.join("postgres.log"));
+        let account = Account::of_cluster(&folder)?;
+        account.check_reach(data_dir)?;
         let cluster = Self {
-            folder: data_dir.join(CLUSTER),
+            folder,
             socket: data_dir.join(SOCKET),
             log_length: log.metadata().map_or(0, |metadata| metadata.len()),
             log,
@@ -115,7 +118,7 @@ impl Cluster {
             "--no-instructions",
         ]);
         initdb.arg("--username").arg(USER).arg("--pgdata").arg(&unfinished);
-        let output = initdb.output()?;
+        let output = initdb.output().map_err(|error| cannot_start(&initdb, &error))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("initdb failed in {}:\n{said}", data_dir.display()).into());
@@ -124,12 +127,11 @@ impl Cluster {
         Ok(())
     }
 
-    /// Makes a folder that only the user of PostgreSQL can enter.
+    /// Makes a folder that only the user of PostgreSQL can enter, or makes it one.
     fn make_private(&self, folder: &Path) -> Result<(), Cause> {
-        if !folder.exists() {
-            DirBuilder::new().mode(0o700).create(folder)?;
-            self.account.own(folder)?;
-        }
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        fs::set_permissions(folder, Permissions::from_mode(0o700))?;
+        self.account.own(folder)?;
         Ok(())
     }
 
@@ -159,7 +161,7 @@ impl Cluster {
             log.seek(SeekFrom::Start(self.log_length))?;
             let mut text = String::new();
             log.read_to_string(&mut text)?;
-            Ok::<_, std::io::Error>(text)
+            Ok::<_, io::Error>(text)
         };
         read().unwrap_or_else(|error| format!("{} cannot be read: {error}", self.log.display()))
     }
@@ -202,15 +204,16 @@ impl Cluster {
         Ok(())
     }
 
-    /// Whether that process is the server of this cluster: a server works in its cluster's folder.
-    #[cfg(target_os = "linux")]
+    /// Whether that process is the server of this cluster, by its command line.
     fn runs_as(&self, pid: Pid) -> bool {
-        fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|folder| folder == self.folder)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn runs_as(&self, pid: Pid) -> bool {
-        kill(pid, None) != Err(Errno::ESRCH)
+        let command_line = if cfg!(target_os = "linux") {
+            fs::read(format!("/proc/{pid}/cmdline"))
+        } else {
+            let mut ps = Command::new("ps");
+            ps.args(["-ww", "-o", "args=", "-p", &pid.to_string()]).output().map(|output| output.stdout)
+        };
+        let folder = self.folder.as_os_str().as_bytes();
+        command_line.is_ok_and(|line| line.windows(folder.len()).any(|part| part == folder))
     }
 
     /// A command of PostgreSQL's, run in the folder by the cluster's user, and told to stop when this process
@@ -226,9 +229,16 @@ impl Cluster {
             Command::new(program)
         };
         self.account.apply(&mut command);
+        // The settings of the service are none of its business, and some of them are secrets.
+        command.env_clear().envs(env::var_os("PATH").map(|path| ("PATH", path)));
         command.current_dir(folder).process_group(0).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
+}
+
+/// Why a program was not started.
+pub(super) fn cannot_start(command: &Command, error: &io::Error) -> String {
+    format!("{} cannot be started: {error}", command.get_program().display())
 }
 
 /// The given folder; or the newest of those where Debian puts PostgreSQL; or the one on PATH.

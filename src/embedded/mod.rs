@@ -8,8 +8,9 @@ mod account;
 mod cluster;
 mod process;
 
-use std::fs::{File, TryLockError};
-use std::io;
+use std::fs::{self, File, Permissions, TryLockError};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,9 +18,11 @@ use tokio::time::{Instant, sleep};
 
 use crate::error::Cause;
 use crate::store::Database;
-use account::Account;
 use cluster::Cluster;
 use process::Process;
+
+/// The file whose lock, and whose text, says who uses the folder.
+const LOCK: &str = "lock";
 
 /// How long is waited before it is looked again whether something has happened.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -50,57 +53,74 @@ struct Owned {
     _lock: File,
 }
 
+/// Who uses the folder, as its lock file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum User {
+    /// A service, for as long as it runs.
+    Service,
+    /// A command, for a moment.
+    Command,
+}
+
+impl User {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Service => "service",
+            Self::Command => "command",
+        }
+    }
+}
+
 impl Embedded {
-    /// Starts it, after making its cluster when there is none yet.
+    /// Starts it for a service, after making its cluster when there is none yet.
     ///
     /// # Errors
     ///
-    /// That another process uses the folder, that no PostgreSQL is installed, that the folder cannot be used,
+    /// That another service uses the folder, that no PostgreSQL is installed, that the folder cannot be used,
     /// that its cluster was made by another major version, or what PostgreSQL says of why it does not start.
     pub async fn start(options: &Options) -> Result<Self, Cause> {
-        let data_dir = data_dir(&options.data_dir)?;
-        let lock = lock(&data_dir)?.ok_or_else(|| {
-            format!(
-                "{} is in use by another customer-groups process; stop that one, or set DATA_DIR to a folder \
-                 of its own",
-                data_dir.display()
-            )
-        })?;
-        Self::start_locked(options, &data_dir, lock).await
+        Self::start_as(User::Service, options).await
     }
 
-    /// Starts it, or uses the one that another process runs.
+    /// Starts it for a command, or uses the one that a service runs.
     ///
     /// # Errors
     ///
-    /// Those of [`Embedded::start`]; that the other process's PostgreSQL does not answer in 10 seconds.
+    /// Those of [`Embedded::start`] but the first; that a service's PostgreSQL does not answer in 10 seconds.
     pub async fn start_or_join(options: &Options) -> Result<Self, Cause> {
+        Self::start_as(User::Command, options).await
+    }
+
+    async fn start_as(user: User, options: &Options) -> Result<Self, Cause> {
+        /// The most time for a command that uses the folder, or for a service to start.
         const PATIENCE: Duration = Duration::from_secs(10);
         let data_dir = data_dir(&options.data_dir)?;
-        let database = Cluster::database(&data_dir);
         let begun = Instant::now();
         loop {
-            if let Some(lock) = lock(&data_dir)? {
+            if let Some(lock) = lock(&data_dir, user)? {
                 return Self::start_locked(options, &data_dir, lock).await;
             }
-            match database.ping().await {
-                Ok(()) => return Ok(Self { database, owned: None }),
-                Err(cause) if begun.elapsed() > PATIENCE => {
-                    return Err(
-                        format!("the PostgreSQL in {} does not answer: {cause}", data_dir.display()).into()
-                    );
+            match (used_by_service(&data_dir)?, user) {
+                (true, User::Service) => return Err(in_use(&data_dir)),
+                (true, User::Command) => {
+                    let database = Cluster::database(&data_dir);
+                    if database.ping().await? {
+                        return Ok(Self { database, owned: None });
+                    }
                 }
-                Err(_not_yet) => sleep(PAUSE).await,
+                (false, _) => {}
             }
+            if begun.elapsed() > PATIENCE {
+                return Err(in_use(&data_dir));
+            }
+            sleep(PAUSE).await;
         }
     }
 
     async fn start_locked(options: &Options, data_dir: &Path, lock: File) -> Result<Self, Cause> {
-        let account = Account::for_postgres()?;
-        account.check_reach(data_dir)?;
-        let cluster = Cluster::prepare(data_dir, options.bin_dir.as_deref(), account)?;
+        let cluster = Cluster::prepare(data_dir, options.bin_dir.as_deref())?;
         cluster.stop_orphan().await?;
-        let mut process = Process::spawn(cluster.postgres(options.connections)?).await?;
+        let mut process = Process::spawn(cluster.postgres(options.connections)?)?;
 
         let database = Cluster::database(data_dir);
         loop {
@@ -108,10 +128,7 @@ impl Embedded {
                 () = process.exited() => {
                     return Err(format!("PostgreSQL did not start:\n{}", cluster.log_tail()).into());
                 }
-                answer = database.ping() => match answer {
-                    Ok(()) => break,
-                    Err(_not_yet) => sleep(PAUSE).await,
-                }
+                answers = database.ping() => if answers? { break } else { sleep(PAUSE).await },
             }
         }
         Ok(Self { database, owned: Some(Owned { process, _lock: lock }) })
@@ -144,20 +161,40 @@ impl Embedded {
     }
 }
 
+/// Makes the folder where there is none, open to the user of PostgreSQL whatever the umask is: what is in it is
+/// closed for itself.
 fn data_dir(path: &Path) -> Result<PathBuf, Cause> {
-    std::fs::create_dir_all(path)
-        .and_then(|()| path.canonicalize())
-        .map_err(|error| format!("DATA_DIR {} cannot be made: {error}", path.display()).into())
+    let make = || {
+        if !path.exists() {
+            fs::create_dir_all(path)?;
+            fs::set_permissions(path, Permissions::from_mode(0o755))?;
+        }
+        path.canonicalize()
+    };
+    make().map_err(|error| format!("DATA_DIR {} cannot be made: {error}", path.display()).into())
 }
 
-/// Takes the folder for this process until the file is closed; `None` when another process has it.
-fn lock(data_dir: &Path) -> Result<Option<File>, Cause> {
-    let path = data_dir.join("lock");
+fn in_use(data_dir: &Path) -> Cause {
+    let folder = data_dir.display();
+    let remedy = "stop that one, or set DATA_DIR to a folder of its own";
+    format!("{folder} is in use by another customer-groups process; {remedy}").into()
+}
+
+/// Takes the folder until the file is closed; `None` when another process has it.
+fn lock(data_dir: &Path, user: User) -> Result<Option<File>, Cause> {
+    let path = data_dir.join(LOCK);
     let failed = |error: io::Error| format!("{} cannot be locked: {error}", path.display());
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => {
+            file.set_len(0).and_then(|()| file.write_all(user.name().as_bytes())).map_err(failed)?;
+            Ok(Some(file))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(error)) => Err(failed(error).into()),
     }
+}
+
+fn used_by_service(data_dir: &Path) -> io::Result<bool> {
+    Ok(fs::read_to_string(data_dir.join(LOCK))? == User::Service.name())
 }

@@ -1,47 +1,52 @@
 //! A child process that does not outlive this one.
 
 use std::process::Command;
-use std::thread;
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
 
+use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+use super::cluster::cannot_start;
 use crate::error::Cause;
 
-/// A running PostgreSQL.
+/// A running PostgreSQL. It is stopped when it is dropped.
 #[derive(Debug)]
 pub(super) struct Process {
     pid: Pid,
     /// Closed when the process has ended.
     alive: watch::Receiver<()>,
+    /// Done when the process has ended.
+    supervisor: Option<JoinHandle<()>>,
 }
 
 impl Process {
     /// Starts the command from a thread that stays until the process ends: Linux tells a child of the death
     /// of the thread that made it, not of the process.
-    pub(super) async fn spawn(mut command: Command) -> Result<Self, Cause> {
-        let (started, start) = oneshot::channel();
+    ///
+    /// Blocks for as long as a fork takes, so that no one can give up on a process that is just being made.
+    pub(super) fn spawn(mut command: Command) -> Result<Self, Cause> {
+        let (started, start) = mpsc::channel();
         let (dead, alive) = watch::channel(());
         let supervise = move || {
             let mut child = match command.spawn() {
                 Ok(child) => child,
                 Err(error) => {
-                    let program = command.get_program().display();
-                    // No one to tell when the start was given up.
-                    let _ = started.send(Err(format!("{program} cannot be started: {error}")));
+                    drop(started.send(Err(cannot_start(&command, &error))));
                     return;
                 }
             };
-            let _ = started.send(Ok(child.id()));
+            drop(started.send(Ok(child.id())));
             if let Err(error) = child.wait() {
                 tracing::error!(%error, "PostgreSQL cannot be waited for");
             }
             drop(dead);
         };
-        thread::Builder::new().name("postgres".to_owned()).spawn(supervise)?;
-        let id = start.await??;
-        Ok(Self { pid: Pid::from_raw(id.try_into()?), alive })
+        let supervisor = Some(thread::Builder::new().name("postgres".to_owned()).spawn(supervise)?);
+        let id = start.recv()??;
+        Ok(Self { pid: Pid::from_raw(id.try_into()?), alive, supervisor })
     }
 
     /// Waits until the process has ended.
@@ -50,12 +55,34 @@ impl Process {
         while self.alive.changed().await.is_ok() {}
     }
 
-    /// PostgreSQL's "fast" shutdown: connections are closed, everything is written.
+    /// Stops the process and waits until it has ended.
     pub(super) async fn stop(&mut self) -> Result<(), Cause> {
-        if self.alive.has_changed().is_ok() {
-            kill(self.pid, Signal::SIGINT)?;
-        }
+        self.ask_to_stop()?;
         self.exited().await;
         Ok(())
+    }
+
+    /// PostgreSQL's "fast" shutdown: connections are closed, everything is written.
+    fn ask_to_stop(&self) -> nix::Result<()> {
+        if self.alive.has_changed().is_err() {
+            return Ok(());
+        }
+        match kill(self.pid, Signal::SIGINT) {
+            Ok(()) | Err(Errno::ESRCH) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Drop for Process {
+    /// Where it was not stopped before: its start was given up.
+    fn drop(&mut self) {
+        if let Err(error) = self.ask_to_stop() {
+            tracing::error!(%error, "PostgreSQL cannot be stopped");
+        } else if let Some(supervisor) = self.supervisor.take()
+            && supervisor.join().is_err()
+        {
+            tracing::error!("PostgreSQL was not waited for");
+        }
     }
 }

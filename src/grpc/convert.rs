@@ -1,9 +1,13 @@
 //! Messages to drafts, and groups to messages.
 
+use std::collections::BTreeSet;
+
 use prost_types::FieldMask;
 
 use super::pb;
-use crate::domain::{CustomerGroup, Draft, Field, List, Timestamp, Violation, ViolationKind, excerpt, field};
+use crate::domain::{
+    CustomerGroup, Draft, Field, List, Timestamp, Violation, ViolationKind, Violations, excerpt, field,
+};
 use crate::error::Error;
 
 /// The fields that an update can change.
@@ -31,18 +35,17 @@ enum Mask {
 
 impl Mask {
     /// Reads a mask and finds what is wrong with it.
-    fn parse(mask: Option<FieldMask>) -> (Self, Vec<Violation>) {
+    fn parse(mask: Option<FieldMask>) -> (Self, Option<Violation>) {
         let paths = mask.unwrap_or_default().paths;
         match paths.as_slice() {
-            [] => (Self::Populated, Vec::new()),
-            [all] if all == "*" => (Self::All, Vec::new()),
+            [] => (Self::Populated, None),
+            [all] if all == "*" => (Self::All, None),
             named => {
-                let unknown = named
-                    .iter()
-                    .filter(|path| !MUTABLE.contains(&path.as_str()) && !OUTPUT_ONLY.contains(&path.as_str()))
-                    .map(|path| unknown_path(path))
-                    .collect();
-                (Self::Named(paths), unknown)
+                let known = |path: &str| MUTABLE.contains(&path) || OUTPUT_ONLY.contains(&path);
+                let unknown: BTreeSet<&str> =
+                    named.iter().map(String::as_str).filter(|path| !known(path)).collect();
+                let violation = (!unknown.is_empty()).then(|| unknown_paths(&unknown));
+                (Self::Named(paths), violation)
             }
         }
     }
@@ -61,7 +64,7 @@ impl Mask {
         }
     }
 
-    fn draft(&self, group: pb::CustomerGroup, violations: Vec<Violation>) -> Draft {
+    fn draft(&self, group: pb::CustomerGroup, violation: Option<Violation>) -> Draft {
         // Neither an empty name nor a false flag can be told from one that is not there.
         let name = Some(group.customer_group_name).filter(|name| !name.is_empty());
         let is_group = group.is_group.then_some(true);
@@ -72,33 +75,44 @@ impl Mask {
             parent_customer_group: self.field(field::PARENT_CUSTOMER_GROUP, group.parent_customer_group),
             default_price_list: self.field(field::DEFAULT_PRICE_LIST, group.default_price_list),
             payment_terms: self.field(field::PAYMENT_TERMS, group.payment_terms),
-            violations,
+            violations: violation.into_iter().collect(),
         }
     }
 }
 
 /// What a create says of the new group.
 pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
-    Mask::Populated.draft(request.customer_group.unwrap_or_default(), Vec::new())
+    Mask::Populated.draft(request.customer_group.unwrap_or_default(), None)
 }
 
 /// Which group an update names, and what it says of it.
 pub(super) fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, Draft), Error> {
-    let mut group = request.customer_group.ok_or_else(|| {
+    let (mask, violation) = Mask::parse(request.update_mask);
+    let Some(mut group) = request.customer_group else {
         let description = "customer_group is required; give the group's id and its new values";
-        Error::Invalid(Violation::new("customer_group", ViolationKind::Missing, description).into())
-    })?;
-    let (mask, violations) = Mask::parse(request.update_mask);
-    Ok((std::mem::take(&mut group.id), mask.draft(group, violations)))
+        let missing = Violation::new("customer_group", ViolationKind::Missing, description);
+        let violations = match violation {
+            Some(violation) => Violations::from(violation).with_first(missing),
+            None => missing.into(),
+        };
+        return Err(violations.into());
+    };
+    Ok((std::mem::take(&mut group.id), mask.draft(group, violation)))
 }
 
-fn unknown_path(path: &str) -> Violation {
-    let path = excerpt(path);
-    let known = MUTABLE.join(", ");
+/// One violation for all of them, which names the first few.
+fn unknown_paths(paths: &BTreeSet<&str>) -> Violation {
+    const SHOWN: usize = 3;
+    let shown: Vec<String> = paths.iter().take(SHOWN).map(|path| excerpt(path)).collect();
+    let more = match paths.len().saturating_sub(SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let (shown, known) = (shown.join(", "), MUTABLE.join(", "));
     Violation::new(
         "update_mask",
         ViolationKind::Unknown,
-        format!("update_mask names {path}, which is no field to change; give `*` alone or any of {known}"),
+        format!("update_mask names {shown}{more}, no fields to change; give `*` alone or any of {known}"),
     )
 }
 

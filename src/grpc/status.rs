@@ -8,6 +8,7 @@ use http::Response;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::domain::excerpt;
 use crate::error::Error;
 
 /// The `domain` of every `ErrorInfo`.
@@ -46,7 +47,10 @@ pub fn finish(mut response: Response<Body>, path: &str, request_id: &str) -> Res
 fn of_library(status: &Status, path: &str) -> Option<Error> {
     let message = status.message().to_owned();
     match status.code() {
-        Code::Unimplemented if message.is_empty() => Some(Error::RouteUnknown(format!("method {path}"))),
+        Code::Unimplemented if message.is_empty() => {
+            Some(Error::RouteUnknown(format!("method {}", excerpt(path))))
+        }
+        Code::Unimplemented => Some(Error::EncodingUnsupported(message)),
         Code::OutOfRange => Some(Error::BodyTooLarge(message)),
         Code::Internal => Some(Error::Undecodable(message)),
         _ => None,

@@ -74,6 +74,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::RouteUnknown(_)
         | Error::BodyTooLarge(_)
         | Error::Undecodable(_)
+        | Error::EncodingUnsupported(_)
         | Error::Overloaded
         | Error::Unavailable(_)
         | Error::Timeout

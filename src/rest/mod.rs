@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 pub use error::finish;
 
+use crate::domain::excerpt;
 use crate::error::Error;
 use crate::server::Readiness;
 
@@ -28,5 +29,5 @@ async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusC
 
 /// What is answered where there is no route.
 pub async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
-    Error::RouteUnknown(format!("{method} {}", uri.path()))
+    Error::RouteUnknown(format!("{method} {}", excerpt(uri.path())))
 }

@@ -8,6 +8,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use tokio::time::{Instant, timeout_at};
 
 use crate::auth::KeyRing;
 use crate::domain::{Violation, ViolationKind, excerpt};
@@ -30,20 +31,23 @@ pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, n
         Ok(Some(asked)) => asked.min(gate.request_timeout),
         Ok(None) | Err(_) => gate.request_timeout,
     };
-    let work = async {
-        let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_owned());
-        let caller = gate.keys.authenticate(authorization.as_deref()).await?;
-        asked?;
-        request.extensions_mut().insert(caller);
-        let mut response = next.run(request).await;
-        response.extensions_mut().insert(caller);
-        Ok(response)
+    let deadline = Instant::now() + allowed;
+    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_owned());
+    let caller = match timeout_at(deadline, gate.keys.authenticate(authorization.as_deref())).await {
+        Ok(Ok(caller)) => caller,
+        Ok(Err(error)) => return error.into_response(),
+        Err(_elapsed) => return Error::Timeout.into_response(),
     };
-    match tokio::time::timeout(allowed, work).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(error)) => Error::into_response(error),
-        Err(_elapsed) => Error::Timeout.into_response(),
-    }
+    request.extensions_mut().insert(caller);
+    let mut response = match asked {
+        Ok(_) => match timeout_at(deadline, next.run(request)).await {
+            Ok(response) => response,
+            Err(_elapsed) => Error::Timeout.into_response(),
+        },
+        Err(error) => error.into_response(),
+    };
+    response.extensions_mut().insert(caller);
+    response
 }
 
 impl IntoResponse for Error {

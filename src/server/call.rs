@@ -76,16 +76,18 @@ impl Call {
         &self.request_id
     }
 
+    /// Takes who made the call from the response of the gate.
+    pub(super) fn note_caller<B>(&mut self, response: &Response<B>) {
+        let caller = response.extensions().get::<Caller>();
+        self.key = caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
+    }
+
     /// Gives the response the request id, and follows its body to the end.
     pub(super) fn answer(mut self, mut response: Response<Body>) -> Response<Body> {
         if let Ok(id) = HeaderValue::from_str(&self.request_id) {
             response.headers_mut().insert(REQUEST_ID, id);
         }
         self.record = response.extensions_mut().remove();
-        self.key = response
-            .extensions_mut()
-            .remove::<Caller>()
-            .map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
         match self.face {
             Face::Grpc => self.note_grpc_status(response.headers()),
             Face::Rest => self.end = End::Http(response.status()),

@@ -110,6 +110,12 @@ impl Server {
         let connections = self.accept(stop).await;
         drop(self.listener);
         heart.abort();
+        // A beat that is under way may not tell of anything after the drain has.
+        if let Err(error) = heart.await
+            && error.is_panic()
+        {
+            tracing::error!(%error, "the database was not watched any more");
+        }
         self.health.drain().await;
         tracing::info!("stopping");
         if tokio::time::timeout(self.drain, connections.shutdown()).await.is_err() {
@@ -181,12 +187,17 @@ fn serve(
 impl Faces {
     /// One request on its way through its face, and its line in the log.
     async fn call(self, request: Request<Incoming>) -> Result<Response<Body>, std::convert::Infallible> {
-        let call = Call::begin(&request);
+        let mut call = Call::begin(&request);
         let path = request.uri().path().to_owned();
-        let request = request.map(Body::new);
+        let router = match call.face() {
+            Face::Grpc => self.grpc,
+            Face::Rest => self.rest,
+        };
+        let response = router.oneshot(request.map(Body::new)).await?;
+        call.note_caller(&response);
         let response = match call.face() {
-            Face::Grpc => grpc::finish(self.grpc.oneshot(request).await?, &path, call.request_id()),
-            Face::Rest => rest::finish(self.rest.oneshot(request).await?, call.request_id()),
+            Face::Grpc => grpc::finish(response, &path, call.request_id()),
+            Face::Rest => rest::finish(response, call.request_id()),
         };
         Ok(call.answer(response))
     }

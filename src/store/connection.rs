@@ -1,15 +1,21 @@
 //! Statements on pooled connections, each prepared once per connection.
 
+use std::time::Duration;
+
 use deadpool_postgres::{Object, Pool};
 use futures_util::future::{join4, try_join};
 use scopeguard::ScopeGuard;
-use tokio_postgres::Row;
+use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
+use tokio_postgres::{NoTls, Row};
 
 use super::failure::Failure;
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS: usize = 4;
+
+/// How long PostgreSQL may take to end a statement that nobody waits for.
+const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The values of a statement's parameters, in order.
 pub(super) type Values<'a> = [&'a (dyn ToSql + Sync)];
@@ -76,15 +82,27 @@ async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) 
     work().await
 }
 
-/// A connection on loan. Dropped before it is given back, because its caller went away, it is closed: the
-/// next one would have to wait for what PostgreSQL still does for nobody.
+/// A connection on loan. Dropped before it is given back, because its caller went away, it is abandoned.
 type Lease = ScopeGuard<Object, fn(Object)>;
 
 async fn lease(pool: &Pool) -> Result<Lease, Failure> {
     let object = pool.get().await?;
-    Ok(scopeguard::guard(object, |object| drop(Object::take(object))))
+    Ok(scopeguard::guard(object, |object| drop(tokio::spawn(abandon(object)))))
 }
 
 fn give_back(lease: Lease) {
     drop(ScopeGuard::into_inner(lease));
+}
+
+/// Ends what PostgreSQL still does for nobody on a connection, and closes it. Until then it counts as in use, so
+/// that callers who give up cannot make more connections than the pool may have. It is not used again, since
+/// PostgreSQL may take the request to cancel late, and would then end its next user's statement.
+async fn abandon(object: Object) {
+    let ended = async {
+        object.cancel_token().cancel_query(NoTls).await?;
+        object.batch_execute("").await
+    };
+    // How it ended is of no interest: the statement that nobody waits for, or the connection, is gone.
+    drop(timeout(ABANDON_TIMEOUT, ended).await);
+    drop(Object::take(object));
 }

@@ -53,37 +53,32 @@ impl From<Failure> for Error {
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
                 Self::internal(failure)
             }
-            Failure::Query(ref error) => match error.code() {
-                Some(state) if is_away(state) => Self::Unavailable(failure.into()),
-                Some(state) if is_timeout(state) => Self::Timeout,
-                None if is_broken_connection(error) => Self::Unavailable(failure.into()),
-                Some(_) | None => Self::internal(failure),
-            },
+            Failure::Query(ref error) if is_away(error) => Self::Unavailable(failure.into()),
+            Failure::Query(ref error) if is_timeout(error) => Self::Timeout,
+            // It was tried again, and lost again: there are too many at once.
+            Failure::Query(_) if failure.is_conflict() => Self::Overloaded,
+            Failure::Query(_) => Self::internal(failure),
         }
     }
 }
 
-/// States of a server that is starting, stopping, out of resources, or not the one that takes writes.
-fn is_away(state: &SqlState) -> bool {
+/// Whether the server cannot be reached, or is starting, stopping, out of resources, closing connections, or
+/// not the one that takes writes.
+pub(super) fn is_away(error: &PgError) -> bool {
     const CONNECTION_EXCEPTION: &str = "08";
     const INSUFFICIENT_RESOURCES: &str = "53";
-    let states = [
-        SqlState::ADMIN_SHUTDOWN,
-        SqlState::CRASH_SHUTDOWN,
-        SqlState::CANNOT_CONNECT_NOW,
-        SqlState::READ_ONLY_SQL_TRANSACTION,
-    ];
-    let code = state.code();
-    code.starts_with(CONNECTION_EXCEPTION)
-        || code.starts_with(INSUFFICIENT_RESOURCES)
-        || states.contains(state)
+    const OPERATOR_INTERVENTION: &str = "57P";
+    match error.code() {
+        Some(state) => {
+            let classes = [CONNECTION_EXCEPTION, INSUFFICIENT_RESOURCES, OPERATOR_INTERVENTION];
+            *state == SqlState::READ_ONLY_SQL_TRANSACTION
+                || classes.iter().any(|class| state.code().starts_with(class))
+        }
+        None => error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>),
+    }
 }
 
-fn is_timeout(state: &SqlState) -> bool {
-    [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE].contains(state)
-}
-
-/// Whether the connection could not be made or was lost.
-fn is_broken_connection(error: &PgError) -> bool {
-    error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
+fn is_timeout(error: &PgError) -> bool {
+    let states = [SqlState::QUERY_CANCELED, SqlState::LOCK_NOT_AVAILABLE];
+    error.code().is_some_and(|state| states.contains(state))
 }

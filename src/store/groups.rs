@@ -160,7 +160,7 @@ impl Store {
     /// [`Error::NotFound`].
     pub async fn get(&self, id: GroupId) -> Result<CustomerGroup, Error> {
         let rows = query(&self.pool, GET, &[&id.uuid()]).await?;
-        rows.first().map_or_else(|| Err(Error::NotFound(id.to_string())), |row| group(row, 0))
+        rows.first().map_or_else(|| Err(Error::not_found(&id.to_string())), |row| group(row, 0))
     }
 
     /// A page of all groups.
@@ -204,7 +204,7 @@ impl Store {
     async fn tree_list(&self, sql: &str, id: GroupId, page: Page) -> Result<List, Error> {
         let (limit, offset) = bounds(page);
         let rows = query(&self.pool, sql, &[&id.uuid(), &limit, &offset]).await?;
-        list(&rows, page)?.ok_or_else(|| Error::NotFound(id.to_string()))
+        list(&rows, page)?.ok_or_else(|| Error::not_found(&id.to_string()))
     }
 
     /// Stores a new group.
@@ -271,7 +271,7 @@ impl Store {
             Some(violation) if check.child_exists => Err(Error::Invalid(violation.into())),
             // A group that was there when the statement began may be gone when it gets to it.
             None if has_group(row, GROUP_AFTER_CHECK)? => group(row, GROUP_AFTER_CHECK),
-            Some(_) | None => Err(Error::NotFound(id.to_string())),
+            Some(_) | None => Err(Error::not_found(&id.to_string())),
         }
     }
 
@@ -300,7 +300,7 @@ impl Store {
         let deleted = write(&self.pool, DELETE, &[&id.uuid()]).await.map_err(|failure| {
             if failure.violates_foreign_key(PARENT_KEY) { Error::HasChildren(id) } else { failure.into() }
         })?;
-        if deleted.is_empty() { Err(Error::NotFound(id.to_string())) } else { Ok(()) }
+        if deleted.is_empty() { Err(Error::not_found(&id.to_string())) } else { Ok(()) }
     }
 }
 

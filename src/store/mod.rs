@@ -17,7 +17,7 @@ use tokio_postgres::{Config, NoTls};
 
 pub use groups::ParentCheck;
 
-use crate::error::{Cause, Error, chain};
+use crate::error::{Cause, Error};
 
 /// Where the database is and how to log in.
 #[derive(Clone)]
@@ -51,8 +51,10 @@ impl FromStr for Database {
     ///
     /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
     fn from_str(text: &str) -> Result<Self, String> {
-        // The parser's message does not quote the text, which may hold a password.
-        let config: Config = text.parse().map_err(|error: tokio_postgres::Error| chain(&error))?;
+        // What the parser says may quote the text, and the text may hold a password.
+        let config: Config = text
+            .parse()
+            .map_err(|_| "it cannot be read; give one such as postgres://user:password@host:5432/database")?;
         if config.get_hosts().is_empty() {
             return Err("it names no host; give one, as in postgres://user@host/database".to_owned());
         }
@@ -72,15 +74,17 @@ impl Database {
         Self(Box::new(config))
     }
 
-    /// Whether the server answers a new connection.
+    /// Whether the server takes connections; `false` while it is not there, starting or stopping.
     ///
     /// # Errors
     ///
-    /// Why it does not.
-    pub async fn ping(&self) -> Result<(), Cause> {
-        let (_client, connection) = self.0.connect(NoTls).await?;
-        drop(connection);
-        Ok(())
+    /// Why it takes none, when it would not do so later either.
+    pub async fn ping(&self) -> Result<bool, Cause> {
+        match self.0.connect(NoTls).await {
+            Ok(_) => Ok(true),
+            Err(error) if failure::is_away(&error) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     fn pool(&self, limits: &Limits, size: usize) -> Result<Pool, Error> {
@@ -88,9 +92,13 @@ impl Database {
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
         }
-        // A statement may not outlive the call that asked for it by long.
+        // A statement may not outlive the call that asked for it by long. And a statement must see what was
+        // committed before it began, also when it waited for a lock in its transaction: moves rest on that.
         let given = config.get_options().unwrap_or_default();
-        config.options(format!("{given} -c statement_timeout={}", limits.statement_timeout.as_millis()));
+        let timeout = limits.statement_timeout.as_millis();
+        config.options(format!(
+            "{given} -c statement_timeout={timeout} -c default_transaction_isolation=read\\ committed"
+        ));
         config.connect_timeout(limits.connect_timeout);
 
         let manager =

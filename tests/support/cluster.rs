@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use customer_groups::embedded::{Embedded, Options};
 use customer_groups::store::{Limits, Store};
+use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 const TEMPLATE: &str = "template_customer_groups";
@@ -79,6 +80,13 @@ async fn connect(url: &str) -> Client {
     client
 }
 
+/// A folder for another private PostgreSQL, inside of the run's own, which the caretaker removes.
+pub fn data_dir() -> TempDir {
+    let folder = tempfile::tempdir_in(CLUSTER.socket.parent().unwrap()).unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
 /// A database with the service's tables in it.
 #[derive(Clone)]
 pub struct TestDatabase {
@@ -120,6 +128,13 @@ impl TestDatabase {
     /// The number that a statement answers.
     pub async fn number(&self, sql: &str) -> i64 {
         self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Gives a setting another default for the connections to come.
+    pub async fn set(&self, setting: &str, value: &str) {
+        let name = &self.name;
+        let alter = format!("alter database {name} set {setting} = '{value}'");
+        connect(&url(&CLUSTER.socket, "postgres")).await.batch_execute(&alter).await.unwrap();
     }
 
     /// Sends its connections away and lets no new ones in, or lets them in again.

@@ -20,8 +20,8 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-pub use cluster::TestDatabase;
-pub use program::{Program, data_dir};
+pub use cluster::{TestDatabase, data_dir};
+pub use program::Program;
 pub use status::{fields, reason};
 
 /// The `API_KEY` of every service in the tests.
@@ -119,6 +119,11 @@ impl Api {
     pub async fn stopped(self) {
         self.running.await.unwrap();
     }
+}
+
+/// Waits for what must happen in the end. That it takes this long is a hang.
+pub async fn eventually<T>(what: &str, happens: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_mins(1), happens).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
 /// A group with a name and nothing else.

@@ -1,9 +1,7 @@
 //! The program itself, as a process.
 
-use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc;
@@ -14,20 +12,12 @@ use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServi
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
-use tempfile::TempDir;
 use tonic::transport::Endpoint;
 
 use super::{Bearer, Client, KEY};
 
 /// A test that waits this long for a program has found a hang.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// A folder for a private PostgreSQL, which may have to run as another user.
-pub fn data_dir() -> TempDir {
-    let folder = tempfile::Builder::new().prefix("customer-groups-test-").tempdir().unwrap();
-    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).unwrap();
-    folder
-}
 
 /// A running service. It is stopped when it is dropped, so that its folder can be removed.
 pub struct Program {
