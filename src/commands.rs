@@ -168,9 +168,10 @@ async fn make_first_key(
         std::io::stdout(),
         "There was no API key for {mode} mode, so one was made. It is kept in {path}. Try it:
 
-    grpcurl -plaintext -H 'authorization: Bearer {key}' \\
-      -d '{{\"customer_group\": {{\"customer_group_name\": \"All customers\"}}}}' \\
-      {address} overplane.setup.v1.CustomerGroupService/CreateCustomerGroup
+    curl http://{address}/api/setup/customer-group \\
+      -H 'Authorization: Bearer {key}' \\
+      -H 'Content-Type: application/json' \\
+      -d '{{\"customer_group_name\": \"All customers\"}}'
 "
     )?;
     Ok(())

@@ -30,6 +30,9 @@ pub enum Error {
     /// A key that may only read was used to write.
     #[error("this API key may only read; use one that may write")]
     KeyReadOnly,
+    /// The path has no such method. REST alone can say so.
+    #[error("{0}")]
+    MethodNotAllowed(String),
     /// There is no such method or path.
     #[error("there is no {0}")]
     RouteUnknown(String),
@@ -112,6 +115,9 @@ impl Error {
             Self::KeyReadOnly => {
                 (Code::PermissionDenied, StatusCode::FORBIDDEN, PERMISSION, "api_key_read_only")
             }
+            Self::MethodNotAllowed(_) => {
+                (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
+            }
             Self::RouteUnknown(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, REQUEST, "route_unknown"),
             Self::BodyTooLarge(_) => {
                 (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large")
@@ -146,6 +152,7 @@ impl Error {
             | Self::KeyMissing
             | Self::KeyInvalid(_)
             | Self::KeyReadOnly
+            | Self::MethodNotAllowed(_)
             | Self::RouteUnknown(_)
             | Self::BodyTooLarge(_)
             | Self::Undecodable(_)

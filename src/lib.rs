@@ -1,4 +1,4 @@
-//! Customer groups: the tree by which an ERP sorts its customers, over gRPC on PostgreSQL.
+//! Customer groups: the tree by which an ERP sorts its customers, over gRPC and REST on PostgreSQL.
 //!
 //! A request has one way through the house, and its answer the same way back:
 //!

@@ -8,7 +8,7 @@ use customer_groups::config::{Config, Settings};
 use customer_groups::error::chain;
 use customer_groups::telemetry;
 
-/// Keeps customer groups, the tree by which an ERP sorts its customers, and serves them over gRPC.
+/// Keeps customer groups, the tree by which an ERP sorts its customers, and serves them over gRPC and REST.
 ///
 /// Without a command it serves. Without a DATABASE_URL it does so on a private PostgreSQL of its own. Every
 /// setting is a flag and an environment variable; the flag wins.

@@ -11,6 +11,7 @@ mod hostile;
 mod keys;
 mod list;
 mod process;
+mod rest;
 mod server;
 mod store;
 mod support;

@@ -122,7 +122,8 @@ impl NewGroup {
     ///
     /// Every violation of the draft. Whether the parent exists is not known here.
     pub fn parse(mut draft: Draft) -> Result<Self, Violations> {
-        if draft.customer_group_name == Field::Absent {
+        let is_reported = |violation: &Violation| violation.field == field::CUSTOMER_GROUP_NAME;
+        if draft.customer_group_name == Field::Absent && !draft.violations.iter().any(is_reported) {
             draft.customer_group_name = Field::Null;
         }
         let changes = Changes::parse(draft)?;

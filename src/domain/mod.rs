@@ -14,5 +14,5 @@ pub use group::{CustomerGroup, List};
 pub use id::{GroupId, KeyId, Timestamp, request_id};
 pub use page::{Page, PageRequest};
 pub use text::{Name, Text};
-pub(crate) use violation::excerpt;
 pub use violation::{Violation, ViolationKind, Violations, field};
+pub(crate) use violation::{cut, excerpt};

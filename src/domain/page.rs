@@ -11,16 +11,24 @@ pub struct Page {
     pub offset: u32,
 }
 
-/// `limit` and `offset` as a caller gave them.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// `limit` and `offset` as a face read them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
     /// The page size, when given.
     pub limit: Option<i32>,
     /// The number of objects to skip, when given.
     pub offset: Option<i32>,
+    /// What the face found wrong itself, such as parameters that do not exist.
+    pub violations: Vec<Violation>,
 }
 
 impl PageRequest {
+    /// The numbers of a face that can only be given numbers.
+    #[must_use]
+    pub fn new(limit: Option<i32>, offset: Option<i32>) -> Self {
+        Self { limit, offset, violations: Vec::new() }
+    }
+
     /// A page of the list of all groups: 20 objects unless asked otherwise, and never more than 1000
     /// (AIP-158).
     ///
@@ -44,6 +52,7 @@ impl PageRequest {
         let mut found = Vec::new();
         let limit = self.limit.and_then(|limit| count(field::LIMIT, limit, &mut found));
         let offset = self.offset.and_then(|offset| count(field::OFFSET, offset, &mut found));
+        found.extend(self.violations);
         match Violations::of(found) {
             None => Ok(Page { limit, offset: offset.unwrap_or(0) }),
             Some(violations) => Err(violations),
@@ -68,7 +77,7 @@ mod tests {
     use super::*;
 
     fn request(limit: Option<i32>, offset: Option<i32>) -> PageRequest {
-        PageRequest { limit, offset }
+        PageRequest::new(limit, offset)
     }
 
     #[test]

@@ -22,6 +22,11 @@ pub mod field {
     pub const DEFAULT_PRICE_LIST: &str = "default_price_list";
     /// A reference into another system.
     pub const PAYMENT_TERMS: &str = "payment_terms";
+    /// The fields that a create and an update can set.
+    pub const MUTABLE: [&str; 6] =
+        [PARENT_ID, IS_GROUP, CUSTOMER_GROUP_NAME, PARENT_CUSTOMER_GROUP, DEFAULT_PRICE_LIST, PAYMENT_TERMS];
+    /// The fields that only the service sets. They are ignored in requests (AIP-203).
+    pub const OUTPUT_ONLY: [&str; 3] = [ID, CREATED_AT, UPDATED_AT];
     /// The page size of a list.
     pub const LIMIT: &str = "limit";
     /// The number of objects that a list skips.
@@ -135,10 +140,15 @@ impl fmt::Display for Violations {
     }
 }
 
-/// The value in quotes, escaped and cut, so that a message stays short and readable whatever a caller sends.
-pub(crate) fn excerpt(value: &str) -> String {
+/// The beginning of a value, so that a message stays short whatever a caller sends.
+pub(crate) fn cut(value: &str) -> &str {
     const MAX_BYTES: usize = 64;
-    let shown = &value[..value.floor_char_boundary(MAX_BYTES)];
+    &value[..value.floor_char_boundary(MAX_BYTES)]
+}
+
+/// The value in quotes, escaped and cut.
+pub(crate) fn excerpt(value: &str) -> String {
+    let shown = cut(value);
     let more = if shown.len() < value.len() { "…" } else { "" };
     format!("{shown:?}{more}")
 }

@@ -10,19 +10,6 @@ use crate::domain::{
 };
 use crate::error::Error;
 
-/// The fields that an update can change.
-const MUTABLE: [&str; 6] = [
-    field::PARENT_ID,
-    field::IS_GROUP,
-    field::CUSTOMER_GROUP_NAME,
-    field::PARENT_CUSTOMER_GROUP,
-    field::DEFAULT_PRICE_LIST,
-    field::PAYMENT_TERMS,
-];
-
-/// The fields that only the service sets. They are ignored in requests (AIP-203).
-const OUTPUT_ONLY: [&str; 3] = [field::ID, field::CREATED_AT, field::UPDATED_AT];
-
 /// Which fields of an update's message count (AIP-134).
 enum Mask {
     /// Those that have a value.
@@ -41,7 +28,7 @@ impl Mask {
             [] => (Self::Populated, None),
             [all] if all == "*" => (Self::All, None),
             named => {
-                let known = |path: &str| MUTABLE.contains(&path) || OUTPUT_ONLY.contains(&path);
+                let known = |path: &str| field::MUTABLE.contains(&path) || field::OUTPUT_ONLY.contains(&path);
                 let unknown: BTreeSet<&str> =
                     named.iter().map(String::as_str).filter(|path| !known(path)).collect();
                 let violation = (!unknown.is_empty()).then(|| unknown_paths(&unknown));
@@ -108,7 +95,7 @@ fn unknown_paths(paths: &BTreeSet<&str>) -> Violation {
         0 => String::new(),
         more => format!(" and {more} more"),
     };
-    let (shown, known) = (shown.join(", "), MUTABLE.join(", "));
+    let (shown, known) = (shown.join(", "), field::MUTABLE.join(", "));
     Violation::new(
         "update_mask",
         ViolationKind::Unknown,

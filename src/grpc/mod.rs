@@ -93,7 +93,7 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupsResponse>, Status> {
         let pb::ListCustomerGroupsRequest { limit, offset } = request.into_inner();
-        let list = self.service.list(PageRequest { limit, offset }).await?;
+        let list = self.service.list(PageRequest::new(limit, offset)).await?;
         Ok(Response::new(list.into()))
     }
 
@@ -130,7 +130,7 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupChildrenRequest>,
     ) -> Result<Response<pb::ListCustomerGroupChildrenResponse>, Status> {
         let pb::ListCustomerGroupChildrenRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.children(&id, PageRequest { limit, offset }).await?;
+        let list = self.service.children(&id, PageRequest::new(limit, offset)).await?;
         Ok(Response::new(list.into()))
     }
 
@@ -139,7 +139,7 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupAncestorsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupAncestorsResponse>, Status> {
         let pb::ListCustomerGroupAncestorsRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.ancestors(&id, PageRequest { limit, offset }).await?;
+        let list = self.service.ancestors(&id, PageRequest::new(limit, offset)).await?;
         Ok(Response::new(list.into()))
     }
 
@@ -148,7 +148,7 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupDescendantsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupDescendantsResponse>, Status> {
         let pb::ListCustomerGroupDescendantsRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.descendants(&id, PageRequest { limit, offset }).await?;
+        let list = self.service.descendants(&id, PageRequest::new(limit, offset)).await?;
         Ok(Response::new(list.into()))
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
@@ -30,7 +30,13 @@ struct ErrorObject<'a> {
 #[must_use]
 pub fn finish(mut response: Response<Body>, request_id: &str) -> Response<Body> {
     match response.extensions_mut().remove::<Arc<Error>>() {
-        Some(error) => render(&error, request_id),
+        Some(error) => {
+            let mut rendered = render(&error, request_id);
+            if let Some(allow) = response.headers_mut().remove(ALLOW) {
+                rendered.headers_mut().insert(ALLOW, allow);
+            }
+            rendered
+        }
         None => response,
     }
 }
@@ -71,6 +77,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::KeyMissing
         | Error::KeyInvalid(_)
         | Error::KeyReadOnly
+        | Error::MethodNotAllowed(_)
         | Error::RouteUnknown(_)
         | Error::BodyTooLarge(_)
         | Error::Undecodable(_)

@@ -1,33 +1,123 @@
-//! The plain HTTP face: probes, and errors as JSON.
+//! The REST face: the documented paths, from JSON to the domain, the service, and back.
 
 mod error;
+mod input;
+mod output;
 
-use axum::Router;
-use axum::extract::{OriginalUri, State};
+use axum::extract::{OriginalUri, Request, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Json, Router};
+use http::header::LOCATION;
 use http::{Method, StatusCode};
-use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
 
 pub use error::finish;
 
+use crate::auth::Caller;
 use crate::domain::excerpt;
 use crate::error::Error;
-use crate::server::Readiness;
+use crate::service::Service;
+use input::{Id, body, no_query, page};
+use output::{Deleted, List, Object};
 
-/// The paths that need no API key: whether the process lives, and whether it can serve.
-pub fn probes(readiness: watch::Receiver<Readiness>) -> Router {
-    Router::new().route("/livez", get("ok")).route("/readyz", get(readyz)).with_state(readiness)
+/// Where the documented paths begin.
+pub const COLLECTION: &str = "/api/setup/customer-group";
+
+/// The documented paths over the use cases. What no route is for gets an error, too.
+pub fn routes(service: Service) -> Router {
+    let collection = get(list).post(create);
+    let object = get(retrieve).patch(update).delete(delete);
+    Router::new()
+        .route(COLLECTION, collection.clone())
+        .route(&format!("{COLLECTION}/"), collection)
+        .route(&format!("{COLLECTION}/{{id}}"), object)
+        .route(&format!("{COLLECTION}/{{id}}/children"), get(children))
+        .route(&format!("{COLLECTION}/{{id}}/ancestors"), get(ancestors))
+        .route(&format!("{COLLECTION}/{{id}}/descendants"), get(descendants))
+        .method_not_allowed_fallback(other_method)
+        .fallback(unknown)
+        .with_state(service)
+        .layer(CompressionLayer::new())
 }
 
-async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCode, &'static str) {
-    match *readiness.borrow() {
-        Readiness::Ready => (StatusCode::OK, "ok"),
-        Readiness::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "the database is away"),
-        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping"),
+async fn retrieve(
+    State(service): State<Service>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Object>, Error> {
+    no_query(&request)?;
+    Ok(Json(service.get(&id).await?.into()))
+}
+
+async fn list(State(service): State<Service>, request: Request) -> Result<Json<List>, Error> {
+    Ok(Json(service.list(page(&request)).await?.into()))
+}
+
+async fn create(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Result<Response, Error> {
+    let writer = caller.writer()?;
+    let group = service.create(writer, body(request).await?).await?;
+    let location = format!("{COLLECTION}/{}", group.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(Object::from(group))).into_response())
+}
+
+async fn update(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Object>, Error> {
+    let writer = caller.writer()?;
+    let draft = body(request).await?;
+    Ok(Json(service.update(writer, &id, draft).await?.into()))
+}
+
+async fn delete(
+    State(service): State<Service>,
+    Extension(caller): Extension<Caller>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<Deleted>, Error> {
+    let writer = caller.writer()?;
+    no_query(&request)?;
+    Ok(Json(service.delete(writer, &id).await?.into()))
+}
+
+async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Json<List>, Error> {
+    Ok(Json(service.children(&id, page(&request)).await?.into()))
+}
+
+async fn ancestors(
+    State(service): State<Service>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<List>, Error> {
+    Ok(Json(service.ancestors(&id, page(&request)).await?.into()))
+}
+
+async fn descendants(
+    State(service): State<Service>,
+    Id(id): Id,
+    request: Request,
+) -> Result<Json<List>, Error> {
+    Ok(Json(service.descendants(&id, page(&request)).await?.into()))
+}
+
+/// A method that the path has no handler for. The router adds the `Allow` header.
+async fn other_method(method: Method) -> Result<StatusCode, Error> {
+    if method == Method::OPTIONS {
+        return Ok(StatusCode::NO_CONTENT);
     }
+    let method = excerpt(method.as_str());
+    Err(Error::MethodNotAllowed(format!(
+        "the path does not take {method}; it takes what the Allow header says"
+    )))
 }
 
-/// What is answered where there is no route.
-pub async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
+async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
     Error::RouteUnknown(format!("{method} {}", excerpt(uri.path())))
 }

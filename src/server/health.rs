@@ -3,6 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use http::StatusCode;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tonic::server::NamedService;
@@ -25,7 +29,7 @@ const SERVICES: [&str; 2] = ["", <grpc::Server as NamedService>::NAME];
 
 /// Whether calls can be served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Readiness {
+enum Readiness {
     /// They can.
     Ready,
     /// They cannot, until the database is back.
@@ -50,8 +54,10 @@ impl Health {
         (health, server)
     }
 
-    pub(super) fn readiness(&self) -> watch::Receiver<Readiness> {
-        self.readiness.subscribe()
+    /// The paths that need no API key: whether the process lives, and whether it can serve.
+    pub(super) fn probes(&self) -> Router {
+        let readiness = self.readiness.subscribe();
+        Router::new().route("/livez", get("ok")).route("/readyz", get(readyz)).with_state(readiness)
     }
 
     /// Asks the database for ever.
@@ -100,5 +106,13 @@ impl Health {
         for service in SERVICES {
             self.reporter.set_service_status(service, status).await;
         }
+    }
+}
+
+async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCode, &'static str) {
+    match *readiness.borrow() {
+        Readiness::Ready => (StatusCode::OK, "ok"),
+        Readiness::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "the database is away"),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping"),
     }
 }

@@ -21,8 +21,6 @@ use tokio::net::{TcpListener, TcpStream};
 use tonic::service::Routes;
 use tower::ServiceExt;
 
-pub use health::Readiness;
-
 use crate::auth::KeyRing;
 use crate::error::Cause;
 use crate::service::Service;
@@ -79,18 +77,19 @@ impl Server {
         let (health, health_server) = Health::new().await;
         let gate = Arc::new(Gate { keys: keys.clone(), request_timeout: timeouts.request });
 
+        let service = Service::new(store);
         let grpc = Routes::new(health_server)
             .add_service(grpc::reflection_v1()?)
             .add_service(grpc::reflection_v1alpha()?)
             .into_axum_router()
             .fallback_service(
-                Routes::new(grpc::server(Service::new(store)))
+                Routes::new(grpc::server(service.clone()))
                     .into_axum_router()
                     .layer(from_fn_with_state(gate.clone(), admit::admit)),
             );
-        let rest = rest::probes(health.readiness()).fallback_service(
-            Router::new().fallback(rest::unknown).layer(from_fn_with_state(gate, admit::admit)),
-        );
+        let rest = health
+            .probes()
+            .fallback_service(rest::routes(service).layer(from_fn_with_state(gate, admit::admit)));
         Ok(Self { listener, address, drain: timeouts.drain, faces: Faces { grpc, rest }, health, keys })
     }
 

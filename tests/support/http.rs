@@ -43,14 +43,26 @@ impl Answer {
 
 /// A GET over HTTP/1.1.
 pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+    request(address, "GET", path, headers, Bytes::new()).await
+}
+
+/// A request over HTTP/1.1, on a connection of its own.
+pub async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
-    let mut request = Request::get(path).header("host", address.to_string());
+    let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    Answer::read(sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap()).await
+    let request = request.body(Full::new(body.into())).unwrap();
+    Answer::read(sender.send_request(request).await.unwrap()).await
 }
 
 /// One HTTP/2 connection for gRPC calls of any bytes.

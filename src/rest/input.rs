@@ -1,0 +1,198 @@
+//! Paths, queries and bodies to what the service takes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::IntErrorKind;
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequestParts, Path, Request};
+use http::header::{CONTENT_TYPE, HeaderMap};
+use http::request::Parts;
+use http_body_util::LengthLimitError;
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::domain::{Draft, Field, PageRequest, Violation, ViolationKind, cut, excerpt, field};
+use crate::error::Error;
+
+/// The largest body that is read, in bytes: the same as over gRPC.
+const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+
+/// The id in the path, whatever it looks like.
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        match Path::from_request_parts(parts, state).await {
+            Ok(Path(id)) => Ok(Self(id)),
+            // What is no text once it is decoded is no id either.
+            Err(_) => Err(Error::not_found(parts.uri.path())),
+        }
+    }
+}
+
+/// `limit` and `offset`, with a violation for each other parameter.
+pub(super) fn page(request: &Request) -> PageRequest {
+    let mut found = Vec::new();
+    let mut given = parameters(request, &[field::LIMIT, field::OFFSET], &mut found);
+    let limit = given.remove(field::LIMIT).and_then(|text| number(field::LIMIT, &text, &mut found));
+    let offset = given.remove(field::OFFSET).and_then(|text| number(field::OFFSET, &text, &mut found));
+    PageRequest { limit, offset, violations: found }
+}
+
+/// Refuses every parameter.
+pub(super) fn no_query(request: &Request) -> Result<(), Error> {
+    let mut found = Vec::new();
+    parameters(request, &[], &mut found);
+    found.into_iter().next().map_or(Ok(()), |violation| Err(Error::Invalid(violation.into())))
+}
+
+/// The parameters that are known. What else there is becomes one violation.
+fn parameters(request: &Request, known: &[&str], found: &mut Vec<Violation>) -> BTreeMap<String, String> {
+    let mut given = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+        let (name, value) = (name.into_owned(), value.into_owned());
+        if !known.contains(&name.as_str()) {
+            report(found, &name, ViolationKind::Unknown, "there is no parameter of this name; leave it out");
+        } else if given.insert(name.clone(), value).is_some() {
+            report(found, &name, ViolationKind::Invalid, "the parameter is given twice; give it once");
+        }
+    }
+    given
+}
+
+/// A whole number. One that is out of range is as far from it as a number can be.
+fn number(name: &str, text: &str, found: &mut Vec<Violation>) -> Option<i32> {
+    match text.parse() {
+        Ok(number) => Some(number),
+        Err(error) => match error.kind() {
+            IntErrorKind::PosOverflow => Some(i32::MAX),
+            IntErrorKind::NegOverflow => Some(i32::MIN),
+            _ => {
+                let description = format!("{name} is {}; give a whole number", excerpt(text));
+                found.push(Violation::new(name, ViolationKind::Invalid, description));
+                None
+            }
+        },
+    }
+}
+
+/// Reads the body of a create or an update.
+///
+/// # Errors
+///
+/// That it is not `application/json`, too large, or no JSON object. What is wrong with its fields is in the
+/// draft.
+pub(super) async fn body(request: Request) -> Result<Draft, Error> {
+    let mut found = Vec::new();
+    parameters(&request, &[], &mut found);
+    check_content_type(request.headers())?;
+    let bytes = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
+        let source = std::error::Error::source(&error);
+        if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
+            Error::BodyTooLarge(format!("the body is larger than {MAX_BODY_BYTES} bytes; send less"))
+        } else {
+            Error::Undecodable(error.to_string())
+        }
+    })?;
+    let Entries(entries) = serde_json::from_slice(&bytes)
+        .map_err(|error| Error::Undecodable(format!("invalid JSON: {error}")))?;
+    Ok(draft(entries, found))
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let given = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let essence = given.as_deref().unwrap_or_default().split(';').next().unwrap_or_default();
+    if essence.trim().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let given = given.as_deref().map_or_else(|| "missing".to_owned(), excerpt);
+    Err(Error::EncodingUnsupported(format!("its content type is {given}; send application/json")))
+}
+
+/// The entries of a JSON object, in their order, with what they hold not yet read.
+struct Entries(Vec<(String, Box<RawValue>)>);
+
+impl<'de> Deserialize<'de> for Entries {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entries, A::Error> {
+                let mut entries = Vec::new();
+                while let Some(entry) = map.next_entry()? {
+                    entries.push(entry);
+                }
+                Ok(Entries(entries))
+            }
+        }
+
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+fn draft(entries: Vec<(String, Box<RawValue>)>, mut found: Vec<Violation>) -> Draft {
+    let mut given = BTreeMap::new();
+    for (name, value) in entries {
+        if field::OUTPUT_ONLY.contains(&name.as_str()) {
+            continue;
+        }
+        if !field::MUTABLE.contains(&name.as_str()) {
+            report(&mut found, &name, ViolationKind::Unknown, "there is no field of this name; leave it out");
+        } else if given.insert(name.clone(), value).is_some() {
+            report(&mut found, &name, ViolationKind::Invalid, "the field is given twice; give it once");
+        }
+    }
+    let mut text = |name| read(name, "a string or null", &given, &mut found);
+    let parent_id = text(field::PARENT_ID);
+    let customer_group_name = text(field::CUSTOMER_GROUP_NAME);
+    let parent_customer_group = text(field::PARENT_CUSTOMER_GROUP);
+    let default_price_list = text(field::DEFAULT_PRICE_LIST);
+    let payment_terms = text(field::PAYMENT_TERMS);
+    let is_group = read(field::IS_GROUP, "true, false or null", &given, &mut found);
+    Draft {
+        parent_id,
+        is_group,
+        customer_group_name,
+        parent_customer_group,
+        default_price_list,
+        payment_terms,
+        violations: found,
+    }
+}
+
+/// What a body says of a field.
+fn read<T: DeserializeOwned>(
+    name: &str,
+    expected: &str,
+    given: &BTreeMap<String, Box<RawValue>>,
+    found: &mut Vec<Violation>,
+) -> Field<T> {
+    let Some(value) = given.get(name) else { return Field::Absent };
+    match serde_json::from_str(value.get()) {
+        Ok(None) => Field::Null,
+        Ok(Some(value)) => Field::Value(value),
+        Err(_) => {
+            let description = format!("{name} is {}; give {expected}", cut(value.get()));
+            found.push(Violation::new(name, ViolationKind::Invalid, description));
+            Field::Absent
+        }
+    }
+}
+
+/// Adds a violation, unless there are as many already as a reader can use.
+fn report(found: &mut Vec<Violation>, name: &str, kind: ViolationKind, what: &str) {
+    const MAX: usize = 10;
+    if found.len() < MAX {
+        found.push(Violation::new(cut(name), kind, format!("{}: {what}", excerpt(name))));
+    }
+}

@@ -1,0 +1,396 @@
+//! The REST face: the documented paths, statuses and shapes.
+
+use std::net::SocketAddr;
+
+use customer_groups::grpc::DESCRIPTOR;
+use prost_reflect::{DescriptorPool, DynamicMessage, Value as ProtoValue};
+use serde_json::{Value, json};
+
+use crate::get::WILD_IDS;
+use crate::support::http::{Answer, request};
+use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
+
+const COLLECTION: &str = "/api/setup/customer-group";
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+/// A REST client with the key of the tests.
+#[derive(Clone, Copy)]
+struct Rest(SocketAddr);
+
+impl Rest {
+    async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let key = format!("Bearer {KEY}");
+        let headers = [&[("authorization", key.as_str())], headers].concat();
+        request(self.0, method, &format!("{COLLECTION}{path}"), &headers, body.to_owned()).await
+    }
+
+    async fn get(self, path: &str) -> Answer {
+        self.call("GET", path, &[], "").await
+    }
+
+    async fn send(self, method: &str, path: &str, body: &Value) -> Answer {
+        self.call(method, path, &[JSON], &body.to_string()).await
+    }
+
+    async fn create(self, body: Value) -> Value {
+        let answer = self.send("POST", "", &body).await;
+        assert_eq!(answer.status, 201, "{:?}", answer.body);
+        answer.json()
+    }
+
+    async fn named(self, name: &str) -> Value {
+        self.create(json!({"customer_group_name": name})).await
+    }
+}
+
+async fn rest() -> (Rest, Api) {
+    let api = Api::start().await;
+    (Rest(api.address()), api)
+}
+
+fn path_of(group: &Value) -> String {
+    format!("/{}", group["id"].as_str().unwrap())
+}
+
+/// The status, code and param of an error, after checking that it has the documented shape.
+#[track_caller]
+fn error(answer: &Answer) -> (u16, String, Option<String>) {
+    let body = answer.json();
+    let error = body["error"].as_object().unwrap_or_else(|| panic!("{body}"));
+    assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "param", "request_id", "type"]);
+    assert_eq!(error["request_id"], answer.headers["x-request-id"].to_str().unwrap());
+    assert!(!error["message"].as_str().unwrap().is_empty());
+    assert_eq!(answer.headers["content-type"], "application/json");
+    let text = |value: &Value| value.as_str().map(str::to_owned);
+    (answer.status.as_u16(), text(&error["code"]).unwrap(), text(&error["param"]))
+}
+
+#[track_caller]
+fn assert_error(answer: &Answer, status: u16, code: &str, param: Option<&str>) {
+    assert_eq!(error(answer), (status, code.to_owned(), param.map(str::to_owned)));
+}
+
+#[tokio::test]
+async fn an_object_has_the_nine_documented_fields_in_order_with_explicit_nulls() {
+    let (rest, _api) = rest().await;
+    let answer = rest.send("POST", "", &json!({"customer_group_name": "Export"})).await;
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    let id = answer.json()["id"].as_str().unwrap().to_owned();
+    let time = answer.json()["created_at"].as_str().unwrap().to_owned();
+    assert_eq!(time.len(), "2024-01-15T09:30:00.123Z".len());
+    let expected = format!(
+        "{{\"id\":\"{id}\",\"created_at\":\"{time}\",\"updated_at\":\"{time}\",\"parent_id\":null,\
+         \"is_group\":false,\"customer_group_name\":\"Export\",\"parent_customer_group\":null,\
+         \"default_price_list\":null,\"payment_terms\":null}}"
+    );
+    assert_eq!(body, expected);
+    assert_eq!(answer.headers["location"], format!("{COLLECTION}/{id}"));
+    let read = rest.get(&format!("/{id}")).await;
+    assert_eq!((read.status.as_u16(), &read.body), (200, &answer.body));
+}
+
+#[tokio::test]
+async fn the_list_has_the_documented_shape_with_and_without_the_trailing_slash() {
+    let (rest, _api) = rest().await;
+    let (older, newer) = (rest.named("older").await, rest.named("newer").await);
+    for path in ["", "/"] {
+        let answer = rest.get(path).await;
+        assert_eq!(answer.status, 200);
+        let body = std::str::from_utf8(&answer.body).unwrap();
+        assert!(
+            body.starts_with("{\"data\":[{\"id\":") && body.ends_with("],\"has_more\":false,\"total\":2}")
+        );
+        assert_eq!(answer.json()["data"], json!([newer, older]));
+    }
+    let page = rest.get("?limit=1").await.json();
+    assert_eq!(page, json!({"data": [newer], "has_more": true, "total": 2}));
+    let page = rest.get("?limit=1&offset=1").await.json();
+    assert_eq!(page, json!({"data": [older], "has_more": false, "total": 2}));
+}
+
+#[tokio::test]
+async fn the_tree_lists_have_the_list_shape() {
+    let (rest, _api) = rest().await;
+    let root = rest.named("root").await;
+    let child = rest.create(json!({"customer_group_name": "child", "parent_id": root["id"]})).await;
+    let leaf = rest.create(json!({"customer_group_name": "leaf", "parent_id": child["id"]})).await;
+    for (node, walk, expected) in [
+        (&root, "children", json!([child])),
+        (&root, "descendants", json!([child, leaf])),
+        (&leaf, "ancestors", json!([child, root])),
+    ] {
+        let answer = rest.get(&format!("{}/{walk}", path_of(node))).await;
+        let total = expected.as_array().unwrap().len();
+        assert_eq!(answer.json(), json!({"data": expected, "has_more": false, "total": total}), "{walk}");
+    }
+    let page = rest.get(&format!("{}/descendants?limit=1", path_of(&root))).await;
+    assert_eq!(page.json(), json!({"data": [child], "has_more": true, "total": 2}));
+}
+
+#[tokio::test]
+async fn a_patch_keeps_what_is_absent_clears_what_is_null_and_sets_the_rest() {
+    let (rest, _api) = rest().await;
+    let root = rest.named("root").await;
+    let group = rest
+        .create(json!({"customer_group_name": "a", "parent_id": root["id"], "is_group": true,
+                       "payment_terms": "Net 30", "default_price_list": "Standard"}))
+        .await;
+    let patch =
+        json!({"parent_id": null, "is_group": null, "payment_terms": null, "customer_group_name": " b "});
+    let answer = rest.send("PATCH", &path_of(&group), &patch).await;
+    assert_eq!(answer.status, 200);
+    let mut expected = group.clone();
+    for (field, value) in
+        [("parent_id", Value::Null), ("is_group", json!(false)), ("payment_terms", Value::Null)]
+    {
+        expected[field] = value;
+    }
+    expected["customer_group_name"] = json!("b");
+    let updated = answer.json();
+    expected["updated_at"] = updated["updated_at"].clone();
+    assert_eq!(updated, expected);
+    assert!(updated["updated_at"].as_str() > group["updated_at"].as_str());
+}
+
+#[tokio::test]
+async fn an_empty_patch_changes_nothing_and_a_read_object_can_be_sent_back() {
+    let (rest, _api) = rest().await;
+    let group = rest.named("Export").await;
+    assert_eq!(rest.send("PATCH", &path_of(&group), &json!({})).await.json(), group);
+    let only_output = json!({"id": 7, "created_at": null, "updated_at": {}});
+    assert_eq!(rest.send("PATCH", &path_of(&group), &only_output).await.json(), group);
+    let sent_back = rest.send("PATCH", &path_of(&group), &group).await.json();
+    assert_eq!(sent_back["customer_group_name"], group["customer_group_name"]);
+    assert_ne!(rest.create(group.clone()).await["id"], group["id"]);
+}
+
+#[tokio::test]
+async fn a_delete_is_confirmed_once_and_refused_while_there_are_children() {
+    let (rest, _api) = rest().await;
+    let root = rest.named("root").await;
+    let child = rest.create(json!({"customer_group_name": "child", "parent_id": root["id"]})).await;
+    assert_error(&rest.call("DELETE", &path_of(&root), &[], "").await, 409, "has_children", None);
+    let answer = rest.call("DELETE", &path_of(&child), &[], "").await;
+    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"id": child["id"], "deleted": true})));
+    assert_error(&rest.call("DELETE", &path_of(&child), &[], "").await, 404, "resource_missing", None);
+}
+
+#[tokio::test]
+async fn fields_that_are_wrong_are_refused_by_name() {
+    let (rest, _api) = rest().await;
+    let group = rest.named("Export").await;
+    let long = "n".repeat(256);
+    for (body, code, param) in [
+        (json!({}), "parameter_missing", "customer_group_name"),
+        (json!({"customer_group_name": null}), "parameter_missing", "customer_group_name"),
+        (json!({"customer_group_name": " "}), "parameter_missing", "customer_group_name"),
+        (json!({"customer_group_name": 7}), "parameter_invalid", "customer_group_name"),
+        (json!({"customer_group_name": long}), "parameter_invalid", "customer_group_name"),
+        (json!({"customer_group_name": "a\u{0}"}), "parameter_invalid", "customer_group_name"),
+        (json!({"customer_group_name": "a", "is_group": "yes"}), "parameter_invalid", "is_group"),
+        (json!({"customer_group_name": "a", "is_group": 1}), "parameter_invalid", "is_group"),
+        (json!({"customer_group_name": "a", "payment_terms": ["a"]}), "parameter_invalid", "payment_terms"),
+        (json!({"customer_group_name": "a", "colour": "red"}), "parameter_unknown", "colour"),
+        (json!({"customer_group_name": "a", "parent_id": "nobody"}), "parent_not_found", "parent_id"),
+        (json!({"customer_group_name": "a", "parent_id": 7}), "parameter_invalid", "parent_id"),
+    ] {
+        assert_error(&rest.send("POST", "", &body).await, 400, code, Some(param));
+        if body.get("customer_group_name").is_some() && body["customer_group_name"] != "a" {
+            assert_error(&rest.send("PATCH", &path_of(&group), &body).await, 400, code, Some(param));
+        }
+    }
+    let cycle = json!({"parent_id": group["id"]});
+    assert_error(&rest.send("PATCH", &path_of(&group), &cycle).await, 400, "parent_cycle", Some("parent_id"));
+    assert_eq!(rest.get(&path_of(&group)).await.json(), group);
+    assert_eq!(rest.get("").await.json()["total"], 1);
+}
+
+#[tokio::test]
+async fn several_wrong_fields_are_all_in_the_message_and_none_is_the_param() {
+    let (rest, _api) = rest().await;
+    let body = r#"{"parent_id": "nobody", "is_group": "yes", "colour": "red", "payment_terms": 1, "is_group": true}"#;
+    let answer = rest.call("POST", "", &[JSON], body).await;
+    assert_error(&answer, 400, "parameter_invalid", None);
+    let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+    for field in ["parent_id", "customer_group_name", "is_group", "colour", "payment_terms", "twice"] {
+        assert!(message.contains(field), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_are_wrong_are_refused_by_name() {
+    let (rest, _api) = rest().await;
+    let group = rest.named("Export").await;
+    let object = path_of(&group);
+    for (path, code, param) in [
+        ("?limit=-1".to_owned(), "parameter_invalid", "limit"),
+        ("?limit=ten".to_owned(), "parameter_invalid", "limit"),
+        ("?limit=".to_owned(), "parameter_invalid", "limit"),
+        ("?limit=1.5".to_owned(), "parameter_invalid", "limit"),
+        ("?offset=-99999999999999999999".to_owned(), "parameter_invalid", "offset"),
+        ("?limit=1&limit=2".to_owned(), "parameter_invalid", "limit"),
+        ("?colour=red".to_owned(), "parameter_unknown", "colour"),
+        (format!("{object}?limit=1"), "parameter_unknown", "limit"),
+        (format!("{object}/children?depth=1"), "parameter_unknown", "depth"),
+        (format!("{object}/ancestors?limit=x"), "parameter_invalid", "limit"),
+        (format!("{object}/descendants?offset=x"), "parameter_invalid", "offset"),
+    ] {
+        assert_error(&rest.get(&path).await, 400, code, Some(param));
+    }
+    assert_error(&rest.get("?limit=-1&offset=x&colour=red").await, 400, "parameter_invalid", None);
+    let refused = rest.call("DELETE", &format!("{object}?force=true"), &[], "").await;
+    assert_error(&refused, 400, "parameter_unknown", Some("force"));
+    let all = rest.get("?limit=99999999999999999999&offset=0").await;
+    assert_eq!(all.json()["data"], json!([group]));
+}
+
+#[tokio::test]
+async fn a_text_that_is_no_id_is_not_found_on_every_path() {
+    let (rest, _api) = rest().await;
+    for id in WILD_IDS.into_iter().filter(|id| !id.is_empty()) {
+        let id = id.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
+        for path in [format!("/{id}"), format!("/{id}/children"), format!("/{id}/ancestors")] {
+            assert_error(&rest.get(&path).await, 404, "resource_missing", None);
+        }
+        let patched = rest.send("PATCH", &format!("/{id}"), &json!({"is_group": true})).await;
+        assert_error(&patched, 404, "resource_missing", None);
+    }
+    assert_error(&rest.get("/%ff%fe").await, 404, "resource_missing", None);
+}
+
+#[tokio::test]
+async fn bodies_that_are_no_json_object_say_where() {
+    let (rest, _api) = rest().await;
+    for (body, place) in [
+        ("", "line 1 column 0"),
+        ("{\n\"customer_group_name\": }", "line 2 column 24"),
+        ("{\"customer_group_name\": \"a\"} x", "line 1 column 30"),
+        ("[]", "line 1"),
+        ("null", "line 1"),
+        ("\"a\"", "line 1"),
+    ] {
+        let answer = rest.call("POST", "", &[JSON], body).await;
+        assert_error(&answer, 400, "body_malformed", None);
+        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(place), "{body:?} gave {message}");
+    }
+    let deep = format!("{{\"colour\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_error(&rest.call("PATCH", "/nobody", &[JSON], &deep).await, 404, "resource_missing", None);
+    assert_error(&rest.call("POST", "", &[JSON], &deep).await, 400, "parameter_invalid", None);
+}
+
+#[tokio::test]
+async fn other_content_types_and_bodies_that_are_too_large_are_refused() {
+    let (rest, _api) = rest().await;
+    let body = json!({"customer_group_name": "a"}).to_string();
+    for headers in [
+        vec![],
+        vec![("content-type", "text/plain")],
+        vec![("content-type", "application/x-www-form-urlencoded")],
+        vec![("content-type", "application/jsonp")],
+    ] {
+        assert_error(&rest.call("POST", "", &headers, &body).await, 415, "content_type_unsupported", None);
+    }
+    for content_type in ["application/json; charset=utf-8", "Application/JSON"] {
+        assert_eq!(rest.call("POST", "", &[("content-type", content_type)], &body).await.status, 201);
+    }
+    let large = json!({"customer_group_name": "n".repeat(5_000_000)}).to_string();
+    assert_error(&rest.call("POST", "", &[JSON], &large).await, 413, "body_too_large", None);
+}
+
+#[tokio::test]
+async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
+    let (rest, _api) = rest().await;
+    let group = rest.named("Export").await;
+    let (object, children) = (path_of(&group), format!("{}/children", path_of(&group)));
+    for (method, path, allowed) in [
+        ("PUT", "", "GET,HEAD,POST"),
+        ("DELETE", "/", "GET,HEAD,POST"),
+        ("POST", object.as_str(), "GET,HEAD,PATCH,DELETE"),
+        ("PUT", &object, "GET,HEAD,PATCH,DELETE"),
+        ("POST", &children, "GET,HEAD"),
+    ] {
+        let answer = rest.call(method, path, &[], "").await;
+        assert_error(&answer, 405, "method_not_allowed", None);
+        assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
+        let options = rest.call("OPTIONS", path, &[], "").await;
+        assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (204, allowed));
+    }
+    let head = rest.call("HEAD", &object, &[], "").await;
+    assert_eq!((head.status.as_u16(), head.body.len()), (200, 0));
+    assert_eq!(head.headers["content-length"], rest.get(&object).await.body.len().to_string());
+    assert_error(&rest.get("/a/b/c").await, 404, "route_unknown", None);
+}
+
+#[tokio::test]
+async fn answers_are_compressed_for_those_who_ask() {
+    let (rest, _api) = rest().await;
+    rest.named(&"n".repeat(200)).await;
+    let answer = rest.call("GET", "", &[("accept-encoding", "gzip")], "").await;
+    assert_eq!(answer.headers["content-encoding"], "gzip");
+    assert_eq!(answer.body[..2], [0x1f, 0x8b]);
+    assert!(!rest.get("").await.headers.contains_key("content-encoding"));
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_a_503_that_says_when_to_come_back() {
+    let (rest, api) = rest().await;
+    api.database.admit(false).await;
+    let answer = rest.get("").await;
+    assert_error(&answer, 503, "unavailable", None);
+    assert_eq!(answer.headers["retry-after"], "1");
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_a_504() {
+    let timeouts =
+        customer_groups::server::Timeouts { request: std::time::Duration::from_millis(50), ..TIMEOUTS };
+    let wait = std::time::Duration::from_secs(30);
+    let api = Api::start_with(TestDatabase::create().await, timeouts, 2, wait).await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    assert_error(&Rest(api.address()).get("").await, 504, "timeout", None);
+}
+
+#[tokio::test]
+async fn rest_serves_exactly_the_paths_of_the_descriptor_s_http_rules() {
+    let (rest, _api) = rest().await;
+    let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+    let extension = pool.get_extension_by_name("google.api.http").unwrap();
+    let service = pool.get_service_by_name("overplane.setup.v1.CustomerGroupService").unwrap();
+    let mut rules = Vec::new();
+    for method in service.methods() {
+        let options: DynamicMessage = method.options();
+        let rule = options.get_extension(&extension);
+        let (field, path) = match &*rule {
+            ProtoValue::Message(rule) => rule
+                .fields()
+                .find(|(field, _)| field.containing_oneof().is_some())
+                .map(|(field, path)| (field.name().to_uppercase(), path.as_str().unwrap().to_owned()))
+                .unwrap(),
+            other => panic!("{other:?}"),
+        };
+        rules.push((field, path));
+    }
+    assert_eq!(rules.len(), 8);
+
+    let group = rest.named("Export").await;
+    let id = group["id"].as_str().unwrap();
+    let mut paths: Vec<&str> = rules.iter().map(|(_, path)| path.as_str()).collect();
+    paths.dedup();
+    for template in paths {
+        let path = template.replace("{id}", id).replace("{customer_group.id}", id);
+        let path = path.strip_prefix(COLLECTION).unwrap();
+        let allow = rest.call("OPTIONS", path, &[], "").await.headers["allow"].to_str().unwrap().to_owned();
+        let mut served: Vec<&str> = allow.split(',').filter(|method| *method != "HEAD").collect();
+        let same = |other: &str| {
+            other.replace("{customer_group.id}", "{id}") == template.replace("{customer_group.id}", "{id}")
+        };
+        let mut documented: Vec<&str> =
+            rules.iter().filter(|(_, other)| same(other)).map(|(method, _)| method.as_str()).collect();
+        served.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(served, documented, "{template}");
+    }
+}
