@@ -21,6 +21,9 @@ pub enum Error {
     /// A group with children was to be deleted.
     #[error("{0} has children; delete or move them first")]
     HasChildren(GroupId),
+    /// The group is not in the version that the change was meant for.
+    #[error("{0} has changed since it was read; read it again, and repeat the change if it still holds")]
+    EtagMismatch(GroupId),
     /// The call has no API key.
     #[error("an API key is needed; send it as `Authorization: Bearer <key>`")]
     KeyMissing,
@@ -106,6 +109,9 @@ impl Error {
             }
             Self::NotFound(_) => (Code::NotFound, StatusCode::NOT_FOUND, REQUEST, "resource_missing"),
             Self::HasChildren(_) => (Code::FailedPrecondition, StatusCode::CONFLICT, REQUEST, "has_children"),
+            Self::EtagMismatch(_) => {
+                (Code::Aborted, StatusCode::PRECONDITION_FAILED, REQUEST, "etag_mismatch")
+            }
             Self::KeyMissing => {
                 (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_missing")
             }
@@ -149,6 +155,7 @@ impl Error {
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::HasChildren(_)
+            | Self::EtagMismatch(_)
             | Self::KeyMissing
             | Self::KeyInvalid(_)
             | Self::KeyReadOnly

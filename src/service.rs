@@ -1,7 +1,9 @@
 //! The use cases: the only way from a face to the store.
 
 use crate::auth::Writer;
-use crate::domain::{Changes, CustomerGroup, Draft, GroupId, List, NewGroup, PageRequest, Violations};
+use crate::domain::{
+    Changes, CustomerGroup, Draft, GroupId, IfMatch, List, NewGroup, PageRequest, Violations,
+};
 use crate::error::Error;
 use crate::store::{ParentCheck, Store};
 
@@ -94,13 +96,22 @@ impl Service {
     /// # Errors
     ///
     /// [`Error::NotFound`]; [`Error::Invalid`] with every violated field, a parent that is unknown or below
-    /// the group among them.
-    pub async fn update(&self, _: Writer, id: &str, draft: Draft) -> Result<CustomerGroup, Error> {
+    /// the group among them; [`Error::EtagMismatch`] when it is in another version than the change is for.
+    pub async fn update(
+        &self,
+        _: Writer,
+        id: &str,
+        draft: Draft,
+        if_match: &IfMatch,
+    ) -> Result<CustomerGroup, Error> {
         let group_id = parse(id)?;
         let parent = draft.parent();
         match Changes::parse(draft) {
-            Ok(changes) if changes.is_empty() => self.store.get(group_id).await,
-            Ok(changes) => self.store.update(group_id, &changes).await,
+            Ok(changes) if changes.is_empty() => {
+                let group = self.store.get(group_id).await?;
+                if if_match.allows(group.etag()) { Ok(group) } else { Err(Error::EtagMismatch(group_id)) }
+            }
+            Ok(changes) => self.store.update(group_id, &changes, if_match).await,
             Err(violations) => {
                 let check = self.store.check_parent(Some(group_id), parent).await?;
                 if check.child_exists {
@@ -116,10 +127,11 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::HasChildren`].
-    pub async fn delete(&self, _: Writer, id: &str) -> Result<GroupId, Error> {
+    /// [`Error::NotFound`], [`Error::HasChildren`], [`Error::EtagMismatch`] when it is in another version than
+    /// the delete is for.
+    pub async fn delete(&self, _: Writer, id: &str, if_match: &IfMatch) -> Result<GroupId, Error> {
         let id = parse(id)?;
-        self.store.delete(id).await?;
+        self.store.delete(id, if_match).await?;
         Ok(id)
     }
 }

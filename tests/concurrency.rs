@@ -167,8 +167,11 @@ async fn updates_of_one_group_lose_nothing_and_its_time_grows_with_each() {
             let mut times = Vec::new();
             for round in 0..25 {
                 let sent = pb::CustomerGroup { id: id.clone(), ..named(&format!("{caller} {round}")) };
-                let request =
-                    pb::UpdateCustomerGroupRequest { customer_group: Some(sent), update_mask: None };
+                let request = pb::UpdateCustomerGroupRequest {
+                    customer_group: Some(sent),
+                    update_mask: None,
+                    ..Default::default()
+                };
                 let time = client.update(request).await.unwrap().updated_at.unwrap();
                 times.push((time.seconds, time.nanos));
             }

@@ -34,6 +34,7 @@ async fn a_new_group_has_what_was_given_and_what_the_service_sets() {
         id: created.id.clone(),
         created_at: created.created_at,
         updated_at: created.updated_at,
+        etag: created.etag.clone(),
         ..given
     };
     assert_eq!(created, set_by_the_service);

@@ -137,10 +137,15 @@ fn a_start_that_postgresql_refuses_for_good_says_why() {
 fn a_start_that_is_given_up_leaves_no_postgresql_behind() {
     let folder = data_dir();
     drop(Program::serve_in(folder.path()));
+    let lock = folder.path().join("lock");
     for milliseconds in (0..200).step_by(20) {
+        fs::write(&lock, "").unwrap();
         let mut command = Program::command(&[("DATA_DIR", folder.path().to_str().unwrap())]);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        // Wherever in the start it is then.
+        // Wherever in the start it is then, after it has begun to take signals.
+        while fs::read_to_string(&lock).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         std::thread::park_timeout(std::time::Duration::from_millis(milliseconds));
         kill(Pid::from_raw(child.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
         child.wait().unwrap();

@@ -17,3 +17,4 @@ mod store;
 mod support;
 mod tree;
 mod update;
+mod versions;

@@ -11,24 +11,24 @@ use crate::support::http::{Answer, request};
 use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
 
 const COLLECTION: &str = "/api/setup/customer-group";
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A REST client with the key of the tests.
 #[derive(Clone, Copy)]
-struct Rest(SocketAddr);
+pub struct Rest(pub SocketAddr);
 
 impl Rest {
-    async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
         let key = format!("Bearer {KEY}");
         let headers = [&[("authorization", key.as_str())], headers].concat();
         request(self.0, method, &format!("{COLLECTION}{path}"), &headers, body.to_owned()).await
     }
 
-    async fn get(self, path: &str) -> Answer {
+    pub async fn get(self, path: &str) -> Answer {
         self.call("GET", path, &[], "").await
     }
 
-    async fn send(self, method: &str, path: &str, body: &Value) -> Answer {
+    pub async fn send(self, method: &str, path: &str, body: &Value) -> Answer {
         self.call(method, path, &[JSON], &body.to_string()).await
     }
 
@@ -66,7 +66,7 @@ fn error(answer: &Answer) -> (u16, String, Option<String>) {
 }
 
 #[track_caller]
-fn assert_error(answer: &Answer, status: u16, code: &str, param: Option<&str>) {
+pub fn assert_error(answer: &Answer, status: u16, code: &str, param: Option<&str>) {
     assert_eq!(error(answer), (status, code.to_owned(), param.map(str::to_owned)));
 }
 

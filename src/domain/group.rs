@@ -1,6 +1,6 @@
 //! The resource.
 
-use super::{GroupId, Name, Text, Timestamp};
+use super::{Etag, GroupId, Name, Text, Timestamp};
 
 /// A node of the tree by which customers are sorted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +28,12 @@ impl CustomerGroup {
     #[must_use]
     pub fn created_at(&self) -> Timestamp {
         self.id.created_at()
+    }
+
+    /// Its version.
+    #[must_use]
+    pub fn etag(&self) -> Etag {
+        Etag::new(self.updated_at)
     }
 }
 

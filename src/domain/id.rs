@@ -30,6 +30,18 @@ impl Timestamp {
         self.0.subsec_nanosecond()
     }
 
+    /// The whole milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn milliseconds(self) -> i64 {
+        self.0.as_millisecond()
+    }
+
+    /// Reads [`Timestamp::milliseconds`] back; `None` outside of the years -9999 to 9999.
+    #[must_use]
+    pub fn from_milliseconds(milliseconds: i64) -> Option<Self> {
+        jiff::Timestamp::from_millisecond(milliseconds).ok().map(Self)
+    }
+
     fn of_uuid(uuid: Uuid) -> Self {
         // The first 48 bits of a UUIDv7 are its milliseconds since the Unix epoch, and the largest 48-bit
         // number of them is the year 10889, past what can be written as RFC 3339.

@@ -3,6 +3,7 @@
 //! Values are made by parsing, so one that exists is valid. Parsing reports every violation at once.
 
 mod draft;
+mod etag;
 mod group;
 mod id;
 mod page;
@@ -10,6 +11,7 @@ mod text;
 mod violation;
 
 pub use draft::{Change, Changes, Draft, Field, NewGroup};
+pub use etag::{Etag, IfMatch};
 pub use group::{CustomerGroup, List};
 pub use id::{GroupId, KeyId, Timestamp, request_id};
 pub use page::{Page, PageRequest};

@@ -6,9 +6,13 @@ use prost_types::FieldMask;
 
 use super::pb;
 use crate::domain::{
-    CustomerGroup, Draft, Field, List, Timestamp, Violation, ViolationKind, Violations, excerpt, field,
+    CustomerGroup, Draft, Field, IfMatch, List, Timestamp, Violation, ViolationKind, Violations, excerpt,
+    field,
 };
 use crate::error::Error;
+
+/// Output only, too, but no field of the object that REST shows.
+const ETAG: &str = "etag";
 
 /// Which fields of an update's message count (AIP-134).
 enum Mask {
@@ -28,7 +32,9 @@ impl Mask {
             [] => (Self::Populated, None),
             [all] if all == "*" => (Self::All, None),
             named => {
-                let known = |path: &str| field::MUTABLE.contains(&path) || field::OUTPUT_ONLY.contains(&path);
+                let known = |path: &str| {
+                    field::MUTABLE.contains(&path) || field::OUTPUT_ONLY.contains(&path) || path == ETAG
+                };
                 let unknown: BTreeSet<&str> =
                     named.iter().map(String::as_str).filter(|path| !known(path)).collect();
                 let violation = (!unknown.is_empty()).then(|| unknown_paths(&unknown));
@@ -70,6 +76,11 @@ impl Mask {
 /// What a create says of the new group.
 pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
     Mask::Populated.draft(request.customer_group.unwrap_or_default(), None)
+}
+
+/// Which versions a change is for.
+pub(super) fn if_match(etag: &str) -> IfMatch {
+    if etag.is_empty() { IfMatch::Any } else { IfMatch::parse(etag) }
 }
 
 /// Which group an update names, and what it says of it.
@@ -115,6 +126,7 @@ impl From<CustomerGroup> for pb::CustomerGroup {
             id: group.id.to_string(),
             created_at: Some(group.created_at().into()),
             updated_at: Some(group.updated_at.into()),
+            etag: group.etag().to_string(),
             parent_id: group.parent_id.map(|id| id.to_string()),
             is_group: group.is_group,
             customer_group_name: group.customer_group_name.into(),

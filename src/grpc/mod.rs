@@ -111,8 +111,9 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::UpdateCustomerGroupRequest>,
     ) -> Result<Response<pb::CustomerGroup>, Status> {
         let (writer, message) = writer(request)?;
+        let if_match = convert::if_match(&message.etag);
         let (id, draft) = convert::update(message)?;
-        let group = self.service.update(writer, &id, draft).await?;
+        let group = self.service.update(writer, &id, draft, &if_match).await?;
         Ok(Response::new(group.into()))
     }
 
@@ -121,7 +122,8 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::DeleteCustomerGroupRequest>,
     ) -> Result<Response<pb::DeleteCustomerGroupResponse>, Status> {
         let (writer, message) = writer(request)?;
-        let id = self.service.delete(writer, &message.id).await?;
+        let if_match = convert::if_match(&message.etag);
+        let id = self.service.delete(writer, &message.id, &if_match).await?;
         Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
     }
 

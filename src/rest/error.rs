@@ -74,6 +74,7 @@ fn param(error: &Error) -> Option<&str> {
         },
         Error::NotFound(_)
         | Error::HasChildren(_)
+        | Error::EtagMismatch(_)
         | Error::KeyMissing
         | Error::KeyInvalid(_)
         | Error::KeyReadOnly

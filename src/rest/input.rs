@@ -6,14 +6,16 @@ use std::num::IntErrorKind;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Path, Request};
-use http::header::{CONTENT_TYPE, HeaderMap};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::domain::{Draft, Field, PageRequest, Violation, ViolationKind, cut, excerpt, field};
+use crate::domain::{
+    Draft, Etag, Field, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
+};
 use crate::error::Error;
 
 /// The largest body that is read, in bytes: the same as over gRPC.
@@ -78,6 +80,23 @@ fn number(name: &str, text: &str, found: &mut Vec<Violation>) -> Option<i32> {
             }
         },
     }
+}
+
+/// Which versions a change is for.
+pub(super) fn if_match(headers: &HeaderMap) -> IfMatch {
+    joined(headers, &IF_MATCH).map_or(IfMatch::Any, |header| IfMatch::parse(&header))
+}
+
+/// Whether the caller has this version already.
+pub(super) fn not_modified(headers: &HeaderMap, etag: Etag) -> bool {
+    joined(headers, &IF_NONE_MATCH).is_some_and(|header| etag.is_any_of(&header))
+}
+
+/// A header that is a list, which may stand in several lines (RFC 9110, section 5.3).
+fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
+    let lines: Vec<_> =
+        headers.get_all(name).iter().map(|line| String::from_utf8_lossy(line.as_bytes())).collect();
+    (!lines.is_empty()).then(|| lines.join(","))
 }
 
 /// Reads the body of a create or an update.

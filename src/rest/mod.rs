@@ -8,17 +8,17 @@ use axum::extract::{OriginalUri, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use http::header::LOCATION;
+use http::header::{ETAG, LOCATION};
 use http::{Method, StatusCode};
 use tower_http::compression::CompressionLayer;
 
 pub use error::finish;
 
 use crate::auth::Caller;
-use crate::domain::excerpt;
+use crate::domain::{CustomerGroup, Etag, excerpt};
 use crate::error::Error;
 use crate::service::Service;
-use input::{Id, body, no_query, page};
+use input::{Id, body, if_match, no_query, not_modified, page};
 use output::{Deleted, List, Object};
 
 /// Where the documented paths begin.
@@ -31,23 +31,21 @@ pub fn routes(service: Service) -> Router {
     Router::new()
         .route(COLLECTION, collection.clone())
         .route(&format!("{COLLECTION}/"), collection)
-        .route(&format!("{COLLECTION}/{{id}}"), object)
         .route(&format!("{COLLECTION}/{{id}}/children"), get(children))
         .route(&format!("{COLLECTION}/{{id}}/ancestors"), get(ancestors))
         .route(&format!("{COLLECTION}/{{id}}/descendants"), get(descendants))
+        .layer(CompressionLayer::new())
+        // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
+        .route(&format!("{COLLECTION}/{{id}}"), object)
         .method_not_allowed_fallback(other_method)
         .fallback(unknown)
         .with_state(service)
-        .layer(CompressionLayer::new())
 }
 
-async fn retrieve(
-    State(service): State<Service>,
-    Id(id): Id,
-    request: Request,
-) -> Result<Json<Object>, Error> {
+async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
     no_query(&request)?;
-    Ok(Json(service.get(&id).await?.into()))
+    let group = service.get(&id).await?;
+    Ok(if not_modified(request.headers(), group.etag()) { unchanged(group.etag()) } else { object(group) })
 }
 
 async fn list(State(service): State<Service>, request: Request) -> Result<Json<List>, Error> {
@@ -62,7 +60,7 @@ async fn create(
     let writer = caller.writer()?;
     let group = service.create(writer, body(request).await?).await?;
     let location = format!("{COLLECTION}/{}", group.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], Json(Object::from(group))).into_response())
+    Ok((StatusCode::CREATED, [(LOCATION, location)], object(group)).into_response())
 }
 
 async fn update(
@@ -70,10 +68,11 @@ async fn update(
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     request: Request,
-) -> Result<Json<Object>, Error> {
+) -> Result<Response, Error> {
     let writer = caller.writer()?;
+    let if_match = if_match(request.headers());
     let draft = body(request).await?;
-    Ok(Json(service.update(writer, &id, draft).await?.into()))
+    Ok(object(service.update(writer, &id, draft, &if_match).await?))
 }
 
 async fn delete(
@@ -84,7 +83,7 @@ async fn delete(
 ) -> Result<Json<Deleted>, Error> {
     let writer = caller.writer()?;
     no_query(&request)?;
-    Ok(Json(service.delete(writer, &id).await?.into()))
+    Ok(Json(service.delete(writer, &id, &if_match(request.headers())).await?.into()))
 }
 
 async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Json<List>, Error> {
@@ -105,6 +104,16 @@ async fn descendants(
     request: Request,
 ) -> Result<Json<List>, Error> {
     Ok(Json(service.descendants(&id, page(&request)).await?.into()))
+}
+
+/// The object with its version.
+fn object(group: CustomerGroup) -> Response {
+    ([(ETAG, group.etag().to_string())], Json(Object::from(group))).into_response()
+}
+
+/// What is answered to someone who has the version already (RFC 9110, section 15.4.5).
+fn unchanged(etag: Etag) -> Response {
+    (StatusCode::NOT_MODIFIED, [(ETAG, etag.to_string())]).into_response()
 }
 
 /// A method that the path has no handler for. The router adds the `Allow` header.

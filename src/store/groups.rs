@@ -8,7 +8,9 @@ use super::Store;
 use super::connection::{Values, query, write, write_under_lock};
 use super::failure::Failure;
 use super::rows::{group, has_group, list, read};
-use crate::domain::{Change, Changes, CustomerGroup, GroupId, List, Name, NewGroup, Page, Text, Violation};
+use crate::domain::{
+    Change, Changes, CustomerGroup, GroupId, IfMatch, List, Name, NewGroup, Page, Text, Violation,
+};
 use crate::error::Error;
 
 /// The foreign key from a group to its parent.
@@ -48,7 +50,15 @@ const INSERT: &str = "
                                 parent_customer_group, default_price_list, payment_terms)
     values ($1, $2, $3, $4, $5, $6, $7, $8)";
 
-const DELETE: &str = "delete from customer_group where id = $1 returning id";
+/// Answers whether the group was there, and whether it was in one of the versions and is deleted.
+const DELETE: &str = "
+    with found as (
+        select from customer_group where id = $1
+    ), deleted as (
+        delete from customer_group where id = $1 and ($2::timestamptz[] is null or updated_at = any($2))
+        returning id
+    )
+    select exists (select from found), exists (select from deleted)";
 
 /// Whether `$1` exists, and why `$2` cannot be its parent: `chain` is `$2` with its ancestors.
 macro_rules! parent_check {
@@ -84,6 +94,7 @@ const UPDATE: &str = concat!(
              payment_terms = case when $10 then $11 else g.payment_terms end
          from parent_check
          where g.id = $1 and not parent_missing and not cycle
+           and ($12::timestamptz[] is null or g.updated_at = any($12))
          returning ",
     columns!("g"),
     ")
@@ -235,8 +246,14 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`]; [`Error::Invalid`] when the new parent does not exist, is the group itself, or
-    /// is below it.
-    pub async fn update(&self, id: GroupId, changes: &Changes) -> Result<CustomerGroup, Error> {
+    /// is below it; [`Error::EtagMismatch`].
+    pub async fn update(
+        &self,
+        id: GroupId,
+        changes: &Changes,
+        if_match: &IfMatch,
+    ) -> Result<CustomerGroup, Error> {
+        let versions = versions(if_match)?;
         let (moves, parent) = nullable(&changes.parent_id, |id| id.uuid());
         let is_group = set(&changes.is_group);
         let name = set(&changes.customer_group_name).map(Name::as_str);
@@ -255,6 +272,7 @@ impl Store {
             &price_list,
             &sets_terms,
             &terms,
+            &versions,
         ];
 
         let rows = if parent.is_some() {
@@ -269,9 +287,8 @@ impl Store {
         let check = parent_check(row, parent)?;
         match check.violation {
             Some(violation) if check.child_exists => Err(Error::Invalid(violation.into())),
-            // A group that was there when the statement began may be gone when it gets to it.
             None if has_group(row, GROUP_AFTER_CHECK)? => group(row, GROUP_AFTER_CHECK),
-            Some(_) | None => Err(Error::not_found(&id.to_string())),
+            Some(_) | None => Err(untouched(id, check.child_exists, if_match)),
         }
     }
 
@@ -295,17 +312,39 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::HasChildren`].
-    pub async fn delete(&self, id: GroupId) -> Result<(), Error> {
-        let deleted = write(&self.pool, DELETE, &[&id.uuid()]).await.map_err(|failure| {
+    /// [`Error::NotFound`], [`Error::HasChildren`], [`Error::EtagMismatch`].
+    pub async fn delete(&self, id: GroupId, if_match: &IfMatch) -> Result<(), Error> {
+        let values: &Values<'_> = &[&id.uuid(), &versions(if_match)?];
+        let rows = write(&self.pool, DELETE, values).await.map_err(|failure| {
             if failure.violates_foreign_key(PARENT_KEY) { Error::HasChildren(id) } else { failure.into() }
         })?;
-        if deleted.is_empty() { Err(Error::not_found(&id.to_string())) } else { Ok(()) }
+        let row = rows.first().ok_or_else(|| Error::internal("a delete answered no row"))?;
+        if read(row, 1)? { Ok(()) } else { Err(untouched(id, read(row, 0)?, if_match)) }
     }
 }
 
 /// Where the group begins in a row that begins with a check of its parent.
 const GROUP_AFTER_CHECK: usize = 3;
+
+/// The versions that a statement may touch; `None` for any.
+fn versions(if_match: &IfMatch) -> Result<Option<Vec<SystemTime>>, Error> {
+    match if_match {
+        IfMatch::Any => Ok(None),
+        IfMatch::OneOf(etags) => {
+            let times = etags.iter().map(|etag| etag.updated_at().try_into().map_err(Error::internal));
+            times.collect::<Result<_, _>>().map(Some)
+        }
+    }
+}
+
+/// Why a statement touched no group. One that was there when the statement began may be gone, or have another
+/// version, when it gets to it.
+fn untouched(id: GroupId, was_there: bool, if_match: &IfMatch) -> Error {
+    match if_match {
+        IfMatch::OneOf(_) if was_there => Error::EtagMismatch(id),
+        IfMatch::OneOf(_) | IfMatch::Any => Error::not_found(&id.to_string()),
+    }
+}
 
 fn bounds(page: Page) -> (Option<i64>, i64) {
     (page.limit.map(i64::from), i64::from(page.offset))

@@ -140,6 +140,7 @@ pub fn update_of(group: pb::CustomerGroup, paths: &[&str]) -> pb::UpdateCustomer
     pb::UpdateCustomerGroupRequest {
         customer_group: Some(group),
         update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
     }
 }
 
@@ -192,7 +193,7 @@ impl Calls for Client {
     }
 
     async fn delete(&self, id: &str) -> Result<pb::DeleteCustomerGroupResponse, Status> {
-        let request = pb::DeleteCustomerGroupRequest { id: id.to_owned() };
+        let request = pb::DeleteCustomerGroupRequest { id: id.to_owned(), ..Default::default() };
         Ok(self.clone().delete_customer_group(request).await?.into_inner())
     }
 

@@ -69,8 +69,11 @@ impl Program {
 
     /// The next line of the log that is looked for.
     pub fn log_line(&self, looked_for: impl Fn(&Value) -> bool) -> Value {
+        let mut said = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE).expect("the program ended or says nothing");
+            let line = self.lines.recv_timeout(PATIENCE);
+            let line = line.unwrap_or_else(|error| panic!("{error} after the program said {said:#?}"));
+            said.push(line.clone());
             if let Ok(line) = serde_json::from_str::<Value>(&line)
                 && looked_for(&line)
             {
