@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import threading
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 KEY = "sk_test_the_key_of_the_foreign_clients"
@@ -32,12 +33,15 @@ class Service:
         for line in self.process.stderr:
             if serving := re.search(r"serving address=(\S+)", line):
                 self.address = serving[1]
+                # A log that nobody reads would in the end stop the service.
+                self.reader = threading.Thread(target=self.process.stderr.read)
+                self.reader.start()
                 return self
         raise RuntimeError("the service did not start")
 
     def __exit__(self, *_):
         self.process.send_signal(signal.SIGTERM)
-        self.process.stderr.read()
+        self.reader.join()
         code = self.process.wait()
         self.process.stderr.close()
         self.folder.cleanup()
