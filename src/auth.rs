@@ -166,13 +166,25 @@ pub struct Key {
 pub struct Caller {
     /// The key; `None` for the one from `API_KEY`.
     pub key: Option<KeyId>,
+    /// The key's digest.
+    pub digest: Digest,
     /// What it may be used for.
     pub scope: Scope,
 }
 
 /// The permission to write.
 #[derive(Debug, Clone, Copy)]
-pub struct Writer(());
+pub struct Writer {
+    digest: Digest,
+}
+
+impl Writer {
+    /// The digest of the key that writes.
+    #[must_use]
+    pub fn digest(self) -> Digest {
+        self.digest
+    }
+}
 
 impl Caller {
     /// The permission to write.
@@ -183,7 +195,7 @@ impl Caller {
     pub fn writer(self) -> Result<Writer, Error> {
         match self.scope {
             Scope::Read => Err(Error::KeyReadOnly),
-            Scope::Write => Ok(Writer(())),
+            Scope::Write => Ok(Writer { digest: self.digest }),
         }
     }
 }
@@ -214,7 +226,7 @@ impl KeyRing {
         let header = authorization.ok_or(Error::KeyMissing)?;
         let digest = Secret::parse(self.mode, bearer(header)?).map_err(Error::KeyInvalid)?.digest();
         if self.configured == Some(digest) {
-            return Ok(Caller { key: None, scope: Scope::Write });
+            return Ok(Caller { key: None, digest, scope: Scope::Write });
         }
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
         if let Some(caller) = known {
@@ -233,7 +245,8 @@ impl KeyRing {
     ///
     /// What the store ends in. What was known stays known then.
     pub async fn refresh(&self) -> Result<(), Error> {
-        let keys = self.store.active_keys().await?.into_iter().collect();
+        let keys = self.store.active_keys().await?;
+        let keys = keys.into_iter().map(|caller| (caller.digest, caller)).collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }

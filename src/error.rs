@@ -24,6 +24,9 @@ pub enum Error {
     /// The group is not in the version that the change was meant for.
     #[error("{0} has changed since it was read; read it again, and repeat the change if it still holds")]
     EtagMismatch(GroupId),
+    /// An idempotency key was used before, for something else.
+    #[error("this idempotency key was used for another request; repeat that one, or take a new key")]
+    IdempotencyKeyReused,
     /// The call has no API key.
     #[error("an API key is needed; send it as `Authorization: Bearer <key>`")]
     KeyMissing,
@@ -92,6 +95,7 @@ impl Error {
     pub fn answer(&self) -> Answer {
         const REQUEST: &str = "invalid_request_error";
         const AUTHENTICATION: &str = "authentication_error";
+        const IDEMPOTENCY: &str = "idempotency_error";
         const PERMISSION: &str = "permission_error";
         const RATE_LIMIT: &str = "rate_limit_error";
         const API: &str = "api_error";
@@ -111,6 +115,9 @@ impl Error {
             Self::HasChildren(_) => (Code::FailedPrecondition, StatusCode::CONFLICT, REQUEST, "has_children"),
             Self::EtagMismatch(_) => {
                 (Code::Aborted, StatusCode::PRECONDITION_FAILED, REQUEST, "etag_mismatch")
+            }
+            Self::IdempotencyKeyReused => {
+                (Code::FailedPrecondition, StatusCode::CONFLICT, IDEMPOTENCY, "idempotency_key_reused")
             }
             Self::KeyMissing => {
                 (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_missing")
@@ -156,6 +163,7 @@ impl Error {
             | Self::NotFound(_)
             | Self::HasChildren(_)
             | Self::EtagMismatch(_)
+            | Self::IdempotencyKeyReused
             | Self::KeyMissing
             | Self::KeyInvalid(_)
             | Self::KeyReadOnly

@@ -2,10 +2,11 @@
 
 use crate::auth::Writer;
 use crate::domain::{
-    Changes, CustomerGroup, Draft, GroupId, IfMatch, List, NewGroup, PageRequest, Violations,
+    Changes, CustomerGroup, Draft, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest, Violation,
+    Violations,
 };
 use crate::error::Error;
-use crate::store::{ParentCheck, Store};
+use crate::store::{Insertion, ParentCheck, Store};
 
 /// What can be done with customer groups. Cheap to clone.
 ///
@@ -14,6 +15,15 @@ use crate::store::{ParentCheck, Store};
 #[derive(Debug, Clone)]
 pub struct Service {
     store: Store,
+}
+
+/// The answer to a create.
+#[derive(Debug)]
+pub struct Created {
+    /// The group as it was created.
+    pub group: CustomerGroup,
+    /// Whether an earlier create made it.
+    pub replayed: bool,
 }
 
 impl Service {
@@ -71,17 +81,31 @@ impl Service {
         self.store.descendants(parse(id)?, page).await
     }
 
-    /// Creates a customer group.
+    /// Creates a customer group. The same create under the same idempotency key of the same API key creates
+    /// none again for 24 hours, and gets the first answer.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] with every violated field, an unknown parent among them.
-    pub async fn create(&self, _: Writer, draft: Draft) -> Result<CustomerGroup, Error> {
+    /// [`Error::Invalid`] with every violated field, an unknown parent among them;
+    /// [`Error::IdempotencyKeyReused`] when the key was used for another create.
+    pub async fn create(
+        &self,
+        writer: Writer,
+        mut draft: Draft,
+        key: Result<Option<IdempotencyKey>, Violation>,
+    ) -> Result<Created, Error> {
+        let key = key.unwrap_or_else(|violation| {
+            draft.violations.push(violation);
+            None
+        });
         let parent = draft.parent();
         match NewGroup::parse(draft) {
             Ok(new) => {
-                self.store.insert(&new).await?;
-                Ok(new.into_group())
+                let key = key.as_ref().map(|key| (writer.digest(), key));
+                Ok(match self.store.insert(&new, key).await? {
+                    Insertion::New => Created { group: new.into_group(), replayed: false },
+                    Insertion::Earlier(id) => Created { group: new.into_earlier(id), replayed: true },
+                })
             }
             Err(violations) => {
                 let check = self.store.check_parent(None, parent).await?;

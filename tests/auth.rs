@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 use crate::support::http::RawGrpc;
 use crate::support::{Api, Calls, Client, KEY, TestDatabase, below, eventually, move_of, named, reason};
 
-async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
+pub async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
     let secret = Secret::generate(Mode::Test).unwrap();
     let key = Key { id: KeyId::generate(), name: "k".to_owned(), scope, mode: Mode::Test, revoked_at: None };
     api.store.insert_key(&key, secret.digest()).await.unwrap();

@@ -7,7 +7,9 @@ mod create;
 mod delete;
 mod embedded;
 mod get;
+
 mod hostile;
+mod idempotency;
 mod keys;
 mod list;
 mod process;

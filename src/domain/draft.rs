@@ -1,8 +1,10 @@
 //! From what a caller sent to what may be written.
 
+use sha2::{Digest as _, Sha256};
+
 use super::text::missing;
 use super::violation::{Violation, Violations, field};
-use super::{CustomerGroup, GroupId, Name, Text};
+use super::{CustomerGroup, Fingerprint, GroupId, Name, Text};
 
 /// What a request says of a field.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -154,6 +156,32 @@ impl NewGroup {
     pub fn into_group(self) -> CustomerGroup {
         self.0
     }
+
+    /// The group as the same create made it before, by the id that it got then.
+    #[must_use]
+    pub fn into_earlier(self, id: GroupId) -> CustomerGroup {
+        CustomerGroup { id, updated_at: id.created_at(), ..self.0 }
+    }
+
+    /// The same for every create that asks for the same, whatever face it comes by.
+    #[must_use]
+    pub fn fingerprint(&self) -> Fingerprint {
+        let parent_id = self.0.parent_id.map(|id| id.to_string());
+        let optional = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
+        let mut hash = Sha256::new();
+        for value in [
+            parent_id,
+            Some(self.0.is_group.to_string()),
+            Some(self.0.customer_group_name.as_str().to_owned()),
+            optional(&self.0.parent_customer_group),
+            optional(&self.0.default_price_list),
+            optional(&self.0.payment_terms),
+        ] {
+            // No text has a NUL in it, so that no two requests are written alike.
+            hash.update(value.map_or_else(|| "\0".to_owned(), |text| format!("={text}\0")));
+        }
+        Fingerprint(hash.finalize().into())
+    }
 }
 
 impl<T: Default> Change<T> {
@@ -245,6 +273,31 @@ mod tests {
         assert_eq!(group.updated_at, group.created_at());
         assert_eq!((group.parent_id, group.is_group), (None, false));
         assert_eq!(fields(&NewGroup::parse(Draft::default()).unwrap_err()), ["customer_group_name"]);
+    }
+
+    #[test]
+    fn creates_have_one_fingerprint_exactly_when_they_ask_for_the_same() {
+        let named = Draft { customer_group_name: Field::Value("a".to_owned()), ..Draft::default() };
+        let fingerprint = |draft: &Draft| NewGroup::parse(draft.clone()).unwrap().fingerprint();
+        let same = Draft { customer_group_name: Field::Value(" a ".to_owned()), ..named.clone() };
+        assert_eq!(fingerprint(&named), fingerprint(&same));
+        let null = Draft { is_group: Field::Value(false), parent_id: Field::Null, ..named.clone() };
+        assert_eq!(fingerprint(&named), fingerprint(&null));
+
+        let text = |text: &str| Field::Value(text.to_owned());
+        let different = [
+            named.clone(),
+            Draft { is_group: Field::Value(true), ..named.clone() },
+            Draft { parent_id: text(&GroupId::generate().to_string()), ..named.clone() },
+            Draft { default_price_list: text(""), ..named.clone() },
+            Draft { default_price_list: text("b"), ..named.clone() },
+            Draft { payment_terms: text("b"), ..named.clone() },
+            Draft { parent_customer_group: text("b"), ..named.clone() },
+            Draft { customer_group_name: text("b"), ..named },
+        ];
+        let fingerprints: std::collections::HashSet<_> =
+            different.iter().map(|draft| fingerprint(draft).0).collect();
+        assert_eq!(fingerprints.len(), different.len());
     }
 
     #[test]

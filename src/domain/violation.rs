@@ -27,6 +27,8 @@ pub mod field {
         [PARENT_ID, IS_GROUP, CUSTOMER_GROUP_NAME, PARENT_CUSTOMER_GROUP, DEFAULT_PRICE_LIST, PAYMENT_TERMS];
     /// The fields that only the service sets. They are ignored in requests (AIP-203).
     pub const OUTPUT_ONLY: [&str; 3] = [ID, CREATED_AT, UPDATED_AT];
+    /// The header, or the metadata, by which a create is repeated without being done twice.
+    pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
     /// The page size of a list.
     pub const LIMIT: &str = "limit";
     /// The number of objects that a list skips.

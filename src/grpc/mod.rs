@@ -3,16 +3,17 @@
 mod convert;
 mod status;
 
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
-
-pub use status::finish;
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::v1alpha;
 
+pub use status::finish;
+
 use crate::auth::{Caller, Writer};
-use crate::domain::PageRequest;
+use crate::domain::{IdempotencyKey, PageRequest, Violation, field};
 use crate::error::{Cause, Error};
-use crate::service::Service;
+use crate::service::{Created, Service};
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
 
 /// The generated messages, client and server of `overplane.setup.v1`.
@@ -78,6 +79,12 @@ fn writer<T>(request: Request<T>) -> Result<(Writer, T), Error> {
     Ok((caller.writer()?, request.into_inner()))
 }
 
+/// The caller's name for a create.
+fn idempotency_key(metadata: &MetadataMap) -> Result<Option<IdempotencyKey>, Violation> {
+    let values = metadata.get_all(field::IDEMPOTENCY_KEY);
+    IdempotencyKey::parse(values.iter().map(MetadataValue::as_encoded_bytes))
+}
+
 #[tonic::async_trait]
 impl CustomerGroupService for Handlers {
     async fn get_customer_group(
@@ -101,9 +108,15 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::CreateCustomerGroupRequest>,
     ) -> Result<Response<pb::CustomerGroup>, Status> {
+        let key = idempotency_key(request.metadata());
         let (writer, message) = writer(request)?;
-        let group = self.service.create(writer, convert::new_group(message)).await?;
-        Ok(Response::new(group.into()))
+        let Created { group, replayed } =
+            self.service.create(writer, convert::new_group(message), key).await?;
+        let mut response = Response::new(group.into());
+        if replayed {
+            response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+        }
+        Ok(response)
     }
 
     async fn update_customer_group(

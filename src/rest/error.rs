@@ -75,6 +75,7 @@ fn param(error: &Error) -> Option<&str> {
         Error::NotFound(_)
         | Error::HasChildren(_)
         | Error::EtagMismatch(_)
+        | Error::IdempotencyKeyReused
         | Error::KeyMissing
         | Error::KeyInvalid(_)
         | Error::KeyReadOnly

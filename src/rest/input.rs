@@ -6,7 +6,7 @@ use std::num::IntErrorKind;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Path, Request};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::domain::{
-    Draft, Etag, Field, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
+    Draft, Etag, Field, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
 };
 use crate::error::Error;
 
@@ -80,6 +80,12 @@ fn number(name: &str, text: &str, found: &mut Vec<Violation>) -> Option<i32> {
             }
         },
     }
+}
+
+/// The caller's name for a create.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Violation> {
+    let values = headers.get_all(field::IDEMPOTENCY_KEY);
+    IdempotencyKey::parse(values.iter().map(HeaderValue::as_bytes))
 }
 
 /// Which versions a change is for.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use http::header::{ETAG, LOCATION};
-use http::{Method, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 use tower_http::compression::CompressionLayer;
 
 pub use error::finish;
@@ -17,12 +17,15 @@ pub use error::finish;
 use crate::auth::Caller;
 use crate::domain::{CustomerGroup, Etag, excerpt};
 use crate::error::Error;
-use crate::service::Service;
-use input::{Id, body, if_match, no_query, not_modified, page};
+use crate::service::{Created, Service};
+use input::{Id, body, idempotency_key, if_match, no_query, not_modified, page};
 use output::{Deleted, List, Object};
 
 /// Where the documented paths begin.
 pub const COLLECTION: &str = "/api/setup/customer-group";
+
+/// Tells that the answer was given before.
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// The documented paths over the use cases. What no route is for gets an error, too.
 pub fn routes(service: Service) -> Router {
@@ -58,9 +61,11 @@ async fn create(
     request: Request,
 ) -> Result<Response, Error> {
     let writer = caller.writer()?;
-    let group = service.create(writer, body(request).await?).await?;
-    let location = format!("{COLLECTION}/{}", group.id);
-    Ok((StatusCode::CREATED, [(LOCATION, location)], object(group)).into_response())
+    let key = idempotency_key(request.headers());
+    let Created { group, replayed } = service.create(writer, body(request).await?, key).await?;
+    let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
+    let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
+    Ok((StatusCode::CREATED, location, replayed, object(group)).into_response())
 }
 
 async fn update(

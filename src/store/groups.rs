@@ -7,10 +7,8 @@ use tokio_postgres::Row;
 use super::Store;
 use super::connection::{Values, query, write, write_under_lock};
 use super::failure::Failure;
-use super::rows::{group, has_group, list, read};
-use crate::domain::{
-    Change, Changes, CustomerGroup, GroupId, IfMatch, List, Name, NewGroup, Page, Text, Violation,
-};
+use super::rows::{columns, group, has_group, list, read};
+use crate::domain::{Change, Changes, CustomerGroup, GroupId, IfMatch, List, Name, Page, Text, Violation};
 use crate::error::Error;
 
 /// The foreign key from a group to its parent.
@@ -19,36 +17,7 @@ const PARENT_KEY: &str = "customer_group_parent_id_fkey";
 /// The advisory lock that serialises moves: `cg_move` in ASCII.
 const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
 
-/// The columns of a group, of the table with that name.
-macro_rules! columns {
-    ($table:literal) => {
-        concat!(
-            $table,
-            ".id, ",
-            $table,
-            ".updated_at, ",
-            $table,
-            ".parent_id, ",
-            $table,
-            ".is_group, ",
-            $table,
-            ".customer_group_name, ",
-            $table,
-            ".parent_customer_group, ",
-            $table,
-            ".default_price_list, ",
-            $table,
-            ".payment_terms"
-        )
-    };
-}
-
 const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = $1");
-
-const INSERT: &str = "
-    insert into customer_group (id, updated_at, parent_id, is_group, customer_group_name,
-                                parent_customer_group, default_price_list, payment_terms)
-    values ($1, $2, $3, $4, $5, $6, $7, $8)";
 
 /// Answers whether the group was there, and whether it was in one of the versions and is deleted.
 const DELETE: &str = "
@@ -218,28 +187,6 @@ impl Store {
         list(&rows, page)?.ok_or_else(|| Error::not_found(&id.to_string()))
     }
 
-    /// Stores a new group.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] when its parent does not exist.
-    pub async fn insert(&self, new: &NewGroup) -> Result<(), Error> {
-        let group = new.group();
-        let updated_at = SystemTime::try_from(group.updated_at).map_err(Error::internal)?;
-        let values: &Values<'_> = &[
-            &group.id.uuid(),
-            &updated_at,
-            &group.parent_id.map(GroupId::uuid),
-            &group.is_group,
-            &group.customer_group_name.as_str(),
-            &group.parent_customer_group.as_ref().map(Text::as_str),
-            &group.default_price_list.as_ref().map(Text::as_str),
-            &group.payment_terms.as_ref().map(Text::as_str),
-        ];
-        let inserted = write(&self.pool, INSERT, values).await;
-        inserted.map(drop).map_err(|failure| parent_not_found(failure, group.parent_id))
-    }
-
     /// Changes a group. Moves below another group are made one after the other, so that no two of them can
     /// close a cycle together.
     ///
@@ -365,7 +312,7 @@ fn nullable<'a, T, U>(change: &'a Change<Option<T>>, column: impl Fn(&'a T) -> U
     }
 }
 
-fn parent_not_found(failure: Failure, parent: Option<GroupId>) -> Error {
+pub(super) fn parent_not_found(failure: Failure, parent: Option<GroupId>) -> Error {
     match parent {
         Some(parent) if failure.violates_foreign_key(PARENT_KEY) => {
             Error::Invalid(Violation::parent_not_found(&parent.to_string()).into())

@@ -20,7 +20,7 @@ const REVOKE: &str = "update api_key set revoked_at = coalesce(revoked_at, now()
 
 const ACTIVE: &str = "select id, scope, digest from api_key where revoked_at is null";
 
-const FIND: &str = "select id, scope from api_key where digest = $1 and revoked_at is null";
+const FIND: &str = "select id, scope, digest from api_key where digest = $1 and revoked_at is null";
 
 impl Store {
     /// Keeps a key.
@@ -57,14 +57,8 @@ impl Store {
     /// # Errors
     ///
     /// See [`Store::insert_key`].
-    pub async fn active_keys(&self) -> Result<Vec<(Digest, Caller)>, Error> {
-        let rows = query(&self.watch, ACTIVE, &[]).await?;
-        rows.iter()
-            .map(|row| {
-                let digest = <[u8; 32]>::try_from(read::<&[u8]>(row, 2)?).map_err(Error::internal)?;
-                Ok((Digest(digest), caller(row)?))
-            })
-            .collect()
+    pub async fn active_keys(&self) -> Result<Vec<Caller>, Error> {
+        query(&self.watch, ACTIVE, &[]).await?.iter().map(caller).collect()
     }
 
     /// Who uses the key with this digest; `None` when it is unknown or revoked.
@@ -79,7 +73,8 @@ impl Store {
 }
 
 fn caller(row: &Row) -> Result<Caller, Error> {
-    Ok(Caller { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)? })
+    let digest = <[u8; 32]>::try_from(read::<&[u8]>(row, 2)?).map_err(Error::internal)?;
+    Ok(Caller { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)?, digest: Digest(digest) })
 }
 
 fn key(row: &Row) -> Result<Key, Error> {

@@ -1,6 +1,7 @@
 //! All SQL. PostgreSQL's errors end here: what leaves is an [`Error`].
 
 mod connection;
+mod create;
 mod failure;
 mod groups;
 mod keys;
@@ -15,6 +16,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
+pub use create::Insertion;
 pub use groups::ParentCheck;
 
 use crate::error::{Cause, Error};

@@ -9,6 +9,31 @@ use uuid::Uuid;
 use crate::domain::{CustomerGroup, GroupId, List, Name, Page, Text, Timestamp, Violation, field};
 use crate::error::Error;
 
+/// The columns of a group, of the table with that name, in the order in which [`group`] reads them.
+macro_rules! columns {
+    ($table:literal) => {
+        concat!(
+            $table,
+            ".id, ",
+            $table,
+            ".updated_at, ",
+            $table,
+            ".parent_id, ",
+            $table,
+            ".is_group, ",
+            $table,
+            ".customer_group_name, ",
+            $table,
+            ".parent_customer_group, ",
+            $table,
+            ".default_price_list, ",
+            $table,
+            ".payment_terms"
+        )
+    };
+}
+pub(super) use columns;
+
 /// Where the group begins in a row of a list.
 const GROUP_AFTER_TOTAL: usize = 2;
 
@@ -46,9 +71,9 @@ pub(super) fn group(row: &Row, first: usize) -> Result<CustomerGroup, Error> {
     };
     let name = Name::parse(field::CUSTOMER_GROUP_NAME, read(row, first + 4)?);
     Ok(CustomerGroup {
-        id: id(read(row, first)?)?,
+        id: group_id(read(row, first)?)?,
         updated_at: Timestamp::try_from(read::<SystemTime>(row, first + 1)?).map_err(Error::internal)?,
-        parent_id: read::<Option<Uuid>>(row, first + 2)?.map(id).transpose()?,
+        parent_id: read::<Option<Uuid>>(row, first + 2)?.map(group_id).transpose()?,
         is_group: read(row, first + 3)?,
         customer_group_name: name.map_err(|violation| corrupt(&violation))?,
         parent_customer_group: text(first + 5, field::PARENT_CUSTOMER_GROUP)?,
@@ -57,7 +82,8 @@ pub(super) fn group(row: &Row, first: usize) -> Result<CustomerGroup, Error> {
     })
 }
 
-fn id(uuid: Uuid) -> Result<GroupId, Error> {
+/// Reads the id of a group.
+pub(super) fn group_id(uuid: Uuid) -> Result<GroupId, Error> {
     GroupId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is no UUIDv7")))
 }
 

@@ -1,0 +1,169 @@
+//! Safe retries: a create under an idempotency key is made once.
+
+use customer_groups::auth::Scope;
+use customer_groups::grpc::pb;
+use serde_json::{Value, json};
+use tonic::{Code, Request, Response, Status};
+
+use crate::auth::make_key;
+use crate::rest::{JSON, Rest, assert_error};
+use crate::support::http::Answer;
+use crate::support::{Api, Calls, Client, TestDatabase, below, fields, named, reason};
+
+async fn post(rest: Rest, key: &str, body: &Value) -> Answer {
+    rest.call("POST", "", &[JSON, ("idempotency-key", key)], &body.to_string()).await
+}
+
+async fn create(
+    client: &Client,
+    key: &str,
+    group: pb::CustomerGroup,
+) -> Result<Response<pb::CustomerGroup>, Status> {
+    let mut request = Request::new(pb::CreateCustomerGroupRequest { customer_group: Some(group) });
+    request.metadata_mut().insert("idempotency-key", key.parse().unwrap());
+    client.clone().create_customer_group(request).await
+}
+
+async fn total(client: &Client) -> i32 {
+    client.list(Some(0), None).await.unwrap().total
+}
+
+#[tokio::test]
+async fn over_rest_a_repeated_create_gives_the_first_answer_again_and_says_so() {
+    let api = Api::start().await;
+    let (rest, client) = (Rest(api.address()), api.client().await);
+    let root = client.create(named("root")).await.unwrap();
+    let body = json!({"customer_group_name": " Export ", "parent_id": root.id, "is_group": true,
+                      "payment_terms": "Net 30"});
+    let first = post(rest, "k", &body).await;
+    assert_eq!(first.status, 201);
+    assert!(!first.headers.contains_key("idempotent-replayed"));
+
+    // What has become of the group since is no part of the first answer.
+    let id = first.json()["id"].as_str().unwrap().to_owned();
+    rest.send("PATCH", &format!("/{id}"), &json!({"customer_group_name": "Renamed"})).await;
+    let again = post(rest, "k", &body).await;
+    assert_eq!((again.status, &again.body), (first.status, &first.body));
+    assert_eq!(again.headers["idempotent-replayed"], "true");
+    for header in ["location", "etag"] {
+        assert_eq!(again.headers[header], first.headers[header]);
+    }
+    client.delete(&id).await.unwrap();
+    client.delete(&root.id).await.unwrap();
+    assert_eq!(post(rest, "k", &body).await.body, first.body);
+    assert_eq!(total(&client).await, 0);
+}
+
+#[tokio::test]
+async fn over_grpc_the_key_is_in_the_metadata_and_the_faces_share_it() {
+    let api = Api::start().await;
+    let (rest, client) = (Rest(api.address()), api.client().await);
+    let first = create(&client, "k", named("Export")).await.unwrap();
+    assert!(!first.metadata().contains_key("idempotent-replayed"));
+    let again = create(&client, "k", named("Export")).await.unwrap();
+    assert_eq!(again.metadata().get("idempotent-replayed").unwrap(), "true");
+    assert_eq!(again.get_ref(), first.get_ref());
+    let over_rest = post(rest, "k", &json!({"customer_group_name": "Export", "is_group": null})).await;
+    assert_eq!(over_rest.headers["idempotent-replayed"], "true");
+    assert_eq!(over_rest.json()["id"], first.get_ref().id);
+    assert_eq!(total(&client).await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_was_used_for_another_request_is_refused() {
+    let api = Api::start().await;
+    let (rest, client) = (Rest(api.address()), api.client().await);
+    create(&client, "k", named("Export")).await.unwrap();
+    let status = create(&client, "k", named("Import")).await.unwrap_err();
+    assert_eq!((status.code(), &*reason(&status)), (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED"));
+    let answer = post(rest, "k", &json!({"customer_group_name": "Import"})).await;
+    assert_error(&answer, 409, "idempotency_key_reused", None);
+    assert_eq!(answer.json()["error"]["type"], "idempotency_error");
+    assert_eq!(total(&client).await, 1);
+}
+
+#[tokio::test]
+async fn an_error_is_not_recorded() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let gone = client.create(named("gone")).await.unwrap();
+    client.delete(&gone.id).await.unwrap();
+    let status = create(&client, "k", below(&gone, "Export")).await.unwrap_err();
+    assert_eq!(reason(&status), "PARENT_NOT_FOUND");
+    assert_eq!(reason(&create(&client, "k", named(" ")).await.unwrap_err()), "PARAMETER_MISSING");
+    let created = create(&client, "k", named("Export")).await.unwrap();
+    assert!(!created.metadata().contains_key("idempotent-replayed"));
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_the_api_key_that_it_came_with() {
+    let api = Api::start().await;
+    let (_, secret) = make_key(&api, Scope::Write).await;
+    let (first, other) = (api.client().await, api.client_with(secret.expose()).await);
+    let one = create(&first, "k", named("Export")).await.unwrap().into_inner();
+    let two = create(&other, "k", named("Import")).await.unwrap().into_inner();
+    assert_ne!(one.id, two.id);
+    assert_eq!(create(&other, "k", named("Import")).await.unwrap().into_inner(), two);
+}
+
+#[tokio::test]
+async fn a_key_lapses_after_24_hours_and_lapsed_ones_are_taken_away() {
+    let api = Api::start().await;
+    let (client, sql) = (api.client().await, api.database.sql().await);
+    let first = create(&client, "k", named("Export")).await.unwrap().into_inner();
+    for key in ["old", "older"] {
+        create(&client, key, named("Export")).await.unwrap();
+    }
+    let age = "update idempotency_key set created_at = created_at - $1::text::interval";
+    sql.execute(age, &[&"23 hours 59 minutes"]).await.unwrap();
+    assert_eq!(create(&client, "k", named("Export")).await.unwrap().into_inner(), first);
+    sql.execute(age, &[&"1 minute"]).await.unwrap();
+    let second = create(&client, "k", named("Import")).await.unwrap();
+    assert!(!second.metadata().contains_key("idempotent-replayed"));
+    let again = create(&client, "k", named("Import")).await.unwrap();
+    assert_eq!(again.into_inner(), second.into_inner());
+    assert_eq!(api.database.number("select count(*) from idempotency_key").await, 1);
+}
+
+#[tokio::test]
+async fn a_key_that_cannot_be_one_is_reported_with_everything_else_that_is_wrong() {
+    let api = Api::start().await;
+    let (rest, client) = (Rest(api.address()), api.client().await);
+    let long = "k".repeat(256);
+    for key in ["", &long] {
+        let answer = post(rest, key, &json!({"customer_group_name": "Export"})).await;
+        assert_error(&answer, 400, "parameter_invalid", Some("idempotency-key"));
+    }
+    let status = create(&client, &long, named("\0")).await.unwrap_err();
+    assert_eq!(fields(&status), ["customer_group_name", "idempotency-key"]);
+    let twice = [JSON, ("idempotency-key", "a"), ("idempotency-key", "a")];
+    let answer = rest.call("POST", "", &twice, "{\"customer_group_name\": \"Export\"}").await;
+    assert_error(&answer, 400, "parameter_invalid", Some("idempotency-key"));
+    assert_eq!(total(&client).await, 0);
+    assert_eq!(post(rest, &long[..255], &json!({"customer_group_name": "Export"})).await.status, 201);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_creates_at_once_under_one_key_on_two_replicas_make_one_group() {
+    let database = TestDatabase::create().await;
+    let replicas = [Api::start_on(database.clone()).await, Api::start_on(database).await];
+    let mut posts = Vec::new();
+    for number in 0..1000 {
+        let rest = Rest(replicas[number % 2].address());
+        posts.push(tokio::spawn(async move {
+            let answer = post(rest, "k", &json!({"customer_group_name": "Export"})).await;
+            assert_eq!(answer.status, 201);
+            (
+                answer.json()["id"].as_str().unwrap().to_owned(),
+                answer.headers.contains_key("idempotent-replayed"),
+            )
+        }));
+    }
+    let mut answers = Vec::new();
+    for post in posts {
+        answers.push(post.await.unwrap());
+    }
+    assert!(answers.iter().all(|(id, _)| *id == answers[0].0));
+    assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
+    assert_eq!(total(&replicas[0].client().await).await, 1);
+}
