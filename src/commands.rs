@@ -74,7 +74,8 @@ async fn serve_on(
         () = &mut stop => return Ok(()),
     };
     let keys = KeyRing::new(store.clone(), config.mode, config.api_key.as_ref());
-    let server = Server::bind(config.listen, config.timeouts, store.clone(), keys).await?;
+    let origins = config.origins.clone();
+    let server = Server::bind(config.listen, config.timeouts, origins, store.clone(), keys).await?;
     if let (Source::Embedded(_), None) = (&config.source, &config.api_key) {
         make_first_key(&store, config.mode, &config.data_dir, server.address()).await?;
     }

@@ -13,7 +13,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::auth::{Mode, Secret};
 use crate::embedded;
-use crate::server::Timeouts;
+use crate::server::{Origins, Timeouts};
 use crate::store::{Database, Limits};
 use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 
@@ -43,6 +43,10 @@ pub struct Settings {
     /// sk_test_, or sk_live_ in live mode
     #[arg(long, env = "API_KEY", global = true, hide_env_values = true, value_name = "KEY")]
     api_key: Option<String>,
+
+    /// Origins whose pages may call the service from a browser, with commas between them, or * for all
+    #[arg(long, env = "CORS_ORIGINS", global = true, value_name = "ORIGINS")]
+    cors_origins: Option<String>,
 
     /// Which API keys are taken: test (sk_test_…) or live (sk_live_…)
     #[arg(long, env = "MODE", global = true, default_value = "test", value_name = "MODE")]
@@ -99,6 +103,8 @@ pub struct Config {
     pub mode: Mode,
     /// The key that is in no table.
     pub api_key: Option<Secret>,
+    /// The origins whose pages may call the service.
+    pub origins: Option<Origins>,
     /// Connections, and how long is waited for them.
     pub limits: Limits,
     /// How long the server works on things.
@@ -133,6 +139,8 @@ impl Config {
     pub fn parse(settings: Settings) -> Result<Self, Vec<String>> {
         let mut problems = Problems::default();
         let listen = problems.check("LISTEN", parse_address(&settings.listen));
+        let origins = settings.cors_origins.as_deref().map(Origins::from_str).transpose();
+        let origins = problems.check("CORS_ORIGINS", origins);
         let mode = problems.check("MODE", parse_mode(&settings.mode));
         let api_key = match (&settings.api_key, mode) {
             (Some(text), mode) => {
@@ -154,6 +162,7 @@ impl Config {
 
         let (
             Some(listen),
+            Some(origins),
             Some(mode),
             Some(api_key),
             Some(pool_size),
@@ -166,6 +175,7 @@ impl Config {
             Some(log_filter),
         ) = (
             listen,
+            origins,
             mode,
             api_key,
             pool_size,
@@ -192,6 +202,7 @@ impl Config {
         };
         Ok(Self {
             listen,
+            origins,
             source,
             data_dir,
             mode,
@@ -266,6 +277,7 @@ mod tests {
     fn every_mistake_is_reported_at_once() {
         let problems = parse(&[
             "--listen=nowhere",
+            "--cors-origins=shop.example",
             "--database-url=postgres://",
             "--api-key=sk_live_0123456789abcdef",
             "--mode=test",
@@ -283,6 +295,7 @@ mod tests {
             names,
             [
                 "LISTEN",
+                "CORS_ORIGINS",
                 "API_KEY",
                 "POOL_SIZE",
                 "DATABASE_URL",

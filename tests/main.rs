@@ -7,6 +7,7 @@ mod create;
 mod delete;
 mod embedded;
 mod get;
+mod grpc_web;
 
 mod hostile;
 mod idempotency;

@@ -10,7 +10,7 @@ use crate::get::WILD_IDS;
 use crate::support::http::{Answer, request};
 use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
 
-const COLLECTION: &str = "/api/setup/customer-group";
+pub const COLLECTION: &str = "/api/setup/customer-group";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 /// A REST client with the key of the tests.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tonic::Code;
 use tracing::Level;
@@ -15,15 +15,26 @@ use crate::auth::Caller;
 use crate::domain::request_id;
 use crate::error::Record;
 
-const REQUEST_ID: &str = "x-request-id";
+pub(super) const REQUEST_ID: &str = "x-request-id";
 const GRPC_STATUS: &str = "grpc-status";
+
+/// How a request is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wire {
+    /// As gRPC.
+    Grpc,
+    /// As gRPC for browsers, in binary or in text.
+    GrpcWeb,
+    /// As anything else.
+    Http,
+}
 
 /// Which way a request goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Face {
-    /// By its content type, gRPC.
+    /// To the RPCs.
     Grpc,
-    /// Anything else.
+    /// To the documented paths.
     Rest,
 }
 
@@ -50,8 +61,7 @@ enum End {
 }
 
 impl Call {
-    pub(super) fn begin<B>(request: &Request<B>) -> Self {
-        let face = face(request.headers());
+    pub(super) fn begin<B>(face: Face, request: &Request<B>) -> Self {
         let path = request.uri().path();
         let method = match face {
             Face::Grpc => path.trim_start_matches('/').to_owned(),
@@ -66,10 +76,6 @@ impl Call {
             key: None,
             record: None,
         }
-    }
-
-    pub(super) fn face(&self) -> Face {
-        self.face
     }
 
     pub(super) fn request_id(&self) -> &str {
@@ -138,10 +144,28 @@ impl Drop for Call {
     }
 }
 
-fn face(headers: &HeaderMap) -> Face {
-    let grpc =
-        headers.get(CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"));
-    if grpc { Face::Grpc } else { Face::Rest }
+impl Wire {
+    /// Tells by the content type, as the [gRPC][grpc] and [gRPC-Web][web] protocols say.
+    ///
+    /// [grpc]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+    /// [web]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
+    pub(super) fn of<B>(request: &Request<B>) -> Self {
+        let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        match content_type.unwrap_or_default() {
+            b"application/grpc-web"
+            | b"application/grpc-web+proto"
+            | b"application/grpc-web-text"
+            | b"application/grpc-web-text+proto"
+                if request.method() == Method::POST =>
+            {
+                Self::GrpcWeb
+            }
+            other => match other.strip_prefix(b"application/grpc") {
+                Some([] | [b'+' | b';', ..]) => Self::Grpc,
+                Some(_) | None => Self::Http,
+            },
+        }
+    }
 }
 
 /// The caller's own request id, when it is safe in a header and in a log: 1 to 128 letters, digits and any of

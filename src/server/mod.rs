@@ -2,8 +2,10 @@
 
 mod admit;
 mod call;
+mod cors;
 mod health;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +21,9 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tonic::service::Routes;
-use tower::ServiceExt;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
 
 use crate::auth::KeyRing;
 use crate::error::Cause;
@@ -27,7 +31,8 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::{grpc, rest};
 use admit::Gate;
-use call::{Call, Face};
+use call::{Call, Face, Wire};
+pub use cors::Origins;
 use health::Health;
 
 /// How long the server works on things.
@@ -55,10 +60,12 @@ pub struct Server {
 struct Faces {
     grpc: Router,
     rest: Router,
+    cors: Option<CorsLayer>,
 }
 
 impl Server {
-    /// Binds to an address; port 0 takes a free one. Nothing is served before [`Server::run`].
+    /// Binds to an address; port 0 takes a free one. Nothing is served before [`Server::run`], and to the pages
+    /// of other origins only when they are named.
     ///
     /// # Errors
     ///
@@ -66,6 +73,7 @@ impl Server {
     pub async fn bind(
         listen: SocketAddr,
         timeouts: Timeouts,
+        origins: Option<Origins>,
         store: Store,
         keys: KeyRing,
     ) -> Result<Self, Cause> {
@@ -90,7 +98,8 @@ impl Server {
         let rest = health
             .probes()
             .fallback_service(rest::routes(service).layer(from_fn_with_state(gate, admit::admit)));
-        Ok(Self { listener, address, drain: timeouts.drain, faces: Faces { grpc, rest }, health, keys })
+        let faces = Faces { grpc, rest, cors: origins.map(cors::layer) };
+        Ok(Self { listener, address, drain: timeouts.drain, faces, health, keys })
     }
 
     /// The address that the server is bound to.
@@ -172,7 +181,7 @@ fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's algorithm");
     }
-    let service = tower::service_fn(move |request| faces.clone().call(request));
+    let service = service_fn(move |request| faces.clone().call(request));
     let connection =
         protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)).into_owned();
     let connection = connections.watch(connection);
@@ -184,20 +193,39 @@ fn serve(
 }
 
 impl Faces {
-    /// One request on its way through its face, and its line in the log.
-    async fn call(self, request: Request<Incoming>) -> Result<Response<Body>, std::convert::Infallible> {
-        let mut call = Call::begin(&request);
-        let path = request.uri().path().to_owned();
-        let router = match call.face() {
-            Face::Grpc => self.grpc,
-            Face::Rest => self.rest,
-        };
-        let response = router.oneshot(request.map(Body::new)).await?;
-        call.note_caller(&response);
-        let response = match call.face() {
-            Face::Grpc => grpc::finish(response, &path, call.request_id()),
-            Face::Rest => rest::finish(response, call.request_id()),
-        };
-        Ok(call.answer(response))
+    async fn call(mut self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+        let request = request.map(Body::new);
+        match self.cors.take() {
+            Some(cors) if cors::concerns(&request) => {
+                cors.layer(service_fn(move |request| self.clone().route(request))).oneshot(request).await
+            }
+            Some(_) | None => self.route(request).await,
+        }
     }
+
+    async fn route(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+        match Wire::of(&request) {
+            Wire::Grpc => follow(Face::Grpc, self.grpc, request).await,
+            Wire::GrpcWeb => {
+                let grpc = service_fn(move |request: Request<tonic::body::Body>| {
+                    follow(Face::Grpc, self.grpc.clone(), request.map(Body::new))
+                });
+                Ok(GrpcWebLayer::new().layer(grpc).oneshot(request).await?.map(Body::new))
+            }
+            Wire::Http => follow(Face::Rest, self.rest, request).await,
+        }
+    }
+}
+
+/// One call on its way through its face, and its line in the log.
+async fn follow(face: Face, router: Router, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    let mut call = Call::begin(face, &request);
+    let path = request.uri().path().to_owned();
+    let response = router.oneshot(request).await?;
+    call.note_caller(&response);
+    let response = match face {
+        Face::Grpc => grpc::finish(response, &path, call.request_id()),
+        Face::Rest => rest::finish(response, call.request_id()),
+    };
+    Ok(call.answer(response))
 }

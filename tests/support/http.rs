@@ -65,6 +65,21 @@ pub async fn request(
     Answer::read(sender.send_request(request).await.unwrap()).await
 }
 
+/// A POST over HTTP/2, on a connection of its own.
+pub async fn request_http2(
+    address: SocketAddr,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> Answer {
+    let mut request = Request::post(format!("http://{address}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(body.into())).unwrap();
+    Answer::read(RawGrpc::connect(address).await.sender.send_request(request).await.unwrap()).await
+}
+
 /// One HTTP/2 connection for gRPC calls of any bytes.
 pub struct RawGrpc {
     address: SocketAddr,

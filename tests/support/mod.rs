@@ -1,6 +1,7 @@
 //! What the tests share: a PostgreSQL for the run, a service for each test, clients.
 
 mod cluster;
+pub mod face;
 pub mod http;
 mod program;
 mod status;
@@ -80,7 +81,7 @@ impl Api {
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(listen, timeouts, store.clone(), keys).await.unwrap();
+        let server = Server::bind(listen, timeouts, None, store.clone(), keys).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {

@@ -1,0 +1,89 @@
+//! The faces of the contract, each by a client that writes its bytes itself.
+
+use std::net::SocketAddr;
+
+use http::HeaderMap;
+use hyper::body::Bytes;
+use tonic::Status;
+
+use super::http::{Answer, RawGrpc, framed, request, request_http2};
+
+const BASE64: base64::engine::GeneralPurpose = base64::engine::general_purpose::STANDARD;
+
+/// The ways on which a call can come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Face {
+    Grpc,
+    GrpcWeb,
+    GrpcWebText,
+    GrpcWebOverHttp2,
+    Rest,
+}
+
+impl Face {
+    pub const ALL: [Self; 5] =
+        [Self::Grpc, Self::GrpcWeb, Self::GrpcWebText, Self::GrpcWebOverHttp2, Self::Rest];
+}
+
+/// What came back of an RPC.
+pub struct Rpc {
+    pub http: http::StatusCode,
+    /// With the trailers.
+    pub metadata: HeaderMap,
+    pub status: Status,
+    pub message: Option<Bytes>,
+}
+
+/// Calls an RPC over gRPC, or over gRPC-Web in one of its forms.
+pub async fn rpc(
+    face: Face,
+    address: SocketAddr,
+    method: &str,
+    metadata: &[(&str, &str)],
+    message: &[u8],
+) -> Rpc {
+    use base64::Engine as _;
+    const WEB: &str = "application/grpc-web+proto";
+    const TEXT: &str = "application/grpc-web-text";
+    let path = format!("/overplane.setup.v1.CustomerGroupService/{method}");
+    let body = framed(message);
+    let with =
+        |content_type| [&[("content-type", content_type), ("accept", content_type)], metadata].concat();
+    match face {
+        Face::Grpc => {
+            let answer = RawGrpc::connect(address).await.call_without_key(&path, metadata, body).await;
+            let message = answer.body.get(5..).map(|_| answer.body.slice(5..));
+            Rpc { http: answer.status, status: answer.grpc_status(), metadata: answer.headers, message }
+        }
+        Face::GrpcWeb => of_web(request(address, "POST", &path, &with(WEB), body).await),
+        Face::GrpcWebOverHttp2 => of_web(request_http2(address, &path, &with(WEB), body).await),
+        Face::GrpcWebText => {
+            let mut answer = request(address, "POST", &path, &with(TEXT), BASE64.encode(body)).await;
+            answer.body = BASE64.decode(&answer.body).unwrap().into();
+            of_web(answer)
+        }
+        Face::Rest => panic!("REST has no RPCs"),
+    }
+}
+
+/// Takes the frames apart: one of the message, when there is one, and one of the trailers.
+fn of_web(answer: Answer) -> Rpc {
+    const TRAILERS: u8 = 0x80;
+    let (mut metadata, mut rest, mut message) = (answer.headers, answer.body, None);
+    while !rest.is_empty() {
+        let (kind, length) = (rest[0], u32::from_be_bytes(rest[1..5].try_into().unwrap()));
+        let mut frame = rest.split_off(5);
+        rest = frame.split_off(length.try_into().unwrap());
+        if kind == TRAILERS {
+            for line in std::str::from_utf8(&frame).unwrap().lines() {
+                let (name, value) = line.split_once(':').unwrap();
+                let name: http::HeaderName = name.parse().unwrap();
+                metadata.insert(name, value.trim().parse().unwrap());
+            }
+        } else {
+            message = Some(frame);
+        }
+    }
+    let status = Status::from_header_map(&metadata).unwrap_or_else(|| panic!("no status in {metadata:?}"));
+    Rpc { http: answer.status, metadata, status, message }
+}
