@@ -13,6 +13,7 @@ mod hostile;
 mod idempotency;
 mod keys;
 mod list;
+mod openapi;
 mod process;
 mod rest;
 mod server;

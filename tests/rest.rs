@@ -353,9 +353,8 @@ async fn a_call_that_takes_too_long_is_a_504() {
     assert_error(&Rest(api.address()).get("").await, 504, "timeout", None);
 }
 
-#[tokio::test]
-async fn rest_serves_exactly_the_paths_of_the_descriptor_s_http_rules() {
-    let (rest, _api) = rest().await;
+/// The method and path of every `google.api.http` rule.
+pub fn documented_operations() -> Vec<(String, String)> {
     let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
     let extension = pool.get_extension_by_name("google.api.http").unwrap();
     let service = pool.get_service_by_name("overplane.setup.v1.CustomerGroupService").unwrap();
@@ -374,6 +373,13 @@ async fn rest_serves_exactly_the_paths_of_the_descriptor_s_http_rules() {
         rules.push((field, path));
     }
     assert_eq!(rules.len(), 8);
+    rules
+}
+
+#[tokio::test]
+async fn rest_serves_exactly_the_paths_of_the_descriptor_s_http_rules() {
+    let (rest, _api) = rest().await;
+    let rules = documented_operations();
 
     let group = rest.named("Export").await;
     let id = group["id"].as_str().unwrap();

@@ -6,23 +6,41 @@ use axum::Json;
 use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::error::Error;
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// The body of every error.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Error)]
+pub(super) struct ErrorBody<'a> {
     error: ErrorObject<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = ErrorObject)]
 struct ErrorObject<'a> {
+    /// The kind of error.
     r#type: &'a str,
+    /// What went wrong, for programs.
     code: &'a str,
+    /// What went wrong, with which value, and what to do, for people.
     message: String,
+    /// The one field or parameter that is to blame, if there is one.
+    #[schema(required)]
     param: Option<&'a str>,
+    /// By which the request is found in the log.
     request_id: &'a str,
+}
+
+impl<'a> ErrorBody<'a> {
+    pub(super) fn new(error: &'a Error, request_id: &'a str) -> Self {
+        let answer = error.answer();
+        let (message, param) = (error.message(request_id), param(error));
+        Self { error: ErrorObject { r#type: answer.kind, code: answer.code, message, param, request_id } }
+    }
 }
 
 /// Writes the error that a response carries as the caller shall see it. Leaves what the log says of it in the
@@ -42,27 +60,22 @@ pub fn finish(mut response: Response<Body>, request_id: &str) -> Response<Body> 
 }
 
 fn render(error: &Error, request_id: &str) -> Response<Body> {
-    let answer = error.answer();
-    let body = ErrorBody {
-        error: ErrorObject {
-            r#type: answer.kind,
-            code: answer.code,
-            message: error.message(request_id),
-            param: param(error),
-            request_id,
-        },
-    };
-    let mut response = (answer.http, Json(body)).into_response();
-    let header = match answer.http {
-        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
-        _ => None,
-    };
-    if let Some((name, value)) = header {
+    let status = error.answer().http;
+    let mut response = (status, Json(ErrorBody::new(error, request_id))).into_response();
+    if let Some((name, value)) = header(status) {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response.extensions_mut().insert(error.record());
     response
+}
+
+/// What a status needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
+pub(super) fn header(status: StatusCode) -> Option<(HeaderName, &'static str)> {
+    match status {
+        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
+        _ => None,
+    }
 }
 
 /// The one field that is to blame.

@@ -19,7 +19,7 @@ use crate::domain::{
 use crate::error::Error;
 
 /// The largest body that is read, in bytes: the same as over gRPC.
-const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
 
 /// The id in the path, whatever it looks like.
 pub(super) struct Id(pub(super) String);

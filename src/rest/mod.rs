@@ -2,6 +2,7 @@
 
 mod error;
 mod input;
+mod openapi;
 mod output;
 
 use axum::extract::{OriginalUri, Request, State};
@@ -11,6 +12,9 @@ use axum::{Extension, Json, Router};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use tower_http::compression::CompressionLayer;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 pub use error::finish;
 
@@ -19,6 +23,10 @@ use crate::domain::{CustomerGroup, Etag, excerpt};
 use crate::error::Error;
 use crate::service::{Created, Service};
 use input::{Id, body, idempotency_key, if_match, no_query, not_modified, page};
+use openapi::{
+    CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
+    ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
+};
 use output::{Deleted, List, Object};
 
 /// Where the documented paths begin.
@@ -29,32 +37,92 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 
 /// The documented paths over the use cases. What no route is for gets an error, too.
 pub fn routes(service: Service) -> Router {
-    let collection = get(list).post(create);
-    let object = get(retrieve).patch(update).delete(delete);
-    Router::new()
-        .route(COLLECTION, collection.clone())
-        .route(&format!("{COLLECTION}/"), collection)
-        .route(&format!("{COLLECTION}/{{id}}/children"), get(children))
-        .route(&format!("{COLLECTION}/{{id}}/ancestors"), get(ancestors))
-        .route(&format!("{COLLECTION}/{{id}}/descendants"), get(descendants))
-        .layer(CompressionLayer::new())
-        // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
-        .route(&format!("{COLLECTION}/{{id}}"), object)
+    let (described, _) = described().split_for_parts();
+    described
+        // As it is described, but with the slash that the documentation does not show.
+        .route(&format!("{COLLECTION}/"), get(list).post(create))
         .method_not_allowed_fallback(other_method)
         .fallback(unknown)
         .with_state(service)
 }
 
+/// The description of the documented paths, which needs no API key.
+pub fn description() -> Router {
+    openapi::pages(openapi::complete(described().into_openapi())).into()
+}
+
+/// The documented paths with their description.
+fn described() -> OpenApiRouter<Service> {
+    OpenApiRouter::with_openapi(openapi::Api::openapi())
+        .routes(routes!(list, create))
+        .routes(routes!(children))
+        .routes(routes!(ancestors))
+        .routes(routes!(descendants))
+        .layer(CompressionLayer::new())
+        // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
+        .routes(routes!(retrieve, update, delete))
+}
+
+/// Retrieve a customer group
+///
+/// Retrieves the details of an existing customer group. Supply the unique customer group ID that was returned
+/// from a previous request.
+#[utoipa::path(
+    get,
+    path = "/api/setup/customer-group/{id}",
+    operation_id = "getCustomerGroup",
+    tag = TAG,
+    params(Id, IfNoneMatch),
+    responses(
+        (status = OK, description = "The customer group object.", body = Object,
+         headers(("ETag" = String, description = "Its version."))),
+        (status = NOT_MODIFIED, description = "The caller has this version.",
+         headers(("ETag" = String, description = "Its version."))),
+        GetErrors,
+    )
+)]
 async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
     no_query(&request)?;
     let group = service.get(&id).await?;
     Ok(if not_modified(request.headers(), group.etag()) { unchanged(group.etag()) } else { object(group) })
 }
 
+/// List all customer groups
+///
+/// Returns a list of customer groups. The results are sorted by creation date, with the most recently created
+/// appearing first.
+#[utoipa::path(
+    get,
+    path = "/api/setup/customer-group",
+    operation_id = "listCustomerGroups",
+    tag = TAG,
+    params(ListPage),
+    responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
+)]
 async fn list(State(service): State<Service>, request: Request) -> Result<Json<List>, Error> {
     Ok(Json(service.list(page(&request)).await?.into()))
 }
 
+/// Create a customer group
+///
+/// Creates a new customer group object.
+#[utoipa::path(
+    post,
+    path = "/api/setup/customer-group",
+    operation_id = "createCustomerGroup",
+    tag = TAG,
+    params(IdempotencyKey),
+    request_body = NewCustomerGroup,
+    responses(
+        (status = CREATED, description = "The newly created customer group object.", body = Object,
+         headers(
+             ("ETag" = String, description = "Its version."),
+             ("Location" = String, description = "Its path."),
+             ("Idempotent-Replayed" = String, description = "`true` when an earlier create made it."),
+         )),
+        CreateErrors,
+    )
+)]
 async fn create(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
@@ -68,6 +136,23 @@ async fn create(
     Ok((StatusCode::CREATED, location, replayed, object(group)).into_response())
 }
 
+/// Update a customer group
+///
+/// Updates the specified customer group by setting the values of the parameters passed. Any parameters not
+/// provided will be left unchanged, and null clears one.
+#[utoipa::path(
+    patch,
+    path = "/api/setup/customer-group/{id}",
+    operation_id = "updateCustomerGroup",
+    tag = TAG,
+    params(Id, IfMatch),
+    request_body = CustomerGroupChanges,
+    responses(
+        (status = OK, description = "The updated customer group object.", body = Object,
+         headers(("ETag" = String, description = "Its new version."))),
+        UpdateErrors,
+    )
+)]
 async fn update(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
@@ -80,6 +165,20 @@ async fn update(
     Ok(object(service.update(writer, &id, draft, &if_match).await?))
 }
 
+/// Delete a customer group
+///
+/// Permanently deletes a customer group. This cannot be undone.
+#[utoipa::path(
+    delete,
+    path = "/api/setup/customer-group/{id}",
+    operation_id = "deleteCustomerGroup",
+    tag = TAG,
+    params(Id, IfMatch),
+    responses(
+        (status = OK, description = "A confirmation that the customer group has been deleted.", body = Deleted),
+        DeleteErrors,
+    )
+)]
 async fn delete(
     State(service): State<Service>,
     Extension(caller): Extension<Caller>,
@@ -91,10 +190,32 @@ async fn delete(
     Ok(Json(service.delete(writer, &id, &if_match(request.headers())).await?.into()))
 }
 
+/// Get children
+///
+/// Returns the direct children of the specified node in the tree, the most recently created first.
+#[utoipa::path(
+    get,
+    path = "/api/setup/customer-group/{id}/children",
+    operation_id = "listCustomerGroupChildren",
+    tag = TAG,
+    params(Id, TreePage),
+    responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
+)]
 async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Json<List>, Error> {
     Ok(Json(service.children(&id, page(&request)).await?.into()))
 }
 
+/// Get ancestors
+///
+/// Returns all ancestors from the immediate parent up to the root of the tree.
+#[utoipa::path(
+    get,
+    path = "/api/setup/customer-group/{id}/ancestors",
+    operation_id = "listCustomerGroupAncestors",
+    tag = TAG,
+    params(Id, TreePage),
+    responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
+)]
 async fn ancestors(
     State(service): State<Service>,
     Id(id): Id,
@@ -103,6 +224,17 @@ async fn ancestors(
     Ok(Json(service.ancestors(&id, page(&request)).await?.into()))
 }
 
+/// Get descendants
+///
+/// Returns all descendants of the specified node in the tree, a parent always before its children.
+#[utoipa::path(
+    get,
+    path = "/api/setup/customer-group/{id}/descendants",
+    operation_id = "listCustomerGroupDescendants",
+    tag = TAG,
+    params(Id, TreePage),
+    responses((status = OK, description = "A list of all descendant objects.", body = List), TreeErrors)
+)]
 async fn descendants(
     State(service): State<Service>,
     Id(id): Id,
@@ -122,7 +254,11 @@ fn unchanged(etag: Etag) -> Response {
 }
 
 /// A method that the path has no handler for. The router adds the `Allow` header.
-async fn other_method(method: Method) -> Result<StatusCode, Error> {
+///
+/// # Errors
+///
+/// [`Error::MethodNotAllowed`], but for `OPTIONS`.
+pub async fn other_method(method: Method) -> Result<StatusCode, Error> {
     if method == Method::OPTIONS {
         return Ok(StatusCode::NO_CONTENT);
     }

@@ -109,7 +109,14 @@ impl Call {
 
     /// What only looks at the service is of no interest to anyone who does not look for it.
     fn level(&self) -> Level {
-        let looks = ["grpc.health.", "grpc.reflection.", "GET /livez", "GET /readyz"];
+        let looks = [
+            "grpc.health.",
+            "grpc.reflection.",
+            "GET /livez",
+            "GET /readyz",
+            "GET /docs",
+            "GET /openapi.json",
+        ];
         match &self.record {
             Some(record) => record.level,
             None if looks.iter().any(|method| self.method.starts_with(method)) => Level::DEBUG,

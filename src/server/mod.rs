@@ -97,6 +97,8 @@ impl Server {
             );
         let rest = health
             .probes()
+            .merge(rest::description())
+            .method_not_allowed_fallback(rest::other_method)
             .fallback_service(rest::routes(service).layer(from_fn_with_state(gate, admit::admit)));
         let faces = Faces { grpc, rest, cors: origins.map(cors::layer) };
         Ok(Self { listener, address, drain: timeouts.drain, faces, health, keys })

@@ -1,0 +1,132 @@
+//! What calls can end in, with an example of each error as the service writes it.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::{IntoResponses, ToSchema};
+
+use super::{EXAMPLE_ID, string};
+use crate::domain::{GroupId, Violation, ViolationKind, field};
+use crate::error::Error;
+use crate::rest::error::{ErrorBody, header};
+use crate::rest::input::MAX_BODY_BYTES;
+
+const EXAMPLE_REQUEST_ID: &str = "req_01hm679ne0efhag5g075cmmcw9";
+
+/// Sets of errors, in responses by their status, with an example of each.
+macro_rules! errors {
+    ($($(#[$doc:meta])* $name:ident: $($error:expr),+;)+) => {$(
+        $(#[$doc])*
+        pub(in crate::rest) struct $name;
+
+        impl IntoResponses for $name {
+            fn responses() -> BTreeMap<String, RefOr<Response>> {
+                responses([$($error),+])
+            }
+        }
+    )+};
+}
+
+errors! {
+    /// What every call can end in.
+    Always: Error::KeyMissing, key_invalid(), Error::Overloaded, Error::Internal("".into()),
+        Error::Unavailable("".into()), Error::Timeout;
+    /// What a list can end in, too.
+    ListErrors: invalid(), unknown();
+    /// What a read of one group can end in, too.
+    GetErrors: unknown(), Error::not_found(EXAMPLE_ID);
+    /// What a list of the tree can end in, too.
+    TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
+    /// What a create can end in, too.
+    CreateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), Error::KeyReadOnly,
+        Error::IdempotencyKeyReused, too_large(), content_type();
+    /// What an update can end in, too.
+    UpdateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), parent_cycle(),
+        Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), too_large(), content_type();
+    /// What a delete can end in, too.
+    DeleteErrors: unknown(), Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), has_children(), stale();
+}
+
+fn invalid() -> Error {
+    violation(field::LIMIT, ViolationKind::Invalid, "limit is \"many\"; give a whole number")
+}
+
+fn missing() -> Error {
+    let description = "customer_group_name is required; give it 1 to 255 characters that are not white space";
+    violation(field::CUSTOMER_GROUP_NAME, ViolationKind::Missing, description)
+}
+
+fn unknown() -> Error {
+    let description = "\"colour\": there is no parameter of this name; leave it out";
+    violation("colour", ViolationKind::Unknown, description)
+}
+
+fn violation(field: &str, kind: ViolationKind, description: &str) -> Error {
+    Error::Invalid(Violation::new(field, kind, description).into())
+}
+
+fn parent_not_found() -> Error {
+    Error::Invalid(Violation::parent_not_found(EXAMPLE_ID).into())
+}
+
+fn parent_cycle() -> Error {
+    Error::Invalid(Violation::parent_cycle(EXAMPLE_ID).into())
+}
+
+fn malformed() -> Error {
+    Error::Undecodable("invalid JSON: expected value at line 2 column 24".to_owned())
+}
+
+fn too_large() -> Error {
+    Error::BodyTooLarge(format!("the body is larger than {MAX_BODY_BYTES} bytes; send less"))
+}
+
+fn content_type() -> Error {
+    Error::EncodingUnsupported("its content type is \"text/plain\"; send application/json".to_owned())
+}
+
+fn key_invalid() -> Error {
+    Error::KeyInvalid("this API key is unknown or revoked".to_owned())
+}
+
+fn has_children() -> Error {
+    Error::HasChildren(example())
+}
+
+fn stale() -> Error {
+    Error::EtagMismatch(example())
+}
+
+fn example() -> GroupId {
+    GroupId::parse(EXAMPLE_ID).unwrap_or_else(GroupId::generate)
+}
+
+fn responses(errors: impl IntoIterator<Item = Error>) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status: BTreeMap<_, Vec<Error>> = BTreeMap::new();
+    for error in errors {
+        by_status.entry(error.answer().http).or_default().push(error);
+    }
+    by_status
+        .into_iter()
+        .map(|(status, errors)| {
+            let codes: Vec<_> = errors.iter().map(|error| format!("`{}`", error.answer().code)).collect();
+            let examples = errors.iter().map(|error| {
+                let body = json!(ErrorBody::new(error, EXAMPLE_REQUEST_ID));
+                (error.answer().code, ExampleBuilder::new().value(Some(body)).build())
+            });
+            let content = ContentBuilder::new()
+                .schema(Some(Ref::from_schema_name(ErrorBody::name())))
+                .examples_from_iter(examples)
+                .build();
+            let mut response =
+                ResponseBuilder::new().description(codes.join(", ")).content("application/json", content);
+            if let Some((name, value)) = header(status) {
+                let header = HeaderBuilder::new().schema(Some(string())).example(Some(json!(value)));
+                response = response.header(name.as_str(), header.build());
+            }
+            (status.as_str().to_owned(), response.build().into())
+        })
+        .collect()
+}

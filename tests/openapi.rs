@@ -1,0 +1,93 @@
+//! The published description of REST, and the page that shows it.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::rest::{Rest, assert_error, documented_operations};
+use crate::support::http::{get, request};
+use crate::support::{Api, Calls, named};
+
+/// The copy that is read in the repository and by generators of clients.
+const COMMITTED: &str = include_str!("../docs/openapi.json");
+
+async fn description(api: &Api) -> Value {
+    let answer = get(api.address(), "/openapi.json", &[]).await;
+    assert_eq!(
+        (answer.status.as_u16(), &answer.headers["content-type"]),
+        (200, &"application/json".parse().unwrap())
+    );
+    answer.json()
+}
+
+#[tokio::test]
+async fn the_description_needs_no_key_and_is_the_committed_one() {
+    let api = Api::start().await;
+    let committed: Value = serde_json::from_str(COMMITTED).unwrap();
+    let served = description(&api).await;
+    assert!(
+        served == committed,
+        "docs/openapi.json is out of date; with the service running, write it anew by\n  \
+         curl -s http://127.0.0.1:8080/openapi.json | python3 -m json.tool --indent 2 > docs/openapi.json"
+    );
+    assert_eq!(served["openapi"], "3.1.0");
+}
+
+#[tokio::test]
+async fn the_described_operations_are_those_of_the_proto() {
+    let api = Api::start().await;
+    let mut described = BTreeSet::new();
+    for (path, item) in description(&api).await["paths"].as_object().unwrap() {
+        described
+            .extend(item.as_object().unwrap().keys().map(|method| (method.to_uppercase(), path.clone())));
+    }
+    let documented: BTreeSet<_> = documented_operations()
+        .into_iter()
+        .map(|(method, path)| (method, path.replace("{customer_group.id}", "{id}")))
+        .collect();
+    assert_eq!(described, documented);
+}
+
+#[tokio::test]
+async fn the_described_fields_of_a_group_are_those_that_are_answered() {
+    let api = Api::start().await;
+    let group = api.client().await.create(named("Export")).await.unwrap();
+    let answer = Rest(api.address()).get(&format!("/{}", group.id)).await.json();
+    let answered: BTreeSet<&String> = answer.as_object().unwrap().keys().collect();
+    let description = description(&api).await;
+    let schema = &description["components"]["schemas"]["CustomerGroup"];
+    assert_eq!(schema["properties"].as_object().unwrap().keys().collect::<BTreeSet<_>>(), answered);
+    let required: BTreeSet<&str> =
+        schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    assert_eq!(required, answered.iter().map(|name| name.as_str()).collect());
+}
+
+#[tokio::test]
+async fn the_page_needs_no_key_and_loads_nothing_from_elsewhere() {
+    let api = Api::start().await;
+    let moved = get(api.address(), "/docs", &[]).await;
+    assert_eq!((moved.status.as_u16(), moved.headers["location"].to_str().unwrap()), (303, "/docs/"));
+    let page = get(api.address(), "/docs/", &[]).await;
+    assert_eq!(page.status, 200);
+    let page = std::str::from_utf8(&page.body).unwrap().to_owned();
+    let loaded: Vec<&str> =
+        page.split(['"', '\'']).skip(1).step_by(2).filter(|text| text.contains('.')).collect();
+    assert!(loaded.len() >= 5, "{loaded:?}");
+    for file in loaded {
+        let file = file.trim_start_matches("./");
+        assert_eq!(get(api.address(), &format!("/docs/{file}"), &[]).await.status, 200, "{file}");
+    }
+    let settings = get(api.address(), "/docs/swagger-initializer.js", &[]).await;
+    let settings = std::str::from_utf8(&settings.body).unwrap().to_owned();
+    assert!(
+        settings.contains("\"url\": \"/openapi.json\"") && settings.contains("\"validatorUrl\": \"none\"")
+    );
+}
+
+#[tokio::test]
+async fn other_methods_on_the_public_paths_are_refused_in_the_documented_shape() {
+    let api = Api::start().await;
+    for path in ["/openapi.json", "/docs", "/livez", "/readyz"] {
+        assert_error(&request(api.address(), "POST", path, &[], "").await, 405, "method_not_allowed", None);
+    }
+}
