@@ -14,9 +14,9 @@ use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
 use crate::config::{Config, Source};
 use crate::domain::KeyId;
 use crate::embedded::Embedded;
-use crate::error::{Cause, Error};
+use crate::error::Cause;
 use crate::server::Server;
-use crate::store::{Database, Store};
+use crate::store::{Database, OpenError, Store};
 
 /// What `keys` can do.
 #[derive(Debug, Subcommand)]
@@ -191,7 +191,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// Says which database it is that something is wrong with.
-fn at(database: &Database, error: &Error) -> Cause {
-    let cause = crate::error::chain(error);
-    format!("the database {database} cannot be used: {cause}").into()
+fn at(database: &Database, error: &OpenError) -> Cause {
+    format!("the database {database} cannot be used: {error}").into()
 }

@@ -2,16 +2,21 @@
 
 use std::time::Duration;
 
-use customer_groups::error::{Error, chain};
-use customer_groups::store::{Limits, Store};
+use customer_groups::store::{Limits, OpenError, Store};
+use tokio_postgres::NoTls;
 
-use crate::support::{Api, Calls, TestDatabase, named};
+use crate::support::{Api, Calls, TestDatabase, eventually, named};
 
-async fn open(database: &TestDatabase) -> Result<Store, Error> {
+async fn open(url: &str) -> Result<Store, OpenError> {
     let seconds = Duration::from_secs(30);
     let limits =
         Limits { pool_size: 2, pool_timeout: seconds, connect_timeout: seconds, statement_timeout: seconds };
-    Store::open(&database.url().parse().unwrap(), &limits).await
+    Store::open(&url.parse().unwrap(), &limits).await
+}
+
+/// Why a database is not opened, as the operator reads it.
+async fn refusal(url: &str) -> String {
+    open(url).await.unwrap_err().to_string()
 }
 
 #[tokio::test]
@@ -33,12 +38,87 @@ async fn a_database_that_a_newer_version_has_migrated_is_served() {
     let newer = "insert into customer_group_migration
                  select 9999, 'newer', applied_on, '1' from customer_group_migration limit 1";
     database.sql().await.batch_execute(newer).await.unwrap();
-    open(&database).await.unwrap();
+    open(&database.url()).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_database_that_is_not_in_utf8_is_refused_by_name() {
     let database = TestDatabase::create_with_encoding("LATIN1").await;
-    let error = open(&database).await.unwrap_err();
-    assert!(chain(&error).contains("encoded in LATIN1"), "{}", chain(&error));
+    let said = refusal(&database.url()).await;
+    assert!(said.contains("encoded in LATIN1") && said.contains("createdb --encoding=UTF8"), "{said}");
+}
+
+#[tokio::test]
+async fn a_database_that_does_not_exist_is_to_be_created() {
+    let url = format!("{} dbname=nowhere", TestDatabase::create_empty().await.url());
+    let said = refusal(&url).await;
+    assert!(said.starts_with("database \"nowhere\" does not exist; create it with `createdb"), "{said}");
+}
+
+#[tokio::test]
+async fn a_user_who_does_not_own_the_schema_is_to_be_made_its_owner() {
+    let database = TestDatabase::create_empty().await;
+    let sql = database.sql().await;
+    sql.batch_execute("create role guest login; revoke create on schema public from public").await.unwrap();
+    let url = format!("{} user=guest", database.url());
+    let said = refusal(&url).await;
+    assert!(said.starts_with("permission denied for schema public; "), "{said}");
+    assert!(said.contains("must own the schema"), "{said}");
+
+    sql.batch_execute("revoke all on schema public from public").await.unwrap();
+    let said = refusal(&url).await;
+    assert!(said.contains("must own the schema"), "{said}");
+
+    sql.batch_execute("alter schema public owner to guest").await.unwrap();
+    open(&url).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_login_that_is_refused_points_to_user_and_password() {
+    let database = TestDatabase::create_empty().await;
+    database.ask_for_passwords().await;
+    let without = database.url();
+    let lets_in = async { while tokio_postgres::connect(&without, NoTls).await.is_ok() {} };
+    eventually("a password is asked for", lets_in).await;
+    let with = |more: &str| format!("{without} {more}");
+    for (url, reason) in [
+        (with(""), "password missing"),
+        (with("password=wrong"), "password authentication failed for user"),
+        (with("user=stranger password=wrong"), "password authentication failed for user \"stranger\""),
+    ] {
+        let said = refusal(&url).await;
+        assert!(said.starts_with(&format!("the login is refused ({reason}")), "{said}");
+        assert!(said.contains("correct the user and password in DATABASE_URL"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_may_not_connect_is_refused_at_the_login() {
+    let database = TestDatabase::create_empty().await;
+    let name: String = database.sql().await.query_one("select current_database()", &[]).await.unwrap().get(0);
+    let close = format!("create role visitor login; revoke connect on database {name} from public");
+    database.sql().await.batch_execute(&close).await.unwrap();
+    let said = refusal(&format!("{} user=visitor", database.url())).await;
+    assert!(said.starts_with("the login is refused (permission denied for database"), "{said}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_to_be_started() {
+    for (url, reason) in [
+        ("postgres://user@127.0.0.1:1/groups", "Connection refused"),
+        ("host=/nowhere user=user dbname=groups", "No such file or directory"),
+    ] {
+        let said = refusal(url).await;
+        assert!(said.starts_with(&format!("its server cannot be reached ({reason}")), "{said}");
+        assert!(said.contains("start it, or correct the host and port in DATABASE_URL"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_of_someone_else_s_in_the_way_is_named_with_the_migration() {
+    let database = TestDatabase::create_empty().await;
+    database.sql().await.batch_execute("create table customer_group ()").await.unwrap();
+    let said = refusal(&database.url()).await;
+    assert!(said.contains("V1__customer_group"), "{said}");
+    assert!(said.ends_with("relation \"customer_group\" already exists"), "{said}");
 }

@@ -74,8 +74,13 @@ pub(super) fn is_away(error: &PgError) -> bool {
             *state == SqlState::READ_ONLY_SQL_TRANSACTION
                 || classes.iter().any(|class| state.code().starts_with(class))
         }
-        None => error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>),
+        None => is_cut_off(error),
     }
+}
+
+/// Whether there is no way to the server, or not any more.
+pub(super) fn is_cut_off(error: &PgError) -> bool {
+    error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
 }
 
 fn is_timeout(error: &PgError) -> bool {

@@ -1,8 +1,6 @@
 //! Brings the tables up to date at start.
 
-use super::Store;
-use super::failure::Failure;
-use crate::error::Error;
+use super::{OpenError, Store};
 
 refinery::embed_migrations!("src/store/migrations");
 
@@ -20,33 +18,28 @@ impl Store {
     ///
     /// Migrations that this program does not know were run by a newer one and are left alone: each keeps
     /// the older program working.
-    pub(super) async fn migrate(&self) -> Result<(), Error> {
+    pub(super) async fn migrate(&self) -> Result<(), OpenError> {
         // Taken out of its pool and closed at the end, which also frees the lock.
-        let pooled = self.watch.get().await.map_err(Failure::from)?;
+        let pooled = self.watch.get().await?;
         let mut client = deadpool_postgres::Object::take(pooled);
 
-        let row = client.query_one(SERVER, &[]).await.map_err(Failure::from)?;
+        let row = client.query_one(SERVER, &[]).await?;
         let (number, version, encoding): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
         if number < OLDEST_VERSION {
-            return Err(Error::internal(format!(
-                "the database is PostgreSQL {version}; this service needs 14 or newer"
-            )));
+            return Err(OpenError::TooOld(version.to_owned()));
         }
         if encoding != "UTF8" {
-            return Err(Error::internal(format!(
-                "the database is encoded in {encoding}; create one with `encoding 'UTF8'`"
-            )));
+            return Err(OpenError::NotUtf8(encoding.to_owned()));
         }
 
         // Others may take long under the lock, and so may a migration.
-        client.batch_execute("set statement_timeout = 0").await.map_err(Failure::from)?;
-        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await.map_err(Failure::from)?;
+        client.batch_execute("set statement_timeout = 0").await?;
+        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         migrations::runner()
             .set_abort_missing(false)
             .set_migration_table_name("customer_group_migration")
             .run_async(&mut *client)
-            .await
-            .map_err(Error::internal)?;
+            .await?;
         Ok(())
     }
 }

@@ -1,4 +1,5 @@
-//! All SQL. PostgreSQL's errors end here: what leaves is an [`Error`].
+//! All SQL. PostgreSQL's errors end here: what leaves is an [`Error`](crate::error::Error), or
+//! at start an [`OpenError`].
 
 mod connection;
 mod create;
@@ -6,6 +7,7 @@ mod failure;
 mod groups;
 mod keys;
 mod migrate;
+mod open;
 mod rows;
 
 use std::fmt;
@@ -18,8 +20,9 @@ use tokio_postgres::{Config, NoTls};
 
 pub use create::Insertion;
 pub use groups::ParentCheck;
+pub use open::OpenError;
 
-use crate::error::{Cause, Error};
+use crate::error::Cause;
 
 /// Where the database is and how to log in.
 #[derive(Clone)]
@@ -85,11 +88,11 @@ impl Database {
         match self.0.connect(NoTls).await {
             Ok(_) => Ok(true),
             Err(error) if failure::is_away(&error) => Ok(false),
-            Err(error) => Err(error.into()),
+            Err(error) => Err(open::said(&error).into()),
         }
     }
 
-    fn pool(&self, limits: &Limits, size: usize) -> Result<Pool, Error> {
+    fn pool(&self, limits: &Limits, size: usize) -> Result<Pool, OpenError> {
         let mut config = Config::clone(&self.0);
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
@@ -115,7 +118,7 @@ impl Database {
             .timeouts(timeouts)
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(Error::internal)
+            .map_err(|error| OpenError::Other(error.to_string()))
     }
 }
 
@@ -146,15 +149,16 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`Error::Unavailable`] when the database cannot be reached; [`Error::Internal`] when it is too old,
-    /// not in UTF-8, or its tables cannot be brought up to date.
-    pub async fn open(database: &Database, limits: &Limits) -> Result<Self, Error> {
+    /// That the server cannot be reached or does not let the user in, that there is no such database, that it
+    /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
+    pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
         let store = Self { pool: database.pool(limits, limits.pool_size)?, watch: database.pool(limits, 1)? };
         store.migrate().await?;
         Ok(store)
     }
 
-    /// Closes the connections. Calls that come after end in [`Error::Unavailable`].
+    /// Closes the connections. Calls that come after end in
+    /// [`Error::Unavailable`](crate::error::Error::Unavailable).
     pub fn close(&self) {
         self.pool.close();
         self.watch.close();

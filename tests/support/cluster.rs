@@ -147,4 +147,12 @@ impl TestDatabase {
             maintenance.query(end, &[name]).await.unwrap();
         }
     }
+
+    /// Lets only those in, soon, who give the password of their user. None of the tests' users has one.
+    pub async fn ask_for_passwords(&self) {
+        let rules = CLUSTER.socket.with_file_name("postgres").join("pg_hba.conf");
+        let others = fs::read_to_string(&rules).unwrap();
+        fs::write(&rules, format!("local {} all scram-sha-256\n{others}", self.name)).unwrap();
+        self.sql().await.batch_execute("select pg_reload_conf()").await.unwrap();
+    }
 }

@@ -1,0 +1,103 @@
+//! Why the database cannot be used, told to the one who starts the service.
+
+use std::error::Error as _;
+
+use deadpool_postgres::PoolError;
+use refinery::error::Kind;
+use tokio_postgres::Error as PgError;
+use tokio_postgres::error::SqlState;
+
+use super::failure::is_cut_off;
+
+/// Why a database cannot be used. The text is for an operator, and goes after the place of the database; it
+/// has PostgreSQL's own words in it, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Nobody answers at its address.
+    #[error("its server cannot be reached ({0}); start it, or correct the host and port in DATABASE_URL")]
+    Unreachable(String),
+    /// The server does not let the user in.
+    #[error(
+        "the login is refused ({0}); correct the user and password in DATABASE_URL, or the server's pg_hba.conf"
+    )]
+    LoginRefused(String),
+    /// The server has no such database.
+    #[error("{0}; create it with `createdb --encoding=UTF8 --template=template0`, or correct DATABASE_URL")]
+    Missing(String),
+    /// The user may not make or change the tables.
+    #[error("{0}; the user in DATABASE_URL must own the schema, as after `alter schema public owner to …`")]
+    NotOwner(String),
+    /// The server is older than what the service is made for.
+    #[error("it is PostgreSQL {0}; this service needs 14 or newer")]
+    TooOld(String),
+    /// It cannot hold every text.
+    #[error("it is encoded in {0}; create one with `createdb --encoding=UTF8 --template=template0`")]
+    NotUtf8(String),
+    /// A migration failed.
+    #[error("its tables cannot be brought up to date: {0}")]
+    Migration(String),
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl OpenError {
+    fn of(error: &PgError) -> Self {
+        let said = said(error);
+        match error.code() {
+            Some(&SqlState::INVALID_CATALOG_NAME) => Self::Missing(said),
+            Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION | &SqlState::INVALID_PASSWORD) => {
+                Self::LoginRefused(said)
+            }
+            // Without the right to use it, a schema is as good as none.
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::INVALID_SCHEMA_NAME) => Self::NotOwner(said),
+            None if is_cut_off(error) => Self::Unreachable(said),
+            Some(_) | None => Self::Other(said),
+        }
+    }
+}
+
+impl From<PoolError> for OpenError {
+    /// What making a connection ends in.
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Backend(error) => match Self::of(&error) {
+                // The right that is missing here is the one to connect.
+                Self::NotOwner(said) => Self::LoginRefused(said),
+                // There is no state when the client itself finds that it cannot log in, as without a password.
+                Self::Other(said) if error.code().is_none() => Self::LoginRefused(said),
+                known => known,
+            },
+            PoolError::Timeout(_) => Self::Unreachable("it did not answer within CONNECT_TIMEOUT".to_owned()),
+            PoolError::Closed | PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                Self::Other(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<PgError> for OpenError {
+    fn from(error: PgError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl From<refinery::Error> for OpenError {
+    fn from(error: refinery::Error) -> Self {
+        let Kind::Connection(step, cause) = error.kind() else { return Self::Migration(error.to_string()) };
+        match cause.downcast_ref().map(Self::of) {
+            Some(Self::Other(said)) => Self::Migration(format!("{step}: {said}")),
+            Some(known) => known,
+            None => Self::Migration(format!("{step}: {cause}")),
+        }
+    }
+}
+
+/// What PostgreSQL said, or else what the client has to say: its errors name themselves only by their kind.
+pub(super) fn said(error: &PgError) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(error), _) => error.message().to_owned(),
+        (None, Some(cause)) => cause.to_string(),
+        (None, None) => error.to_string(),
+    }
+}
