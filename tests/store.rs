@@ -122,3 +122,13 @@ async fn a_table_of_someone_else_s_in_the_way_is_named_with_the_migration() {
     assert!(said.contains("V1__customer_group"), "{said}");
     assert!(said.ends_with("relation \"customer_group\" already exists"), "{said}");
 }
+
+#[tokio::test]
+async fn why_there_is_no_connection_is_said_once() {
+    let database = TestDatabase::create().await;
+    let store = open(&database.url()).await.unwrap();
+    database.admit(false).await;
+    let cause = store.list_keys().await.unwrap_err().record().cause.unwrap();
+    assert!(cause.starts_with("database \"test_"), "{cause}");
+    assert!(cause.ends_with("\" is not currently accepting connections"), "{cause}");
+}

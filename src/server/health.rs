@@ -74,7 +74,7 @@ impl Health {
     pub(super) async fn beat(&self, keys: &KeyRing) {
         let trouble = match timeout(PATIENCE, keys.refresh()).await {
             Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(chain(&error)),
+            Ok(Err(error)) => Some(error.record().cause.unwrap_or_else(|| error.to_string())),
             Err(elapsed) => Some(chain(&elapsed)),
         };
         let (readiness, status) = match trouble {

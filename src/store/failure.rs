@@ -44,11 +44,11 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
             Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
-            // Whatever the reason is, a login that is refused included, it is no fault of the call.
+            // Whatever the reason is, a login that is refused included, it is no fault of the call. The pool would
+            // say it twice.
+            Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(&error).into()),
             Failure::Connect(
-                PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle)
-                | PoolError::Backend(_)
-                | PoolError::Closed,
+                PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) | PoolError::Closed,
             ) => Self::Unavailable(failure.into()),
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
                 Self::internal(failure)
@@ -81,6 +81,15 @@ pub(super) fn is_away(error: &PgError) -> bool {
 /// Whether there is no way to the server, or not any more.
 pub(super) fn is_cut_off(error: &PgError) -> bool {
     error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
+}
+
+/// What PostgreSQL said, or else what the client has to say: its errors name themselves only by their kind.
+pub(super) fn said(error: &PgError) -> String {
+    match (error.as_db_error(), error.source()) {
+        (Some(error), _) => error.message().to_owned(),
+        (None, Some(cause)) => cause.to_string(),
+        (None, None) => error.to_string(),
+    }
 }
 
 fn is_timeout(error: &PgError) -> bool {

@@ -88,7 +88,7 @@ impl Database {
         match self.0.connect(NoTls).await {
             Ok(_) => Ok(true),
             Err(error) if failure::is_away(&error) => Ok(false),
-            Err(error) => Err(open::said(&error).into()),
+            Err(error) => Err(failure::said(&error).into()),
         }
     }
 

@@ -1,13 +1,11 @@
 //! Why the database cannot be used, told to the one who starts the service.
 
-use std::error::Error as _;
-
 use deadpool_postgres::PoolError;
 use refinery::error::Kind;
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
 
-use super::failure::is_cut_off;
+use super::failure::{is_cut_off, said};
 
 /// Why a database cannot be used. The text is for an operator, and goes after the place of the database; it
 /// has PostgreSQL's own words in it, and what to do.
@@ -90,14 +88,5 @@ impl From<refinery::Error> for OpenError {
             Some(known) => known,
             None => Self::Migration(format!("{step}: {cause}")),
         }
-    }
-}
-
-/// What PostgreSQL said, or else what the client has to say: its errors name themselves only by their kind.
-pub(super) fn said(error: &PgError) -> String {
-    match (error.as_db_error(), error.source()) {
-        (Some(error), _) => error.message().to_owned(),
-        (None, Some(cause)) => cause.to_string(),
-        (None, None) => error.to_string(),
     }
 }
