@@ -48,8 +48,10 @@ async fn health_follows_the_database_as_it_goes_and_comes_back() {
     api.database.admit(false).await;
     assert_eq!(changes.next().await, Some(ServingStatus::NotServing as i32));
     assert_eq!(health(&api, "").await, ServingStatus::NotServing as i32);
-    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 503);
-    assert_eq!(get(api.address(), "/livez", &[]).await.status, 200);
+    let answer = get(api.address(), "/readyz", &[]).await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (503, b"the database is away\n".as_slice()));
+    let answer = get(api.address(), "/livez", &[]).await;
+    assert_eq!((answer.status.as_u16(), &*answer.body), (200, b"ok\n".as_slice()));
     let status = client.create(named("Export")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "UNAVAILABLE");

@@ -57,7 +57,7 @@ impl Health {
     /// The paths that need no API key: whether the process lives, and whether it can serve.
     pub(super) fn probes(&self) -> Router {
         let readiness = self.readiness.subscribe();
-        Router::new().route("/livez", get("ok")).route("/readyz", get(readyz)).with_state(readiness)
+        Router::new().route("/livez", get("ok\n")).route("/readyz", get(readyz)).with_state(readiness)
     }
 
     /// Asks the database for ever.
@@ -111,8 +111,8 @@ impl Health {
 
 async fn readyz(State(readiness): State<watch::Receiver<Readiness>>) -> (StatusCode, &'static str) {
     match *readiness.borrow() {
-        Readiness::Ready => (StatusCode::OK, "ok"),
-        Readiness::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "the database is away"),
-        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping"),
+        Readiness::Ready => (StatusCode::OK, "ok\n"),
+        Readiness::DatabaseAway => (StatusCode::SERVICE_UNAVAILABLE, "the database is away\n"),
+        Readiness::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping\n"),
     }
 }
