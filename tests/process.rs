@@ -112,7 +112,8 @@ async fn each_call_has_one_line_with_method_code_duration_and_request_id() {
         (&good["code"], &good["level"], &good["key"]),
         (&json!("OK"), &json!("INFO"), &json!("API_KEY"))
     );
-    assert!(good["duration_ms"].as_f64().unwrap() > 0.0);
+    let duration = good["duration_ms"].as_f64().unwrap();
+    assert!(duration > 0.0 && format!("{duration:.3}").parse() == Ok(duration), "{duration}");
     let bad = call_line(&program, "bad");
     assert_eq!((&bad["code"], &bad["reason"]), (&json!("INVALID_ARGUMENT"), &json!("parameter_invalid")));
     assert_eq!(bad["key"], "API_KEY");

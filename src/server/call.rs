@@ -133,7 +133,8 @@ impl Drop for Call {
             End::Grpc(code) => code_name(*code),
             End::Http(status) => status.as_str(),
         };
-        let duration_ms = self.begun.elapsed().as_secs_f64() * 1e3;
+        // To the microsecond.
+        let duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         let key = self.key.as_deref();
         let reason = self.record.as_ref().map(|record| record.reason);
         let cause = self.record.as_ref().and_then(|record| record.cause.as_deref());
