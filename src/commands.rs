@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
 use crate::config::{Config, Source};
 use crate::domain::KeyId;
-use crate::embedded::Embedded;
+use crate::embedded::{self, Embedded};
 use crate::error::Cause;
 use crate::server::Server;
 use crate::store::{Database, OpenError, Store};
@@ -46,22 +46,30 @@ pub enum KeysCommand {
 ///
 /// Why it could not start, or had to stop.
 pub async fn serve(config: Config) -> Result<(), Cause> {
-    let mut stop = pin!(stop_signal()?);
+    let stop = pin!(stop_signal()?);
     match &config.source {
         Source::Given(database) => serve_on(&config, database, stop).await,
-        Source::Embedded(options) => {
-            let mut embedded = tokio::select! {
-                started = Embedded::start(options) => started?,
-                () = &mut stop => return Ok(()),
-            };
-            let database = embedded.database().clone();
-            let served = tokio::select! {
-                served = serve_on(&config, &database, stop) => served,
-                () = embedded.exited() => Err("the private PostgreSQL stopped; see postgres.log in DATA_DIR".into()),
-            };
-            served.and(embedded.stop().await)
-        }
-    }
+        Source::Embedded(options) => serve_embedded(&config, options, stop).await,
+    }?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve_embedded(
+    config: &Config,
+    options: &embedded::Options,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), Cause> {
+    let mut embedded = tokio::select! {
+        started = Embedded::start(options) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let database = embedded.database().clone();
+    let served = tokio::select! {
+        served = serve_on(config, &database, stop) => served,
+        () = embedded.exited() => Err("the private PostgreSQL stopped; see postgres.log in DATA_DIR".into()),
+    };
+    served.and(embedded.stop().await)
 }
 
 async fn serve_on(

@@ -40,6 +40,7 @@ async fn sigterm_and_sigint_finish_what_is_in_flight_and_exit_with_0() {
         held.rollback().await.unwrap();
         assert_eq!(call.await.unwrap().unwrap(), 0);
         assert_eq!(program.wait().code(), Some(0));
+        assert!(program.rest_of_log().last().unwrap().contains("\"stopped\""));
     }
 }
 
