@@ -84,10 +84,10 @@ async fn serve_on(
     let keys = KeyRing::new(store.clone(), config.mode, config.api_key.as_ref());
     let origins = config.origins.clone();
     let server = Server::bind(config.listen, config.timeouts, origins, store.clone(), keys).await?;
-    if let (Source::Embedded(_), None) = (&config.source, &config.api_key) {
-        make_first_key(&store, config.mode, &config.data_dir, server.address()).await?;
-    }
     tracing::info!(%database, mode = config.mode.name(), "the database is up to date");
+    if config.api_key.is_none() {
+        provide_key(config, &store, server.address()).await?;
+    }
     server.run(stop).await;
     store.close();
     Ok(())
@@ -152,16 +152,29 @@ fn new_key(name: String, scope: Scope, mode: Mode) -> Key {
     Key { id: KeyId::generate(), name, scope, mode, revoked_at: None }
 }
 
-/// Makes a key where there is none of the mode, for someone who has just started the service.
+/// Makes a key where there never was one of the mode, for someone who has just started the service on a database
+/// of its own. Someone else's database gets no key that nobody asked for, but its operator is told.
+async fn provide_key(config: &Config, store: &Store, address: SocketAddr) -> Result<(), Cause> {
+    let mode = config.mode;
+    let keys: Vec<Key> = store.list_keys().await?.into_iter().filter(|key| key.mode == mode).collect();
+    if let (Source::Embedded(_), []) = (&config.source, keys.as_slice()) {
+        return make_first_key(store, mode, &config.data_dir, address).await;
+    }
+    if keys.iter().all(|key| key.revoked_at.is_some()) {
+        let mode = mode.name();
+        tracing::warn!(
+            "no API key for {mode} mode; make one with `customer-groups keys create --name …`, or set API_KEY"
+        );
+    }
+    Ok(())
+}
+
 async fn make_first_key(
     store: &Store,
     mode: Mode,
     data_dir: &Path,
     address: SocketAddr,
 ) -> Result<(), Cause> {
-    if store.list_keys().await?.iter().any(|key| key.mode == mode) {
-        return Ok(());
-    }
     let secret = Secret::generate(mode)?;
     let path = data_dir.join("api-key");
     // Written first: a key that is in the table but nowhere else would be of no use.

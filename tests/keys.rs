@@ -1,8 +1,13 @@
 //! The `keys` command.
 
+use std::cell::RefCell;
+use std::process::Stdio;
+
 use tonic::Code;
 
 use crate::support::{Calls, Client, Program, TestDatabase, data_dir, eventually, named, reason};
+
+const LIVE_KEY: &str = "sk_live_the_key_of_the_tests";
 
 /// Runs `keys` and gives what it printed.
 fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> String {
@@ -113,13 +118,52 @@ fn an_id_of_no_key_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_service_takes_live_keys_only() {
     let folder = data_dir();
-    let live_key = "sk_live_the_key_of_the_tests";
-    let settings = [("DATA_DIR", folder.path().to_str().unwrap()), ("MODE", "live"), ("API_KEY", live_key)];
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap()), ("MODE", "live"), ("API_KEY", LIVE_KEY)];
     let program = Program::serve(&settings);
-    program.client_with(live_key).await.list(None, None).await.unwrap();
+    program.client_with(LIVE_KEY).await.list(None, None).await.unwrap();
     let made = keys(&["create", "--name", "live"], &settings);
     assert!(made.starts_with("sk_live_"));
     program.client_with(made.trim()).await.list(None, None).await.unwrap();
     let status = program.client().await.list(None, None).await.unwrap_err();
     assert!(status.message().contains("test key") && status.message().contains("live mode"), "{status:?}");
+}
+
+/// What a service without an `API_KEY` warns of before it serves.
+fn warnings_at_start(settings: &[(&str, &str)]) -> Vec<String> {
+    let program = Program::spawn(Program::command(settings).env_remove("API_KEY").stdout(Stdio::null()));
+    let warnings = RefCell::new(Vec::new());
+    program.log_line(|line| {
+        if line["level"] == "WARN" {
+            warnings.borrow_mut().push(line["message"].as_str().unwrap().to_owned());
+        }
+        line["message"] == "serving"
+    });
+    warnings.into_inner()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_on_a_given_database_says_at_start_that_no_key_opens_it_and_makes_none() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let settings = [("DATABASE_URL", url.as_str())];
+    let none =
+        ["no API key for test mode; make one with `customer-groups keys create --name …`, or set API_KEY"];
+    assert_eq!(warnings_at_start(&settings), none);
+    assert_eq!(database.number("select count(*) from api_key").await, 0);
+
+    keys(&["create", "--name", "live"], &[("DATABASE_URL", &url), ("MODE", "live"), ("API_KEY", LIVE_KEY)]);
+    assert_eq!(warnings_at_start(&settings), none);
+    keys(&["create", "--name", "the shop"], &settings);
+    assert!(warnings_at_start(&settings).is_empty());
+    keys(&["revoke", &id_of(&keys(&["list"], &settings), "the shop")], &settings);
+    assert_eq!(warnings_at_start(&settings), none);
+}
+
+#[test]
+fn a_service_on_a_private_postgresql_whose_keys_are_all_revoked_says_so() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    assert!(warnings_at_start(&settings).is_empty());
+    keys(&["revoke", &id_of(&keys(&["list"], &settings), "first")], &settings);
+    assert_eq!(warnings_at_start(&settings).len(), 1);
 }

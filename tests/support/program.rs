@@ -47,14 +47,19 @@ impl Program {
     }
 
     pub fn serve_by(command: &mut Command) -> Self {
+        let mut program = Self::spawn(command);
+        let serving = program.log_line(|line| line["message"] == "serving");
+        program.address = serving["address"].as_str().unwrap().parse().unwrap();
+        program
+    }
+
+    /// Starts it without waiting: its address is not known.
+    pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        let mut program = Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        let serving = program.log_line(|line| line["message"] == "serving");
-        program.address = serving["address"].as_str().unwrap().parse().unwrap();
-        program
+        Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
     }
 
     /// Starts it on a private PostgreSQL in that folder.
