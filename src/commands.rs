@@ -190,10 +190,7 @@ async fn make_first_key(
         std::io::stdout(),
         "There was no API key for {mode} mode, so one was made. It is kept in {path}. Try it:
 
-    curl http://{address}/api/setup/customer-group \\
-      -H 'Authorization: Bearer {key}' \\
-      -H 'Content-Type: application/json' \\
-      -d '{{\"customer_group_name\": \"All customers\"}}'
+    curl http://{address}/api/setup/customer-group -H 'Authorization: Bearer {key}'
 "
     )?;
     Ok(())
