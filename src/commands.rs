@@ -142,7 +142,7 @@ async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> 
             if !store.revoke_key(id).await? {
                 return Err(format!("no key has the id {id}; `keys list` shows those that there are").into());
             }
-            eprintln!("The key {id} opens nothing any more, on no replica, within two seconds.");
+            eprintln!("Revoked; every replica refuses it within two seconds.");
         }
     }
     Ok(())
