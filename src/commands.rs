@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
 use crate::config::{Config, Source};
-use crate::domain::KeyId;
+use crate::domain::{KeyId, Name};
 use crate::embedded::{self, Embedded};
 use crate::error::Cause;
 use crate::server::Server;
@@ -23,9 +23,9 @@ use crate::store::{Database, OpenError, Store};
 pub enum KeysCommand {
     /// Make a key and print it, once
     Create {
-        /// What the key is for, for people
-        #[arg(long)]
-        name: String,
+        /// What the key is for, for people: 1 to 255 characters
+        #[arg(long, value_parser = parse_name)]
+        name: Name,
         /// Let it read, but not write
         #[arg(long)]
         read_only: bool,
@@ -38,6 +38,10 @@ pub enum KeysCommand {
         #[arg(value_parser = |text: &str| KeyId::parse(text).ok_or("it is no id of a key; see `keys list`"))]
         id: KeyId,
     },
+}
+
+fn parse_name(text: &str) -> Result<Name, String> {
+    Name::parse("the name", text).map_err(|violation| violation.description)
 }
 
 /// Serves until SIGTERM or SIGINT.
@@ -116,7 +120,7 @@ async fn keys_on(config: &Config, database: &Database, command: KeysCommand) -> 
         KeysCommand::Create { name, read_only } => {
             let scope = if read_only { Scope::Read } else { Scope::Write };
             let secret = Secret::generate(config.mode)?;
-            let key = new_key(name, scope, config.mode);
+            let key = new_key(name.into(), scope, config.mode);
             store.insert_key(&key, secret.digest()).await?;
             if let Err(error) = writeln!(out, "{}", secret.expose()).and_then(|()| out.flush()) {
                 // A key that nobody has seen is of use to nobody.

@@ -104,6 +104,25 @@ fn a_key_that_could_not_be_shown_opens_nothing() {
 }
 
 #[test]
+fn a_name_of_which_people_could_not_tell_the_key_is_refused() {
+    let folder = data_dir();
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    for (name, problem) in [
+        ("", "the name is required; give it 1 to 255 characters"),
+        (" \t", "the name is required; give it 1 to 255 characters"),
+        ("bell\u{7}", "the name has the control character U+0007; leave it out"),
+        (&"n".repeat(256), "the name has 256 characters"),
+    ] {
+        let output = Program::run(&["keys", "create", "--name", name], &settings);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--name") && said.contains(problem), "{said}");
+    }
+    keys(&["create", "--name", &"é".repeat(255)], &settings);
+    assert_eq!(keys(&["list"], &settings).lines().count(), 2);
+}
+
+#[test]
 fn an_id_of_no_key_is_refused() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
