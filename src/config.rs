@@ -26,7 +26,8 @@ pub struct Settings {
     listen: String,
 
     /// PostgreSQL 14 or newer, as postgres://user:password@host:port/database; without it a private
-    /// PostgreSQL is started in the data folder
+    /// PostgreSQL is started in the data folder. On a Unix socket:
+    /// postgres://user@%2Fvar%2Frun%2Fpostgresql/database
     #[arg(long, env = "DATABASE_URL", global = true, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 
@@ -146,12 +147,12 @@ impl Config {
             (Some(text), mode) => {
                 // With a mode that is no mode, the key may still be one of either.
                 let mode = mode.or(Mode::of(text)).unwrap_or(Mode::Test);
-                problems.check("API_KEY", Secret::parse(mode, text)).map(Some)
+                problems.check("API_KEY", parse_key(mode, text)).map(Some)
             }
             (None, _) => Some(None),
         };
         let pool_size = problems.check("POOL_SIZE", parse_pool_size(&settings.pool_size));
-        let database = settings.database_url.as_deref().map(Database::from_str).transpose();
+        let database = settings.database_url.as_deref().map(parse_database).transpose();
         let database = problems.check("DATABASE_URL", database);
         let pool_timeout = problems.duration("POOL_TIMEOUT", &settings.pool_timeout);
         let connect_timeout = problems.duration("CONNECT_TIMEOUT", &settings.connect_timeout);
@@ -227,6 +228,19 @@ fn embedded_connections(pool_size: usize) -> usize {
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:8080 or [::]:8080"))
+}
+
+fn parse_database(text: &str) -> Result<Database, String> {
+    if text.is_empty() {
+        let remedy = "unset it for the private PostgreSQL, or give one such as";
+        return Err(format!("it is empty; {remedy} postgres://user:password@host:5432/database"));
+    }
+    text.parse()
+}
+
+fn parse_key(mode: Mode, text: &str) -> Result<Secret, String> {
+    let remedy = format!("give one such as `echo {}$(openssl rand -hex 16)` prints", mode.prefix());
+    Secret::parse(mode, text).map_err(|problem| format!("{problem}; {remedy}"))
 }
 
 fn parse_mode(text: &str) -> Result<Mode, String> {
@@ -307,6 +321,32 @@ mod tests {
                 "RUST_LOG"
             ]
         );
+    }
+
+    #[test]
+    fn a_database_that_is_set_to_nothing_is_not_taken_for_the_private_one() {
+        let problems = parse(&["--database-url="]).unwrap_err();
+        assert!(problems[0].contains("it is empty; unset it for the private PostgreSQL"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_key_that_is_too_short_comes_with_the_way_to_a_longer_one() {
+        let problems = parse(&["--mode=live", "--api-key=sk_live_short"]).unwrap_err();
+        assert!(problems[0].contains("at least 24 characters"), "{problems:?}");
+        assert!(problems[0].contains("sk_live_$(openssl rand -hex 16)"), "{problems:?}");
+        assert!(!problems[0].contains("short"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_database_on_a_unix_socket_is_taken_in_each_form() {
+        for url in [
+            "postgres://user@%2Fvar%2Frun%2Fpostgresql/groups",
+            "postgres://user@/groups?host=/var/run/postgresql",
+            "host=/var/run/postgresql user=user dbname=groups",
+        ] {
+            let Source::Given(database) = parse(&["--database-url", url]).unwrap().source else { panic!() };
+            assert_eq!(database.to_string(), "/var/run/postgresql/groups");
+        }
     }
 
     #[test]

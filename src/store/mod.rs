@@ -61,7 +61,8 @@ impl FromStr for Database {
             .parse()
             .map_err(|_| "it cannot be read; give one such as postgres://user:password@host:5432/database")?;
         if config.get_hosts().is_empty() {
-            return Err("it names no host; give one, as in postgres://user@host/database".to_owned());
+            let forms = "postgres://user@host/database or postgres://user@%2Fvar%2Frun%2Fpostgresql/database";
+            return Err(format!("it names no host; give one, as in {forms}"));
         }
         if config.get_ssl_mode() == SslMode::Require {
             return Err("sslmode=require is not supported; the connection is not encrypted".to_owned());
