@@ -21,10 +21,6 @@ use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings")]
 pub struct Settings {
-    /// Address and port to listen on; port 0 takes a free one, which is logged
-    #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
-    listen: String,
-
     /// PostgreSQL 14 or newer, as postgres://user:password@host:port/database; without it a private
     /// PostgreSQL is started in the data folder. On a Unix socket:
     /// postgres://user@%2Fvar%2Frun%2Fpostgresql/database
@@ -40,6 +36,34 @@ pub struct Settings {
     #[arg(long, env = "PG_BIN_DIR", global = true, value_name = "FOLDER")]
     pg_bin_dir: Option<PathBuf>,
 
+    /// Which API keys are taken: test (sk_test_…) or live (sk_live_…)
+    #[arg(long, env = "MODE", global = true, default_value = "test", value_name = "MODE")]
+    mode: String,
+
+    /// How long connecting to PostgreSQL may take, such as 5s or 500ms; all times are from 1ms to 24h
+    #[arg(long, env = "CONNECT_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
+    connect_timeout: String,
+
+    /// Form of the log on standard error: pretty or json
+    #[arg(long, env = "LOG_FORMAT", global = true, default_value = "pretty", value_name = "FORMAT")]
+    log_format: String,
+
+    /// What is logged, as in info,customer_groups=debug
+    #[arg(long, env = "RUST_LOG", global = true, default_value = DEFAULT_FILTER, value_name = "FILTER")]
+    log: String,
+
+    #[command(flatten)]
+    serving: Serving,
+}
+
+/// Those of the settings that only serving needs. Other commands take them too, and have no use for them.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings for serving")]
+struct Serving {
+    /// Address and port to listen on; port 0 takes a free one, which is logged
+    #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
+    listen: String,
+
     /// One more API key that may write and is kept in no table: 24 characters or more that begin with
     /// sk_test_, or sk_live_ in live mode
     #[arg(long, env = "API_KEY", global = true, hide_env_values = true, value_name = "KEY")]
@@ -49,21 +73,13 @@ pub struct Settings {
     #[arg(long, env = "CORS_ORIGINS", global = true, value_name = "ORIGINS")]
     cors_origins: Option<String>,
 
-    /// Which API keys are taken: test (sk_test_…) or live (sk_live_…)
-    #[arg(long, env = "MODE", global = true, default_value = "test", value_name = "MODE")]
-    mode: String,
-
     /// The most connections to PostgreSQL for calls, 1 to 1000; one more is used for health and keys
     #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
     pool_size: String,
 
-    /// How long a call waits for a free connection, such as 5s or 500ms
+    /// How long a call waits for a free connection
     #[arg(long, env = "POOL_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
     pool_timeout: String,
-
-    /// How long connecting to PostgreSQL may take
-    #[arg(long, env = "CONNECT_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
-    connect_timeout: String,
 
     /// How long a call may take; a caller may ask for less
     #[arg(long, env = "REQUEST_TIMEOUT", global = true, default_value = "30s", value_name = "TIME")]
@@ -72,14 +88,6 @@ pub struct Settings {
     /// How long calls that are under way may take when the service is stopped
     #[arg(long, env = "DRAIN_TIMEOUT", global = true, default_value = "25s", value_name = "TIME")]
     drain_timeout: String,
-
-    /// Form of the log on standard error: pretty or json
-    #[arg(long, env = "LOG_FORMAT", global = true, default_value = "pretty", value_name = "FORMAT")]
-    log_format: String,
-
-    /// What is logged, as in info,customer_groups=debug
-    #[arg(long, env = "RUST_LOG", global = true, default_value = DEFAULT_FILTER, value_name = "FILTER")]
-    log: String,
 }
 
 /// Where the database is.
@@ -138,12 +146,13 @@ impl Config {
     ///
     /// Everything that is wrong with them, a line each.
     pub fn parse(settings: Settings) -> Result<Self, Vec<String>> {
+        let serving = &settings.serving;
         let mut problems = Problems::default();
-        let listen = problems.check("LISTEN", parse_address(&settings.listen));
-        let origins = settings.cors_origins.as_deref().map(Origins::from_str).transpose();
+        let listen = problems.check("LISTEN", parse_address(&serving.listen));
+        let origins = serving.cors_origins.as_deref().map(Origins::from_str).transpose();
         let origins = problems.check("CORS_ORIGINS", origins);
         let mode = problems.check("MODE", parse_mode(&settings.mode));
-        let api_key = match (&settings.api_key, mode) {
+        let api_key = match (&serving.api_key, mode) {
             (Some(text), mode) => {
                 // With a mode that is no mode, the key may still be one of either.
                 let mode = mode.or(Mode::of(text)).unwrap_or(Mode::Test);
@@ -151,13 +160,13 @@ impl Config {
             }
             (None, _) => Some(None),
         };
-        let pool_size = problems.check("POOL_SIZE", parse_pool_size(&settings.pool_size));
+        let pool_size = problems.check("POOL_SIZE", parse_pool_size(&serving.pool_size));
         let database = settings.database_url.as_deref().map(parse_database).transpose();
         let database = problems.check("DATABASE_URL", database);
-        let pool_timeout = problems.duration("POOL_TIMEOUT", &settings.pool_timeout);
+        let pool_timeout = problems.duration("POOL_TIMEOUT", &serving.pool_timeout);
         let connect_timeout = problems.duration("CONNECT_TIMEOUT", &settings.connect_timeout);
-        let request = problems.duration("REQUEST_TIMEOUT", &settings.request_timeout);
-        let drain = problems.duration("DRAIN_TIMEOUT", &settings.drain_timeout);
+        let request = problems.duration("REQUEST_TIMEOUT", &serving.request_timeout);
+        let drain = problems.duration("DRAIN_TIMEOUT", &serving.drain_timeout);
         let log_format = problems.check("LOG_FORMAT", parse_log_format(&settings.log_format));
         let log_filter = problems.check("RUST_LOG", EnvFilter::from_str(&settings.log));
 
