@@ -27,7 +27,7 @@ use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
 };
-use output::{Deleted, List, Object};
+use output::{CustomerGroupObject, Deleted, List};
 
 /// Where the documented paths begin.
 pub const COLLECTION: &str = "/api/setup/customer-group";
@@ -74,7 +74,7 @@ fn described() -> OpenApiRouter<Service> {
     tag = TAG,
     params(Id, IfNoneMatch),
     responses(
-        (status = OK, description = "The customer group object.", body = Object,
+        (status = OK, description = "The customer group object.", body = CustomerGroupObject,
          headers(("ETag" = String, description = "Its version."))),
         (status = NOT_MODIFIED, description = "The caller has this version.",
          headers(("ETag" = String, description = "Its version."))),
@@ -114,7 +114,7 @@ async fn list(State(service): State<Service>, request: Request) -> Result<Json<L
     params(IdempotencyKey),
     request_body = NewCustomerGroup,
     responses(
-        (status = CREATED, description = "The newly created customer group object.", body = Object,
+        (status = CREATED, description = "The newly created customer group object.", body = CustomerGroupObject,
          headers(
              ("ETag" = String, description = "Its version."),
              ("Location" = String, description = "Its path."),
@@ -148,7 +148,7 @@ async fn create(
     params(Id, IfMatch),
     request_body = CustomerGroupChanges,
     responses(
-        (status = OK, description = "The updated customer group object.", body = Object,
+        (status = OK, description = "The updated customer group object.", body = CustomerGroupObject,
          headers(("ETag" = String, description = "Its new version."))),
         UpdateErrors,
     )
@@ -245,7 +245,7 @@ async fn descendants(
 
 /// The object with its version.
 fn object(group: CustomerGroup) -> Response {
-    ([(ETAG, group.etag().to_string())], Json(Object::from(group))).into_response()
+    ([(ETAG, group.etag().to_string())], Json(CustomerGroupObject::from(group))).into_response()
 }
 
 /// What is answered to someone who has the version already (RFC 9110, section 15.4.5).

@@ -9,7 +9,7 @@ use crate::domain::{self, CustomerGroup, GroupId, Text, Timestamp};
 /// The customer group object: always all nine fields, an unset one as null.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CustomerGroup)]
-pub(super) struct Object {
+pub(super) struct CustomerGroupObject {
     #[serde(serialize_with = "text")]
     #[schema(schema_with = id)]
     id: GroupId,
@@ -45,7 +45,7 @@ pub(super) struct Object {
 #[schema(as = CustomerGroupList)]
 pub(super) struct List {
     /// The objects of the page.
-    data: Vec<Object>,
+    data: Vec<CustomerGroupObject>,
     /// Whether there is a further object past the page.
     #[schema(example = false)]
     has_more: bool,
@@ -70,7 +70,7 @@ fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<
     serializer.collect_str(value)
 }
 
-impl From<CustomerGroup> for Object {
+impl From<CustomerGroup> for CustomerGroupObject {
     fn from(group: CustomerGroup) -> Self {
         let optional = |text: Option<Text>| text.map(String::from);
         Self {
