@@ -3,6 +3,7 @@
 
 mod auth;
 mod concurrency;
+mod contract;
 mod create;
 mod delete;
 mod embedded;

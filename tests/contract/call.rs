@@ -1,0 +1,236 @@
+//! One call of the contract, and how each face says it.
+
+use std::net::SocketAddr;
+
+use customer_groups::grpc::pb;
+use http::HeaderMap;
+use hyper::body::Bytes;
+use prost::Message;
+use serde_json::{Map, Value, json};
+
+use super::refusal::Refusal;
+use crate::rest::COLLECTION;
+use crate::support::face::{Face, rpc};
+use crate::support::http::request;
+
+/// `limit` and `offset`.
+pub type Page = (Option<i32>, Option<i32>);
+
+/// What is asked for. Ids are texts.
+#[derive(Debug, Clone)]
+pub enum Call {
+    Get(String),
+    List(Page),
+    Create(Value),
+    Update(String, Value),
+    Delete(String),
+    Children(String, Page),
+    Ancestors(String, Page),
+    Descendants(String, Page),
+    /// Something that is no message, or no JSON.
+    Malformed,
+    /// More bytes than the service reads.
+    TooLarge,
+    /// What there is not.
+    UnknownRoute,
+}
+
+/// What goes with a call.
+#[derive(Debug, Clone, Default)]
+pub struct With {
+    pub authorization: Option<String>,
+    pub if_match: Option<String>,
+    pub idempotency_key: Option<String>,
+}
+
+/// Makes the call, and says what came of it in the words of REST.
+pub async fn make(face: Face, address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+    match face {
+        Face::Rest => over_rest(address, call, with).await,
+        Face::Grpc | Face::GrpcWeb | Face::GrpcWebText | Face::GrpcWebOverHttp2 => {
+            over_grpc(face, address, call, with).await
+        }
+    }
+}
+
+async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+    let large = || json!({"customer_group_name": "n".repeat(5_000_000)}).to_string();
+    let (method, path, body) = match call {
+        Call::Get(id) => ("GET", object_path(id), None),
+        Call::List(page) => ("GET", format!("{COLLECTION}{}", query(*page)), None),
+        Call::Create(body) => ("POST", COLLECTION.to_owned(), Some(body.to_string())),
+        Call::Update(id, body) => ("PATCH", object_path(id), Some(body.to_string())),
+        Call::Delete(id) => ("DELETE", object_path(id), None),
+        Call::Children(id, page) => ("GET", format!("{}/children{}", object_path(id), query(*page)), None),
+        Call::Ancestors(id, page) => ("GET", format!("{}/ancestors{}", object_path(id), query(*page)), None),
+        Call::Descendants(id, page) => {
+            ("GET", format!("{}/descendants{}", object_path(id), query(*page)), None)
+        }
+        Call::Malformed => ("POST", COLLECTION.to_owned(), Some("{".to_owned())),
+        Call::TooLarge => ("POST", COLLECTION.to_owned(), Some(large())),
+        Call::UnknownRoute => ("GET", format!("{COLLECTION}/a/b/c"), None),
+    };
+    let mut headers = Vec::new();
+    if body.is_some() {
+        headers.push(("content-type", "application/json"));
+    }
+    for (name, value) in [
+        ("authorization", &with.authorization),
+        ("if-match", &with.if_match),
+        ("idempotency-key", &with.idempotency_key),
+    ] {
+        headers.extend(value.as_deref().map(|value| (name, value)));
+    }
+    let answer = request(address, method, &path, &headers, body.unwrap_or_default()).await;
+    if answer.status.is_success() {
+        Ok(with_headers(call, answer.json(), &answer.headers))
+    } else {
+        Err(Refusal::of_rest(&answer))
+    }
+}
+
+fn object_path(id: &str) -> String {
+    let escaped: String =
+        form_urlencoded::byte_serialize(id.as_bytes()).collect::<String>().replace('+', "%20");
+    format!("{COLLECTION}/{escaped}")
+}
+
+fn query((limit, offset): Page) -> String {
+    let parameter = |name: &str, value: Option<i32>| value.map(|value| format!("{name}={value}"));
+    let given: Vec<_> =
+        [parameter("limit", limit), parameter("offset", offset)].into_iter().flatten().collect();
+    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+}
+
+/// What REST says in headers and gRPC in the message or its metadata.
+fn with_headers(call: &Call, mut answer: Value, headers: &HeaderMap) -> Value {
+    if let Some(etag) = headers.get("etag") {
+        answer["etag"] = json!(etag.to_str().unwrap());
+    }
+    if matches!(call, Call::Create(_)) {
+        answer["replayed"] = json!(headers.contains_key("idempotent-replayed"));
+    }
+    answer
+}
+
+async fn over_grpc(face: Face, address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+    let (method, message) = message(call, with.if_match.as_deref().unwrap_or_default());
+    let mut metadata = Vec::new();
+    for (name, value) in [("authorization", &with.authorization), ("idempotency-key", &with.idempotency_key)]
+    {
+        metadata.extend(value.as_deref().map(|value| (name, value)));
+    }
+    let answer = rpc(face, address, method, &metadata, &message).await;
+    match answer.message {
+        Some(message) if answer.status.code() == tonic::Code::Ok => {
+            Ok(with_headers(call, json_of(call, message), &answer.metadata))
+        }
+        _ => Err(Refusal::of_grpc(&answer.status)),
+    }
+}
+
+fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
+    let (id, etag) = (String::clone, etag.to_owned());
+    match call {
+        Call::Get(of) => ("GetCustomerGroup", pb::GetCustomerGroupRequest { id: id(of) }.encode_to_vec()),
+        Call::List((limit, offset)) => {
+            let request = pb::ListCustomerGroupsRequest { limit: *limit, offset: *offset };
+            ("ListCustomerGroups", request.encode_to_vec())
+        }
+        Call::Create(body) => {
+            let request = pb::CreateCustomerGroupRequest { customer_group: Some(group(body)) };
+            ("CreateCustomerGroup", request.encode_to_vec())
+        }
+        Call::Update(of, body) => {
+            let customer_group = Some(pb::CustomerGroup { id: id(of), ..group(body) });
+            // Without any path a mask would mean the populated fields; there are none either then.
+            let paths = body.as_object().unwrap().keys().cloned().collect();
+            let update_mask = Some(prost_types::FieldMask { paths });
+            let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
+            ("UpdateCustomerGroup", request.encode_to_vec())
+        }
+        Call::Delete(of) => {
+            ("DeleteCustomerGroup", pb::DeleteCustomerGroupRequest { id: id(of), etag }.encode_to_vec())
+        }
+        Call::Children(of, (limit, offset)) => {
+            let request = pb::ListCustomerGroupChildrenRequest { id: id(of), limit: *limit, offset: *offset };
+            ("ListCustomerGroupChildren", request.encode_to_vec())
+        }
+        Call::Ancestors(of, (limit, offset)) => {
+            let request =
+                pb::ListCustomerGroupAncestorsRequest { id: id(of), limit: *limit, offset: *offset };
+            ("ListCustomerGroupAncestors", request.encode_to_vec())
+        }
+        Call::Descendants(of, (limit, offset)) => {
+            let request =
+                pb::ListCustomerGroupDescendantsRequest { id: id(of), limit: *limit, offset: *offset };
+            ("ListCustomerGroupDescendants", request.encode_to_vec())
+        }
+        Call::Malformed => ("CreateCustomerGroup", vec![0xff]),
+        Call::TooLarge => ("CreateCustomerGroup", vec![0; 5_000_000]),
+        Call::UnknownRoute => ("NoSuchMethod", Vec::new()),
+    }
+}
+
+/// The fields of a body, whose values all fit; null is none.
+fn group(body: &Value) -> pb::CustomerGroup {
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    pb::CustomerGroup {
+        id: text("id").unwrap_or_default(),
+        parent_id: text("parent_id"),
+        is_group: body["is_group"].as_bool().unwrap_or_default(),
+        customer_group_name: text("customer_group_name").unwrap_or_default(),
+        parent_customer_group: text("parent_customer_group"),
+        default_price_list: text("default_price_list"),
+        payment_terms: text("payment_terms"),
+        ..Default::default()
+    }
+}
+
+fn json_of(call: &Call, message: Bytes) -> Value {
+    macro_rules! list {
+        ($response:ident) => {{
+            let list = pb::$response::decode(message).unwrap();
+            let data: Vec<Value> = list.data.iter().map(|group| Value::Object(object(group))).collect();
+            json!({"data": data, "has_more": list.has_more, "total": list.total})
+        }};
+    }
+    match call {
+        Call::List(_) => list!(ListCustomerGroupsResponse),
+        Call::Children(..) => list!(ListCustomerGroupChildrenResponse),
+        Call::Ancestors(..) => list!(ListCustomerGroupAncestorsResponse),
+        Call::Descendants(..) => list!(ListCustomerGroupDescendantsResponse),
+        Call::Delete(_) => {
+            let answer = pb::DeleteCustomerGroupResponse::decode(message).unwrap();
+            json!({"id": answer.id, "deleted": answer.deleted})
+        }
+        Call::Get(_) | Call::Create(_) | Call::Update(..) => {
+            let group = pb::CustomerGroup::decode(message).unwrap();
+            let mut object = object(&group);
+            object.insert("etag".to_owned(), json!(group.etag));
+            Value::Object(object)
+        }
+        Call::Malformed | Call::TooLarge | Call::UnknownRoute => panic!("{call:?} was answered"),
+    }
+}
+
+/// The nine fields as REST writes them.
+fn object(group: &pb::CustomerGroup) -> Map<String, Value> {
+    let time = |time: &Option<prost_types::Timestamp>| {
+        let time = time.unwrap();
+        let time = jiff::Timestamp::new(time.seconds, time.nanos).unwrap();
+        format!("{time:.3}")
+    };
+    let object = json!({
+        "id": group.id,
+        "created_at": time(&group.created_at),
+        "updated_at": time(&group.updated_at),
+        "parent_id": group.parent_id,
+        "is_group": group.is_group,
+        "customer_group_name": group.customer_group_name,
+        "parent_customer_group": group.parent_customer_group,
+        "default_price_list": group.default_price_list,
+        "payment_terms": group.payment_terms,
+    });
+    object.as_object().unwrap().clone()
+}

@@ -1,0 +1,268 @@
+//! The contract, rule by rule, through every face: the same calls have the same outcome.
+
+mod call;
+mod reads;
+mod refusal;
+mod troubles;
+mod writes;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use customer_groups::auth::Scope;
+use serde_json::{Value, json};
+
+pub use call::{Call, Page, With, make};
+use refusal::Refusal;
+
+use crate::auth::make_key;
+use crate::support::face::Face;
+use crate::support::{Api, KEY};
+
+/// A rule of the contract, and calls that show it.
+pub struct Case {
+    rule: &'static str,
+    faces: &'static [Face],
+    steps: Vec<Step>,
+}
+
+/// A call and what must come of it. `@name` stands for the id of the group that was given this name, and in
+/// `if_match` for its etag.
+pub struct Step {
+    call: Call,
+    with: With,
+    key: Key,
+    name: Option<&'static str>,
+    expected: Result<Value, Refusal>,
+}
+
+/// The API key of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Key {
+    Writing,
+    ReadOnly,
+    Unknown,
+    OtherMode,
+    None,
+}
+
+pub fn rule(rule: &'static str, steps: Vec<Step>) -> Case {
+    Case { rule, faces: &Face::ALL, steps }
+}
+
+/// A rule about what can be said over REST alone.
+pub fn rest_rule(rule: &'static str, steps: Vec<Step>) -> Case {
+    Case { rule, faces: &[Face::Rest], steps }
+}
+
+/// A rule about what can be said over gRPC and gRPC-Web alone.
+pub fn rpc_rule(rule: &'static str, steps: Vec<Step>) -> Case {
+    Case { rule, faces: &Face::RPC, steps }
+}
+
+impl Call {
+    /// The answer has at least these fields.
+    pub fn gives(self, answer: Value) -> Step {
+        self.ends(Ok(answer))
+    }
+
+    /// The answer is of no interest, but that there is one.
+    pub fn works(self) -> Step {
+        self.gives(json!({}))
+    }
+
+    pub fn fails(self, code: &str, fields: &[&str]) -> Step {
+        let fields = fields.iter().map(ToString::to_string).collect();
+        self.ends(Err(Refusal { code: code.to_owned(), fields, message: String::new() }))
+    }
+
+    fn ends(self, expected: Result<Value, Refusal>) -> Step {
+        Step { call: self, with: With::default(), key: Key::Writing, name: None, expected }
+    }
+}
+
+impl Step {
+    /// Gives the group of the answer a name.
+    pub fn named(self, name: &'static str) -> Self {
+        Self { name: Some(name), ..self }
+    }
+
+    pub fn by(self, key: Key) -> Self {
+        Self { key, ..self }
+    }
+
+    pub fn if_match(mut self, etag: &str) -> Self {
+        self.with.if_match = Some(etag.to_owned());
+        self
+    }
+
+    pub fn once(mut self, key: &str) -> Self {
+        self.with.idempotency_key = Some(key.to_owned());
+        self
+    }
+}
+
+/// The groups of a case that have a name: name, id, etag.
+#[derive(Default)]
+struct Named(Vec<(&'static str, String, String)>);
+
+impl Named {
+    fn learn(&mut self, name: &'static str, group: &Value) {
+        let text = |field: &str| group[field].as_str().unwrap().to_owned();
+        self.0.retain(|(other, ..)| *other != name);
+        self.0.push((name, text("id"), text("etag")));
+    }
+
+    fn id(&self, text: &str) -> String {
+        let Some(name) = text.strip_prefix('@') else { return text.to_owned() };
+        self.0.iter().find(|named| named.0 == name).unwrap_or_else(|| panic!("{text}")).1.clone()
+    }
+
+    fn etags(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, _, etag)| text.replace(&format!("@{name}"), etag))
+    }
+
+    /// The text with names for ids.
+    fn names(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (name, id, _)| text.replace(id, &format!("@{name}")))
+    }
+
+    /// The same with ids for names.
+    fn body(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => json!(self.id(text)),
+            Value::Array(values) => values.iter().map(|value| self.body(value)).collect(),
+            Value::Object(fields) => {
+                fields.iter().map(|(name, value)| (name.clone(), self.body(value))).collect()
+            }
+            other => other.clone(),
+        }
+    }
+
+    fn call(&self, call: &Call) -> Call {
+        match call {
+            Call::Get(id) => Call::Get(self.id(id)),
+            Call::List(page) => Call::List(*page),
+            Call::Create(body) => Call::Create(self.body(body)),
+            Call::Update(id, body) => Call::Update(self.id(id), self.body(body)),
+            Call::Delete(id) => Call::Delete(self.id(id)),
+            Call::Children(id, page) => Call::Children(self.id(id), *page),
+            Call::Ancestors(id, page) => Call::Ancestors(self.id(id), *page),
+            Call::Descendants(id, page) => Call::Descendants(self.id(id), *page),
+            Call::Malformed => Call::Malformed,
+            Call::TooLarge => Call::TooLarge,
+            Call::UnknownRoute => Call::UnknownRoute,
+        }
+    }
+
+    /// What must be the same on every face: all but the ids and times of one run.
+    fn neutral(&self, value: &Value) -> Value {
+        match value {
+            Value::String(text) => match self.0.iter().find(|(_, id, _)| id == text) {
+                Some((name, ..)) => json!(format!("@{name}")),
+                None if text.starts_with("customer-group_") => json!("an id"),
+                None => value.clone(),
+            },
+            Value::Array(values) => values.iter().map(|value| self.neutral(value)).collect(),
+            Value::Object(fields) => {
+                let mut fields: serde_json::Map<String, Value> =
+                    fields.iter().map(|(name, value)| (name.clone(), self.neutral(value))).collect();
+                if let (Some(created), Some(updated)) = (fields.get("created_at"), fields.get("updated_at")) {
+                    let since = if created == updated { "creation" } else { "an update" };
+                    fields.insert("updated_at".to_owned(), json!(since));
+                    fields.insert("created_at".to_owned(), json!("creation"));
+                    fields.entry("etag").and_modify(|etag| *etag = json!("an etag"));
+                }
+                Value::Object(fields)
+            }
+            other => other.clone(),
+        }
+    }
+}
+
+/// Whether an answer has all that is expected of it.
+fn has(answer: &Value, expected: &Value) -> bool {
+    match (answer, expected) {
+        (Value::Object(answer), Value::Object(expected)) => {
+            expected.iter().all(|(name, value)| answer.get(name).is_some_and(|found| has(found, value)))
+        }
+        (Value::Array(answer), Value::Array(expected)) => {
+            answer.len() == expected.len() && answer.iter().zip(expected).all(|(a, b)| has(a, b))
+        }
+        (answer, expected) => answer == expected,
+    }
+}
+
+/// The API keys of a run.
+struct Keys(BTreeMap<&'static str, String>);
+
+impl Keys {
+    async fn make(api: &Api) -> Self {
+        let (_, read_only) = make_key(api, Scope::Read).await;
+        Self(BTreeMap::from([("read", read_only.expose().to_owned())]))
+    }
+
+    fn authorization(&self, key: Key) -> Option<String> {
+        let key = match key {
+            Key::Writing => KEY,
+            Key::ReadOnly => &self.0["read"],
+            Key::Unknown => "sk_test_that_nobody_ever_made",
+            Key::OtherMode => "sk_live_that_is_for_another_service",
+            Key::None => return None,
+        };
+        Some(format!("Bearer {key}"))
+    }
+}
+
+/// Runs a case on a face and answers all answers and messages, neutrally.
+async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<Result<Value, String>> {
+    let (mut named, mut outcomes) = (Named::default(), Vec::new());
+    for (number, step) in case.steps.iter().enumerate() {
+        let with = With {
+            authorization: keys.authorization(step.key),
+            if_match: step.with.if_match.as_deref().map(|etags| named.etags(etags)),
+            idempotency_key: step.with.idempotency_key.clone(),
+        };
+        let outcome = make(face, address, &named.call(&step.call), &with).await;
+        if let (Some(name), Ok(group)) = (step.name, &outcome) {
+            named.learn(name, group);
+        }
+        let as_expected = match (&outcome, &step.expected) {
+            (Ok(answer), Ok(expected)) => has(answer, &named.body(expected)),
+            (Err(refusal), Err(expected)) => {
+                // REST names a field only when it alone is to blame.
+                let alone = face != Face::Rest || expected.fields.len() == 1;
+                let fields = if alone { expected.fields.as_slice() } else { &[] };
+                refusal.code == expected.code && refusal.fields == fields && !refusal.message.is_empty()
+            }
+            _ => false,
+        };
+        let (rule, call, expected) = (case.rule, &step.call, &step.expected);
+        assert!(
+            as_expected,
+            "{rule}: step {number} by {face:?}, {call:?}, gave {outcome:#?} and not {expected:#?}"
+        );
+        outcomes.push(match outcome {
+            Ok(answer) => Ok(named.neutral(&answer)),
+            Err(refusal) => Err(named.names(&refusal.message)),
+        });
+    }
+    outcomes
+}
+
+/// Runs every case on every face, each with no group there at first.
+pub async fn check(cases: Vec<Case>) {
+    let api = Api::start().await;
+    let (keys, sql) = (Keys::make(&api).await, api.database.sql().await);
+    for case in cases {
+        let mut first: Option<Vec<_>> = None;
+        for face in case.faces {
+            sql.batch_execute("truncate customer_group, idempotency_key").await.unwrap();
+            let outcomes = run(*face, api.address(), &keys, &case).await;
+            match &first {
+                None => first = Some(outcomes),
+                Some(first) => assert_eq!(*first, outcomes, "{}: {face:?} differs", case.rule),
+            }
+        }
+    }
+}

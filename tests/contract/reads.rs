@@ -1,0 +1,259 @@
+//! Rules about ids, keys, and what is read.
+
+use serde_json::{Value, json};
+
+use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
+use crate::get::WILD_IDS;
+
+const ALL: Page = (None, None);
+
+pub fn get(id: &str) -> Call {
+    Call::Get(id.to_owned())
+}
+
+fn list(limit: Option<i32>, offset: Option<i32>) -> Call {
+    Call::List((limit, offset))
+}
+
+fn children(id: &str, page: Page) -> Call {
+    Call::Children(id.to_owned(), page)
+}
+
+fn ancestors(id: &str, page: Page) -> Call {
+    Call::Ancestors(id.to_owned(), page)
+}
+
+fn descendants(id: &str, page: Page) -> Call {
+    Call::Descendants(id.to_owned(), page)
+}
+
+pub fn create(name: &str) -> Call {
+    Call::Create(json!({"customer_group_name": name}))
+}
+
+pub fn create_below(parent: &str, name: &str) -> Call {
+    Call::Create(json!({"customer_group_name": name, "parent_id": parent}))
+}
+
+/// root > (a > (c, d), b)
+fn tree() -> Vec<Step> {
+    vec![
+        create("root").works().named("root"),
+        create_below("@root", "a").works().named("a"),
+        create_below("@root", "b").works().named("b"),
+        create_below("@a", "c").works().named("c"),
+        create_below("@a", "d").works().named("d"),
+    ]
+}
+
+/// A rule that is shown on the tree.
+pub fn on_tree(text: &'static str, steps: Vec<Step>) -> Case {
+    rule(text, tree().into_iter().chain(steps).collect())
+}
+
+/// A page with these groups.
+fn page(names: &[&str], has_more: bool, total: i32) -> Value {
+    let data: Vec<Value> = names.iter().map(|name| json!({"id": format!("@{name}")})).collect();
+    json!({"data": data, "has_more": has_more, "total": total})
+}
+
+#[tokio::test]
+async fn ids_and_objects() {
+    let wild = WILD_IDS.into_iter().filter(|id| !id.is_empty());
+    let missing = |id: &str| get(id).fails("resource_missing", &[]);
+    check(vec![
+        rule(
+            "an object has the nine documented fields, an unset one as null",
+            vec![
+                create("a")
+                    .gives(json!({
+                        "parent_id": null, "is_group": false, "customer_group_name": "a",
+                        "parent_customer_group": null, "default_price_list": null, "payment_terms": null
+                    }))
+                    .named("a"),
+                get("@a").gives(json!({"id": "@a", "customer_group_name": "a"})),
+            ],
+        ),
+        rule("any string that is no id of the service is simply not found", wild.map(missing).collect()),
+        rule(
+            "an id of no group is not found, on every call",
+            vec![
+                create("a").works().named("a"),
+                Call::Delete("@a".to_owned()).works(),
+                get("@a").fails("resource_missing", &[]),
+                children("@a", ALL).fails("resource_missing", &[]),
+                ancestors("@a", ALL).fails("resource_missing", &[]),
+                descendants("@a", ALL).fails("resource_missing", &[]),
+                Call::Update("@a".to_owned(), json!({"is_group": true})).fails("resource_missing", &[]),
+                Call::Delete("@a".to_owned()).fails("resource_missing", &[]),
+            ],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn authentication() {
+    let every_call = |key: Key, code: &str| -> Vec<Step> {
+        let body = json!({"customer_group_name": "a"});
+        let calls = [
+            get("nobody"),
+            list(Some(-1), None),
+            Call::Create(json!({})),
+            Call::Update("nobody".to_owned(), body),
+            Call::Delete("nobody".to_owned()),
+            children("nobody", ALL),
+            ancestors("nobody", ALL),
+            descendants("nobody", ALL),
+        ];
+        calls.into_iter().map(|call| call.fails(code, &[]).by(key)).collect()
+    };
+    check(vec![
+        rule("a missing key comes before anything else", every_call(Key::None, "api_key_missing")),
+        rule("an unknown key comes before anything else", every_call(Key::Unknown, "api_key_invalid")),
+        rule("a key of the other mode is invalid", every_call(Key::OtherMode, "api_key_invalid")),
+        rule(
+            "a read-only key reads",
+            vec![
+                create("a").works().named("a"),
+                get("@a").works().by(Key::ReadOnly),
+                list(None, None).works().by(Key::ReadOnly),
+                children("@a", ALL).works().by(Key::ReadOnly),
+                ancestors("@a", ALL).works().by(Key::ReadOnly),
+                descendants("@a", ALL).works().by(Key::ReadOnly),
+            ],
+        ),
+        rule(
+            "a read-only key writes nothing, whatever else is wrong",
+            vec![
+                create("a").works().named("a"),
+                Call::Create(json!({})).fails("api_key_read_only", &[]).by(Key::ReadOnly),
+                Call::Update("@a".to_owned(), json!({"is_group": true}))
+                    .fails("api_key_read_only", &[])
+                    .by(Key::ReadOnly),
+                Call::Update("nobody".to_owned(), json!({}))
+                    .fails("api_key_read_only", &[])
+                    .by(Key::ReadOnly),
+                Call::Delete("@a".to_owned()).fails("api_key_read_only", &[]).by(Key::ReadOnly),
+                get("@a").gives(json!({"is_group": false})),
+            ],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_list() {
+    let newest_first = ["d", "c", "b", "a", "root"];
+    let many =
+        |count: usize| (0..count).map(|number| create(&number.to_string()).works()).collect::<Vec<_>>();
+    let has_more = |has_more: bool| json!({"has_more": has_more, "total": 21});
+    check(vec![
+        rule("the empty list", vec![list(None, None).gives(page(&[], false, 0))]),
+        on_tree("newest first", vec![list(None, None).gives(page(&newest_first, false, 5))]),
+        on_tree(
+            "a page, and whether there is more",
+            vec![
+                list(Some(2), None).gives(page(&["d", "c"], true, 5)),
+                list(Some(2), Some(2)).gives(page(&["b", "a"], true, 5)),
+                list(Some(2), Some(3)).gives(page(&["a", "root"], false, 5)),
+                list(Some(5), None).gives(page(&newest_first, false, 5)),
+                list(None, Some(4)).gives(page(&["root"], false, 5)),
+            ],
+        ),
+        on_tree(
+            "a limit of 0 is an empty page with the total",
+            vec![
+                list(Some(0), None).gives(page(&[], true, 5)),
+                list(Some(0), Some(5)).gives(page(&[], false, 5)),
+            ],
+        ),
+        on_tree(
+            "an offset past the end is an empty page",
+            vec![
+                list(None, Some(5)).gives(page(&[], false, 5)),
+                list(None, Some(i32::MAX)).gives(page(&[], false, 5)),
+            ],
+        ),
+        on_tree(
+            "a limit above 1000 is lowered",
+            vec![list(Some(i32::MAX), None).gives(page(&newest_first, false, 5))],
+        ),
+        rule(
+            "the limit is 20 by default",
+            many(21)
+                .into_iter()
+                .chain([list(None, None).gives(has_more(true)), list(Some(21), None).gives(has_more(false))])
+                .collect(),
+        ),
+        rule(
+            "a negative limit or offset is invalid, and both are named",
+            vec![
+                list(Some(-1), None).fails("parameter_invalid", &["limit"]),
+                list(None, Some(-1)).fails("parameter_invalid", &["offset"]),
+                list(Some(i32::MIN), Some(i32::MIN)).fails("parameter_invalid", &["limit", "offset"]),
+            ],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_lists_of_the_tree() {
+    check(vec![
+        on_tree("children, newest first", vec![children("@root", ALL).gives(page(&["b", "a"], false, 2))]),
+        on_tree("a leaf has no children", vec![children("@b", ALL).gives(page(&[], false, 0))]),
+        on_tree(
+            "ancestors, the immediate parent first and the root last",
+            vec![ancestors("@c", ALL).gives(page(&["a", "root"], false, 2))],
+        ),
+        on_tree("a root has no ancestors", vec![ancestors("@root", ALL).gives(page(&[], false, 0))]),
+        on_tree(
+            "descendants, a parent before its children, without the node itself",
+            vec![
+                descendants("@root", ALL).gives(page(&["b", "a", "d", "c"], false, 4)),
+                descendants("@a", ALL).gives(page(&["d", "c"], false, 2)),
+                descendants("@d", ALL).gives(page(&[], false, 0)),
+            ],
+        ),
+        on_tree(
+            "pages of the tree have the whole total",
+            vec![
+                children("@root", (Some(1), None)).gives(page(&["b"], true, 2)),
+                ancestors("@c", (Some(1), Some(1))).gives(page(&["root"], false, 2)),
+                descendants("@root", (Some(2), Some(1))).gives(page(&["a", "d"], true, 4)),
+                descendants("@root", (Some(0), None)).gives(page(&[], true, 4)),
+                descendants("@root", (None, Some(9))).gives(page(&[], false, 4)),
+            ],
+        ),
+        on_tree(
+            "a negative page of the tree is invalid, also for an unknown node",
+            vec![
+                children("@root", (Some(-1), None)).fails("parameter_invalid", &["limit"]),
+                ancestors("@root", (None, Some(-1))).fails("parameter_invalid", &["offset"]),
+                descendants("nobody", (Some(-1), Some(-1))).fails("parameter_invalid", &["limit", "offset"]),
+            ],
+        ),
+        rule(
+            "the lists of the tree give everything when no limit is given",
+            std::iter::once(create("root").works().named("root"))
+                .chain((0..21).map(|number| create_below("@root", &number.to_string()).works()))
+                .chain([children("@root", ALL).gives(json!({"has_more": false, "total": 21}))])
+                .collect(),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_read() {
+    check(vec![
+        rest_rule("a body that is no JSON", vec![Call::Malformed.fails("body_malformed", &[])]),
+        rest_rule("a body over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
+        rest_rule("a path that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),
+        rpc_rule("bytes that are no protobuf", vec![Call::Malformed.fails("body_malformed", &[])]),
+        rpc_rule("a message over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
+        rpc_rule("a method that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),
+    ])
+    .await;
+}

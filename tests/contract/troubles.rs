@@ -1,0 +1,92 @@
+//! The errors that no request is to blame for, on every face.
+
+use std::time::Duration;
+
+use customer_groups::server::Timeouts;
+use serde_json::json;
+
+use super::refusal::Refusal;
+use super::{Call, With, make};
+use crate::support::face::Face;
+use crate::support::{Api, KEY, TIMEOUTS, TestDatabase, eventually};
+
+async fn refusal(face: Face, api: &Api, call: &Call) -> Refusal {
+    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    make(face, api.address(), call, &with).await.unwrap_err()
+}
+
+fn calls() -> [Call; 3] {
+    [Call::List((None, None)), Call::Create(json!({"customer_group_name": "a"})), Call::Delete(ID.to_owned())]
+}
+
+const ID: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
+
+/// A service on a database that gives no statement an end.
+async fn stuck(
+    timeouts: Timeouts,
+    pool_size: usize,
+    pool_timeout: Duration,
+) -> (Api, tokio_postgres::Client) {
+    let api = Api::start_with(TestDatabase::create().await, timeouts, pool_size, pool_timeout).await;
+    let sql = api.database.sql().await;
+    sql.batch_execute("begin; lock table customer_group").await.unwrap();
+    (api, sql)
+}
+
+#[tokio::test]
+async fn a_database_that_is_away() {
+    let api = Api::start().await;
+    api.database.admit(false).await;
+    for face in Face::ALL {
+        for call in calls() {
+            assert_eq!(refusal(face, &api, &call).await.code, "unavailable", "{face:?} {call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long() {
+    let timeouts = Timeouts { request: Duration::from_millis(50), ..TIMEOUTS };
+    let (api, _sql) = stuck(timeouts, 8, Duration::from_secs(30)).await;
+    for face in Face::ALL {
+        for call in calls() {
+            assert_eq!(refusal(face, &api, &call).await.code, "timeout", "{face:?} {call:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn too_many_calls_at_once() {
+    let (api, _sql) = stuck(TIMEOUTS, 1, Duration::from_millis(20)).await;
+    let address = api.address();
+    let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
+    eventually("the first call waits", async { while api.database.number(WAITING).await == 0 {} }).await;
+    for face in Face::ALL {
+        for call in calls() {
+            assert_eq!(refusal(face, &api, &call).await.code, "overloaded", "{face:?} {call:?}");
+        }
+    }
+    first.abort();
+}
+
+/// How many statements wait for a lock.
+const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() \
+     and wait_event_type = 'Lock'";
+
+#[tokio::test]
+async fn a_fault_of_ours_is_told_by_a_fixed_message_and_its_request_id() {
+    let api = Api::start().await;
+    // No service makes such an id.
+    let insert = "insert into customer_group (id, updated_at, is_group, customer_group_name)
+        values ('00000000-0000-4000-8000-000000000000', now(), false, 'a')";
+    api.database.sql().await.batch_execute(insert).await.unwrap();
+    for face in Face::ALL {
+        let refusal = refusal(face, &api, &Call::List((None, None))).await;
+        assert_eq!(refusal.code, "internal", "{face:?}");
+        let (fixed, id) =
+            refusal.message.split_at("something went wrong on our side; quote the request id ".len());
+        assert_eq!(fixed, "something went wrong on our side; quote the request id ", "{face:?}");
+        assert!(id.starts_with("req_") && id.ends_with(" when you report it"), "{id}");
+    }
+}
