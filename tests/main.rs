@@ -7,6 +7,7 @@ mod contract;
 mod create;
 mod delete;
 mod embedded;
+mod fuzz;
 mod get;
 mod grpc_web;
 
