@@ -8,41 +8,63 @@ import subprocess
 import tempfile
 import threading
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
+FOREIGN = pathlib.Path(__file__).resolve().parent
+ROOT = FOREIGN.parents[1]
 KEY = "sk_test_the_key_of_the_foreign_clients"
-BIN = ROOT / "target" / "foreign" / "bin"
+INSTALLED = ROOT / "target" / "foreign"
+BIN = INSTALLED / "bin"
+BINARY = ROOT / "target" / "release" / "customer-groups"
 
 
-class Service:
-    def __enter__(self):
-        self.folder = tempfile.TemporaryDirectory(prefix="customer-groups-test-")
-        # PostgreSQL may have to run as another user.
-        os.chmod(self.folder.name, 0o755)
-        settings = {
-            "PATH": os.environ["PATH"],
-            "LISTEN": "127.0.0.1:0",
-            "DATA_DIR": self.folder.name,
-            "API_KEY": KEY,
-        }
-        self.process = subprocess.Popen(
-            [ROOT / "target" / "release" / "customer-groups"],
-            env=settings,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+class Program:
+    """A program that has logged on standard error what `ready` matches."""
+
+    def __init__(self, command, ready, environment=None):
+        self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        logged = []
         for line in self.process.stderr:
-            if serving := re.search(r"serving address=(\S+)", line):
-                self.address = serving[1]
-                # A log that nobody reads would in the end stop the service.
+            logged.append(line)
+            if found := re.search(ready, line):
+                self.ready = found
+                # A log that nobody reads would in the end stop the program.
                 self.reader = threading.Thread(target=self.process.stderr.read)
                 self.reader.start()
-                return self
-        raise RuntimeError("the service did not start")
+                return
+        raise RuntimeError(f"{command[0]} did not start:\n{''.join(logged)}")
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.send_signal(signal.SIGTERM)
         self.reader.join()
         code = self.process.wait()
         self.process.stderr.close()
+        assert code == 0, f"{self.process.args[0]} exited with {code}"
+
+
+class Service:
+    def __init__(self, **settings):
+        self.settings = settings
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="customer-groups-test-")
+        # PostgreSQL may have to run as another user.
+        os.chmod(self.folder.name, 0o755)
+        self.settings = {
+            "PATH": os.environ["PATH"],
+            "LISTEN": "127.0.0.1:0",
+            "DATA_DIR": self.folder.name,
+            "API_KEY": KEY,
+            **self.settings,
+        }
+        self.program = Program([BINARY], r"serving address=(\S+)", self.settings)
+        self.address = self.program.ready[1]
+        return self
+
+    def __exit__(self, *_):
+        self.program.stop()
         self.folder.cleanup()
-        assert code == 0, f"the service exited with {code}"
+
+    def read_only_key(self):
+        command = [BINARY, "keys", "create", "--name", "reader", "--read-only"]
+        return subprocess.run(
+            command, env=self.settings, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        ).stdout.strip()
