@@ -9,7 +9,7 @@ run: $(if $(DATABASE_URL),,postgres)
 test: postgres
 	cargo test --locked
 
-# The tour of the service by programs that know nothing of it: grpcurl, Python's gRPC, Envoy, buf.
+# The tour of the service by programs that know nothing of it: grpcurl, Python's gRPC, Envoy, buf, Chromium.
 test-foreign: postgres
 	cargo build --release --locked
 	tests/foreign/run
