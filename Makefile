@@ -9,7 +9,8 @@ run: $(if $(DATABASE_URL),,postgres)
 test: postgres
 	cargo test --locked
 
-# The tour of the service by programs that know nothing of it: grpcurl, Python's gRPC, Envoy, buf, Chromium.
+# The tour of the service by programs that know nothing of it: grpcurl, Python's gRPC, Envoy, buf, Chromium,
+# Schemathesis.
 test-foreign: postgres
 	cargo build --release --locked
 	tests/foreign/run
