@@ -8,6 +8,10 @@ use crate::domain::{GroupId, ViolationKind, Violations, excerpt};
 /// Why something failed, as far as only the log may know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 
+/// The largest request that is read, in bytes: gRPC's usual limit. It is far above any customer group, so that
+/// a text that is only too long gets its own error.
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
 /// Everything that a call can end in but its answer. The text is for the caller: it never has the cause of
 /// a fault of ours in it.
 #[derive(Debug, thiserror::Error)]
@@ -42,9 +46,9 @@ pub enum Error {
     /// There is no such method or path.
     #[error("there is no {0}")]
     RouteUnknown(String),
-    /// The request is larger than the service reads.
-    #[error("{0}")]
-    BodyTooLarge(String),
+    /// The request is larger than [`MAX_REQUEST_BYTES`].
+    #[error("the request is larger than {MAX_REQUEST_BYTES} bytes; send less")]
+    BodyTooLarge,
     /// The bytes of the request are not a message of its type.
     #[error("the request cannot be read: {0}")]
     Undecodable(String),
@@ -132,7 +136,7 @@ impl Error {
                 (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
             }
             Self::RouteUnknown(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, REQUEST, "route_unknown"),
-            Self::BodyTooLarge(_) => {
+            Self::BodyTooLarge => {
                 (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large")
             }
             // gRPC's own status page gives INTERNAL to a request that is no protobuf:
@@ -169,7 +173,7 @@ impl Error {
             | Self::KeyReadOnly
             | Self::MethodNotAllowed(_)
             | Self::RouteUnknown(_)
-            | Self::BodyTooLarge(_)
+            | Self::BodyTooLarge
             | Self::Undecodable(_)
             | Self::EncodingUnsupported(_) => (Level::INFO, None),
         };

@@ -1,8 +1,8 @@
-//! ListCustomerGroups.
+//! Long lists, and exact totals.
 
-use tonic::Code;
+use customer_groups::grpc::pb::{ListCustomerGroupChildrenRequest, ListCustomerGroupDescendantsRequest};
 
-use crate::support::{Api, Calls, Client, fields, ids, named};
+use crate::support::{Api, Calls, Client, named};
 
 async fn create(client: &Client, count: usize) -> Vec<String> {
     let mut newest_first = Vec::new();
@@ -10,58 +10,6 @@ async fn create(client: &Client, count: usize) -> Vec<String> {
         newest_first.insert(0, client.create(named(&format!("group {number}"))).await.unwrap().id);
     }
     newest_first
-}
-
-#[tokio::test]
-async fn an_empty_list_has_a_total_of_zero() {
-    let list = Api::start().await.client().await.list(None, None).await.unwrap();
-    assert_eq!((list.data.len(), list.has_more, list.total), (0, false, 0));
-}
-
-#[tokio::test]
-async fn the_most_recently_created_group_comes_first() {
-    let client = Api::start().await.client().await;
-    let newest_first = create(&client, 5).await;
-    let list = client.list(None, None).await.unwrap();
-    assert_eq!(ids(&list.data), newest_first);
-    assert_eq!((list.has_more, list.total), (false, 5));
-}
-
-#[tokio::test]
-async fn a_page_has_20_groups_unless_asked_otherwise() {
-    let client = Api::start().await.client().await;
-    let newest_first = create(&client, 21).await;
-    let list = client.list(None, None).await.unwrap();
-    assert_eq!(ids(&list.data), newest_first[..20]);
-    assert_eq!((list.has_more, list.total), (true, 21));
-}
-
-#[tokio::test]
-async fn pages_follow_each_other_and_has_more_is_true_until_the_last() {
-    let client = Api::start().await.client().await;
-    let newest_first = create(&client, 5).await;
-    for (limit, offset, expected, has_more) in [
-        (2, 0, &newest_first[..2], true),
-        (2, 2, &newest_first[2..4], true),
-        (2, 4, &newest_first[4..], false),
-        (3, 2, &newest_first[2..], false),
-        (5, 0, &newest_first[..], false),
-        (4, 0, &newest_first[..4], true),
-        (2, 5, &[], false),
-        (2, i32::MAX, &[], false),
-    ] {
-        let list = client.list(Some(limit), Some(offset)).await.unwrap();
-        assert_eq!(ids(&list.data), expected, "limit {limit}, offset {offset}");
-        assert_eq!((list.has_more, list.total), (has_more, 5), "limit {limit}, offset {offset}");
-    }
-}
-
-#[tokio::test]
-async fn a_limit_of_zero_gives_an_empty_page_with_the_total() {
-    let client = Api::start().await.client().await;
-    create(&client, 2).await;
-    let list = client.list(Some(0), None).await.unwrap();
-    assert_eq!((list.data.len(), list.has_more, list.total), (0, true, 2));
 }
 
 #[tokio::test]
@@ -76,16 +24,24 @@ async fn a_limit_above_1000_is_lowered_to_1000() {
 }
 
 #[tokio::test]
-async fn every_negative_number_is_refused_by_name() {
-    let client = Api::start().await.client().await;
-    for (limit, offset, names) in [
-        (Some(-1), None, vec!["limit"]),
-        (None, Some(-1), vec!["offset"]),
-        (Some(i32::MIN), Some(i32::MIN), vec!["limit", "offset"]),
-    ] {
-        let status = client.list(limit, offset).await.unwrap_err();
-        assert_eq!(status.code(), Code::InvalidArgument);
-        assert_eq!(fields(&status), names);
+async fn a_limit_of_a_list_of_the_tree_is_taken_as_it_is() {
+    let api = Api::start().await;
+    insert_groups(&api, 1501).await;
+    let client = api.client().await;
+    let root = client.create(named("root")).await.unwrap();
+    let adopt = "update customer_group set parent_id = root.id from customer_group root
+                 where root.customer_group_name = 'root' and customer_group.id <> root.id";
+    api.database.sql().await.batch_execute(adopt).await.unwrap();
+    let (id, offset) = (root.id, None);
+    for (limit, count, has_more) in
+        [(Some(1500), 1500, true), (Some(i32::MAX), 1501, false), (None, 1501, false)]
+    {
+        let request = ListCustomerGroupChildrenRequest { id: id.clone(), limit, offset };
+        let list = client.clone().list_customer_group_children(request).await.unwrap().into_inner();
+        assert_eq!((list.data.len(), list.has_more, list.total), (count, has_more, 1501));
+        let request = ListCustomerGroupDescendantsRequest { id: id.clone(), limit, offset };
+        let list = client.clone().list_customer_group_descendants(request).await.unwrap().into_inner();
+        assert_eq!((list.data.len(), list.has_more, list.total), (count, has_more, 1501));
     }
 }
 

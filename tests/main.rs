@@ -5,10 +5,8 @@ mod auth;
 mod concurrency;
 mod contract;
 mod create;
-mod delete;
 mod embedded;
 mod fuzz;
-mod get;
 mod grpc_web;
 
 mod hostile;
@@ -21,6 +19,5 @@ mod rest;
 mod server;
 mod store;
 mod support;
-mod tree;
 mod update;
 mod versions;

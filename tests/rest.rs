@@ -6,9 +6,8 @@ use customer_groups::grpc::DESCRIPTOR;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value as ProtoValue};
 use serde_json::{Value, json};
 
-use crate::get::WILD_IDS;
 use crate::support::http::{Answer, request};
-use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
+use crate::support::{Api, KEY};
 
 pub const COLLECTION: &str = "/api/setup/customer-group";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
@@ -165,47 +164,6 @@ async fn an_empty_patch_changes_nothing_and_a_read_object_can_be_sent_back() {
 }
 
 #[tokio::test]
-async fn a_delete_is_confirmed_once_and_refused_while_there_are_children() {
-    let (rest, _api) = rest().await;
-    let root = rest.named("root").await;
-    let child = rest.create(json!({"customer_group_name": "child", "parent_id": root["id"]})).await;
-    assert_error(&rest.call("DELETE", &path_of(&root), &[], "").await, 409, "has_children", None);
-    let answer = rest.call("DELETE", &path_of(&child), &[], "").await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"id": child["id"], "deleted": true})));
-    assert_error(&rest.call("DELETE", &path_of(&child), &[], "").await, 404, "resource_missing", None);
-}
-
-#[tokio::test]
-async fn fields_that_are_wrong_are_refused_by_name() {
-    let (rest, _api) = rest().await;
-    let group = rest.named("Export").await;
-    let long = "n".repeat(256);
-    for (body, code, param) in [
-        (json!({}), "parameter_missing", "customer_group_name"),
-        (json!({"customer_group_name": null}), "parameter_missing", "customer_group_name"),
-        (json!({"customer_group_name": " "}), "parameter_missing", "customer_group_name"),
-        (json!({"customer_group_name": 7}), "parameter_invalid", "customer_group_name"),
-        (json!({"customer_group_name": long}), "parameter_invalid", "customer_group_name"),
-        (json!({"customer_group_name": "a\u{0}"}), "parameter_invalid", "customer_group_name"),
-        (json!({"customer_group_name": "a", "is_group": "yes"}), "parameter_invalid", "is_group"),
-        (json!({"customer_group_name": "a", "is_group": 1}), "parameter_invalid", "is_group"),
-        (json!({"customer_group_name": "a", "payment_terms": ["a"]}), "parameter_invalid", "payment_terms"),
-        (json!({"customer_group_name": "a", "colour": "red"}), "parameter_unknown", "colour"),
-        (json!({"customer_group_name": "a", "parent_id": "nobody"}), "parent_not_found", "parent_id"),
-        (json!({"customer_group_name": "a", "parent_id": 7}), "parameter_invalid", "parent_id"),
-    ] {
-        assert_error(&rest.send("POST", "", &body).await, 400, code, Some(param));
-        if body.get("customer_group_name").is_some() && body["customer_group_name"] != "a" {
-            assert_error(&rest.send("PATCH", &path_of(&group), &body).await, 400, code, Some(param));
-        }
-    }
-    let cycle = json!({"parent_id": group["id"]});
-    assert_error(&rest.send("PATCH", &path_of(&group), &cycle).await, 400, "parent_cycle", Some("parent_id"));
-    assert_eq!(rest.get(&path_of(&group)).await.json(), group);
-    assert_eq!(rest.get("").await.json()["total"], 1);
-}
-
-#[tokio::test]
 async fn several_wrong_fields_are_all_in_the_message_and_none_is_the_param() {
     let (rest, _api) = rest().await;
     let body = r#"{"parent_id": "nobody", "is_group": "yes", "colour": "red", "payment_terms": 1, "is_group": true}"#;
@@ -215,6 +173,30 @@ async fn several_wrong_fields_are_all_in_the_message_and_none_is_the_param() {
     for field in ["parent_id", "customer_group_name", "is_group", "colour", "payment_terms", "twice"] {
         assert!(message.contains(field), "{message}");
     }
+}
+
+#[tokio::test]
+async fn a_name_that_is_given_several_times_is_refused_once() {
+    let (rest, _api) = rest().await;
+    let body = r#"{"customer_group_name": "a", "payment_terms": "b", "payment_terms": 1, "payment_terms": "\u0000"}"#;
+    assert_error(
+        &rest.call("POST", "", &[JSON], body).await,
+        400,
+        "parameter_invalid",
+        Some("payment_terms"),
+    );
+    let body = r#"{"customer_group_name": "a", "colour": 1, "colour": 2}"#;
+    assert_error(&rest.call("POST", "", &[JSON], body).await, 400, "parameter_unknown", Some("colour"));
+    let body = r#"{"customer_group_name": "", "customer_group_name": "\u0000"}"#;
+    let param = Some("customer_group_name");
+    assert_error(&rest.call("POST", "", &[JSON], body).await, 400, "parameter_invalid", param);
+    for (query, code, param) in [
+        ("?limit=x&limit=-1&limit=1", "parameter_invalid", "limit"),
+        ("?colour=1&colour=2", "parameter_unknown", "colour"),
+    ] {
+        assert_error(&rest.get(query).await, 400, code, Some(param));
+    }
+    assert_eq!(rest.get("").await.json()["total"], 0);
 }
 
 #[tokio::test]
@@ -242,20 +224,6 @@ async fn parameters_that_are_wrong_are_refused_by_name() {
     assert_error(&refused, 400, "parameter_unknown", Some("force"));
     let all = rest.get("?limit=99999999999999999999&offset=0").await;
     assert_eq!(all.json()["data"], json!([group]));
-}
-
-#[tokio::test]
-async fn a_text_that_is_no_id_is_not_found_on_every_path() {
-    let (rest, _api) = rest().await;
-    for id in WILD_IDS.into_iter().filter(|id| !id.is_empty()) {
-        let id = id.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
-        for path in [format!("/{id}"), format!("/{id}/children"), format!("/{id}/ancestors")] {
-            assert_error(&rest.get(&path).await, 404, "resource_missing", None);
-        }
-        let patched = rest.send("PATCH", &format!("/{id}"), &json!({"is_group": true})).await;
-        assert_error(&patched, 404, "resource_missing", None);
-    }
-    assert_error(&rest.get("/%ff%fe").await, 404, "resource_missing", None);
 }
 
 #[tokio::test]
@@ -330,27 +298,6 @@ async fn answers_are_compressed_for_those_who_ask() {
     assert_eq!(answer.headers["content-encoding"], "gzip");
     assert_eq!(answer.body[..2], [0x1f, 0x8b]);
     assert!(!rest.get("").await.headers.contains_key("content-encoding"));
-}
-
-#[tokio::test]
-async fn a_database_that_is_away_is_a_503_that_says_when_to_come_back() {
-    let (rest, api) = rest().await;
-    api.database.admit(false).await;
-    let answer = rest.get("").await;
-    assert_error(&answer, 503, "unavailable", None);
-    assert_eq!(answer.headers["retry-after"], "1");
-}
-
-#[tokio::test]
-async fn a_call_that_takes_too_long_is_a_504() {
-    let timeouts =
-        customer_groups::server::Timeouts { request: std::time::Duration::from_millis(50), ..TIMEOUTS };
-    let wait = std::time::Duration::from_secs(30);
-    let api = Api::start_with(TestDatabase::create().await, timeouts, 2, wait).await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
-    assert_error(&Rest(api.address()).get("").await, 504, "timeout", None);
 }
 
 /// The method and path of every `google.api.http` rule.

@@ -12,7 +12,7 @@ pub use status::finish;
 
 use crate::auth::{Caller, Writer};
 use crate::domain::{IdempotencyKey, PageRequest, Violation, field};
-use crate::error::{Cause, Error};
+use crate::error::{Cause, Error, MAX_REQUEST_BYTES};
 use crate::service::{Created, Service};
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
 
@@ -25,10 +25,6 @@ pub mod pb {
 /// The encoded `FileDescriptorSet` of the API with everything that it imports, `google.api.http` rules
 /// included.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
-
-/// The largest request message that is read, in bytes: gRPC's usual limit. It is far above any customer
-/// group, so that a text that is only too long gets its own error.
-const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The `CustomerGroupService` over the use cases.
 pub type Server = CustomerGroupServiceServer<Handlers>;

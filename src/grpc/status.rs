@@ -51,7 +51,7 @@ fn of_library(status: &Status, path: &str) -> Option<Error> {
             Some(Error::RouteUnknown(format!("method {}", excerpt(path))))
         }
         Code::Unimplemented => Some(Error::EncodingUnsupported(message)),
-        Code::OutOfRange => Some(Error::BodyTooLarge(message)),
+        Code::OutOfRange => Some(Error::BodyTooLarge),
         Code::Internal => Some(Error::Undecodable(message)),
         _ => None,
     }

@@ -94,7 +94,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::KeyReadOnly
         | Error::MethodNotAllowed(_)
         | Error::RouteUnknown(_)
-        | Error::BodyTooLarge(_)
+        | Error::BodyTooLarge
         | Error::Undecodable(_)
         | Error::EncodingUnsupported(_)
         | Error::Overloaded

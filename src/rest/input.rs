@@ -1,6 +1,7 @@
 //! Paths, queries and bodies to what the service takes.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::num::IntErrorKind;
 
@@ -16,10 +17,7 @@ use serde_json::value::RawValue;
 use crate::domain::{
     Draft, Etag, Field, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
 };
-use crate::error::Error;
-
-/// The largest body that is read, in bytes: the same as over gRPC.
-pub(super) const MAX_BODY_BYTES: usize = 4 * 1024 * 1024;
+use crate::error::{Error, MAX_REQUEST_BYTES};
 
 /// The id in the path, whatever it looks like.
 pub(super) struct Id(pub(super) String);
@@ -40,8 +38,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 pub(super) fn page(request: &Request) -> PageRequest {
     let mut found = Vec::new();
     let mut given = parameters(request, &[field::LIMIT, field::OFFSET], &mut found);
-    let limit = given.remove(field::LIMIT).and_then(|text| number(field::LIMIT, &text, &mut found));
-    let offset = given.remove(field::OFFSET).and_then(|text| number(field::OFFSET, &text, &mut found));
+    let mut number = |name| given.take(name).and_then(|text| number(name, &text, &mut found));
+    let (limit, offset) = (number(field::LIMIT), number(field::OFFSET));
     PageRequest { limit, offset, violations: found }
 }
 
@@ -52,16 +50,11 @@ pub(super) fn no_query(request: &Request) -> Result<(), Error> {
     found.into_iter().next().map_or(Ok(()), |violation| Err(Error::Invalid(violation.into())))
 }
 
-/// The parameters that are known. What else there is becomes one violation.
-fn parameters(request: &Request, known: &[&str], found: &mut Vec<Violation>) -> BTreeMap<String, String> {
-    let mut given = BTreeMap::new();
+/// The parameters that are known, with a violation for each other one.
+fn parameters(request: &Request, known: &[&str], found: &mut Vec<Violation>) -> Given<String> {
+    let mut given = Given::default();
     for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
-        let (name, value) = (name.into_owned(), value.into_owned());
-        if !known.contains(&name.as_str()) {
-            report(found, &name, ViolationKind::Unknown, "there is no parameter of this name; leave it out");
-        } else if given.insert(name.clone(), value).is_some() {
-            report(found, &name, ViolationKind::Invalid, "the parameter is given twice; give it once");
-        }
+        given.add("parameter", known, name.into_owned(), value.into_owned(), found);
     }
     given
 }
@@ -115,10 +108,10 @@ pub(super) async fn body(request: Request) -> Result<Draft, Error> {
     let mut found = Vec::new();
     parameters(&request, &[], &mut found);
     check_content_type(request.headers())?;
-    let bytes = to_bytes(request.into_body(), MAX_BODY_BYTES).await.map_err(|error| {
+    let bytes = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-            Error::BodyTooLarge(format!("the body is larger than {MAX_BODY_BYTES} bytes; send less"))
+            Error::BodyTooLarge
         } else {
             Error::Undecodable(error.to_string())
         }
@@ -166,24 +159,20 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 fn draft(entries: Vec<(String, Box<RawValue>)>, mut found: Vec<Violation>) -> Draft {
-    let mut given = BTreeMap::new();
+    let mut given = Given::default();
     for (name, value) in entries {
-        if field::OUTPUT_ONLY.contains(&name.as_str()) {
-            continue;
-        }
-        if !field::MUTABLE.contains(&name.as_str()) {
-            report(&mut found, &name, ViolationKind::Unknown, "there is no field of this name; leave it out");
-        } else if given.insert(name.clone(), value).is_some() {
-            report(&mut found, &name, ViolationKind::Invalid, "the field is given twice; give it once");
+        if !field::OUTPUT_ONLY.contains(&name.as_str()) {
+            given.add("field", &field::MUTABLE, name, value, &mut found);
         }
     }
-    let mut text = |name| read(name, "a string or null", &given, &mut found);
+    let mut text = |name| read(name, "a string or null", given.take(name), &mut found);
     let parent_id = text(field::PARENT_ID);
     let customer_group_name = text(field::CUSTOMER_GROUP_NAME);
     let parent_customer_group = text(field::PARENT_CUSTOMER_GROUP);
     let default_price_list = text(field::DEFAULT_PRICE_LIST);
     let payment_terms = text(field::PAYMENT_TERMS);
-    let is_group = read(field::IS_GROUP, "true, false or null", &given, &mut found);
+    let is_group = given.take(field::IS_GROUP);
+    let is_group = read(field::IS_GROUP, "true, false or null", is_group, &mut found);
     Draft {
         parent_id,
         is_group,
@@ -199,10 +188,10 @@ fn draft(entries: Vec<(String, Box<RawValue>)>, mut found: Vec<Violation>) -> Dr
 fn read<T: DeserializeOwned>(
     name: &str,
     expected: &str,
-    given: &BTreeMap<String, Box<RawValue>>,
+    given: Option<Box<RawValue>>,
     found: &mut Vec<Violation>,
 ) -> Field<T> {
-    let Some(value) = given.get(name) else { return Field::Absent };
+    let Some(value) = given else { return Field::Absent };
     match serde_json::from_str(value.get()) {
         Ok(None) => Field::Null,
         Ok(Some(value)) => Field::Value(value),
@@ -214,10 +203,45 @@ fn read<T: DeserializeOwned>(
     }
 }
 
-/// Adds a violation, unless there are as many already as a reader can use.
+/// Values by their names; a name that was given more than once has none.
+struct Given<V>(BTreeMap<String, Option<V>>);
+
+impl<V> Default for Given<V> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<V> Given<V> {
+    /// Takes in what a caller gave, or finds what is wrong with its name: once for each name.
+    fn add(&mut self, what: &str, known: &[&str], name: String, value: V, found: &mut Vec<Violation>) {
+        if !known.contains(&name.as_str()) {
+            let description = format!("there is no {what} of this name; leave it out");
+            report(found, &name, ViolationKind::Unknown, &description);
+            return;
+        }
+        match self.0.entry(name) {
+            Entry::Vacant(entry) => {
+                entry.insert(Some(value));
+            }
+            Entry::Occupied(mut entry) => {
+                entry.insert(None);
+                let description = format!("the {what} is given twice; give it once");
+                report(found, entry.key(), ViolationKind::Invalid, &description);
+            }
+        }
+    }
+
+    fn take(&mut self, name: &str) -> Option<V> {
+        self.0.remove(name).flatten()
+    }
+}
+
+/// Adds a violation, unless there is one of the name, or as many already as a reader can use.
 fn report(found: &mut Vec<Violation>, name: &str, kind: ViolationKind, what: &str) {
     const MAX: usize = 10;
-    if found.len() < MAX {
+    let is_reported = found.iter().any(|violation| violation.field == cut(name));
+    if found.len() < MAX && !is_reported {
         found.push(Violation::new(cut(name), kind, format!("{}: {what}", excerpt(name))));
     }
 }

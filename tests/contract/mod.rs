@@ -28,6 +28,7 @@ pub struct Case {
 
 /// A call and what must come of it. `@name` stands for the id of the group that was given this name, and in
 /// `if_match` for its etag.
+#[derive(Clone)]
 pub struct Step {
     call: Call,
     with: With,

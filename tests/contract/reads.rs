@@ -3,9 +3,24 @@
 use serde_json::{Value, json};
 
 use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
-use crate::get::WILD_IDS;
 
 const ALL: Page = (None, None);
+
+/// Texts that are no id of this service, some of them almost.
+const WILD_IDS: [&str; 12] = [
+    "",
+    " ",
+    "customer-group_",
+    "customer-group_abc123",
+    "customer-group_01H455VB4PEX5VSKNK084SN02Q",
+    "customer-group_8zzzzzzzzzzzzzzzzzzzzzzzzz",
+    "customer-group_00000000000000000000000000",
+    "customer-group_01h455vb4pex5vsknk084sn02\0",
+    "01890a5d-ac96-774b-bcce-b302099a8057",
+    "'; drop table customer_group; --",
+    "../../../etc/passwd",
+    "🌳🌳🌳",
+];
 
 pub fn get(id: &str) -> Call {
     Call::Get(id.to_owned())
@@ -60,7 +75,12 @@ fn page(names: &[&str], has_more: bool, total: i32) -> Value {
 #[tokio::test]
 async fn ids_and_objects() {
     let wild = WILD_IDS.into_iter().filter(|id| !id.is_empty());
-    let missing = |id: &str| get(id).fails("resource_missing", &[]);
+    let missing = |id: &str| {
+        let (id, body) = (id.to_owned(), json!({"is_group": true}));
+        let lists = [Call::Children, Call::Ancestors, Call::Descendants].map(|list| list(id.clone(), ALL));
+        let others = [Call::Get(id.clone()), Call::Update(id.clone(), body), Call::Delete(id)];
+        lists.into_iter().chain(others).map(|call| call.fails("resource_missing", &[])).collect::<Vec<_>>()
+    };
     check(vec![
         rule(
             "an object has the nine documented fields, an unset one as null",
@@ -74,19 +94,15 @@ async fn ids_and_objects() {
                 get("@a").gives(json!({"id": "@a", "customer_group_name": "a"})),
             ],
         ),
-        rule("any string that is no id of the service is simply not found", wild.map(missing).collect()),
+        rule("any string that is no id of the service is simply not found", wild.flat_map(missing).collect()),
         rule(
-            "an id of no group is not found, on every call",
-            vec![
-                create("a").works().named("a"),
-                Call::Delete("@a".to_owned()).works(),
-                get("@a").fails("resource_missing", &[]),
-                children("@a", ALL).fails("resource_missing", &[]),
-                ancestors("@a", ALL).fails("resource_missing", &[]),
-                descendants("@a", ALL).fails("resource_missing", &[]),
-                Call::Update("@a".to_owned(), json!({"is_group": true})).fails("resource_missing", &[]),
-                Call::Delete("@a".to_owned()).fails("resource_missing", &[]),
-            ],
+            "nor is an id of no group",
+            [
+                vec![create("a").works().named("a"), Call::Delete("@a".to_owned()).works()],
+                missing("@a"),
+                missing("customer-group_01h455vb4pex5vsknk084sn02q"),
+            ]
+            .concat(),
         ),
     ])
     .await;
@@ -217,6 +233,13 @@ async fn the_lists_of_the_tree() {
             ],
         ),
         on_tree(
+            "descendants, a parent before its children also when it is younger",
+            vec![
+                Call::Update("@b".to_owned(), json!({"parent_id": "@d"})).works(),
+                descendants("@root", ALL).gives(page(&["a", "d", "c", "b"], false, 4)),
+            ],
+        ),
+        on_tree(
             "pages of the tree have the whole total",
             vec![
                 children("@root", (Some(1), None)).gives(page(&["b"], true, 2)),
@@ -249,10 +272,9 @@ async fn the_lists_of_the_tree() {
 async fn what_cannot_be_read() {
     check(vec![
         rest_rule("a body that is no JSON", vec![Call::Malformed.fails("body_malformed", &[])]),
-        rest_rule("a body over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
+        rule("a request over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
         rest_rule("a path that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),
         rpc_rule("bytes that are no protobuf", vec![Call::Malformed.fails("body_malformed", &[])]),
-        rpc_rule("a message over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
         rpc_rule("a method that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),
     ])
     .await;

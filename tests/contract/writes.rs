@@ -139,7 +139,11 @@ async fn creates() {
             vec![
                 Call::Create(named_with("colour", "red")).fails("parameter_unknown", &["colour"]),
                 Call::Create(named_with("is_group", "yes")).fails("parameter_invalid", &["is_group"]),
+                Call::Create(named_with("is_group", 1)).fails("parameter_invalid", &["is_group"]),
+                Call::Create(named_with("parent_id", 7)).fails("parameter_invalid", &["parent_id"]),
                 Call::Create(named_with("payment_terms", 30)).fails("parameter_invalid", &["payment_terms"]),
+                Call::Create(named_with("payment_terms", json!(["a"])))
+                    .fails("parameter_invalid", &["payment_terms"]),
                 Call::Create(json!({"customer_group_name": 7}))
                     .fails("parameter_invalid", &["customer_group_name"]),
                 total(0),

@@ -208,7 +208,3 @@ impl Calls for Client {
         chain
     }
 }
-
-pub fn ids(groups: &[pb::CustomerGroup]) -> Vec<&str> {
-    groups.iter().map(|group| group.id.as_str()).collect()
-}

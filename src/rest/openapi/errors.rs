@@ -11,7 +11,6 @@ use super::{EXAMPLE_ID, string};
 use crate::domain::{GroupId, Violation, ViolationKind, field};
 use crate::error::Error;
 use crate::rest::error::{ErrorBody, header};
-use crate::rest::input::MAX_BODY_BYTES;
 
 const EXAMPLE_REQUEST_ID: &str = "req_01hm679ne0efhag5g075cmmcw9";
 
@@ -41,10 +40,10 @@ errors! {
     TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
     /// What a create can end in, too.
     CreateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), Error::KeyReadOnly,
-        Error::IdempotencyKeyReused, too_large(), content_type();
+        Error::IdempotencyKeyReused, Error::BodyTooLarge, content_type();
     /// What an update can end in, too.
     UpdateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), parent_cycle(),
-        Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), too_large(), content_type();
+        Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), Error::BodyTooLarge, content_type();
     /// What a delete can end in, too.
     DeleteErrors: unknown(), Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), has_children(), stale();
 }
@@ -77,10 +76,6 @@ fn parent_cycle() -> Error {
 
 fn malformed() -> Error {
     Error::Undecodable("invalid JSON: expected value at line 2 column 24".to_owned())
-}
-
-fn too_large() -> Error {
-    Error::BodyTooLarge(format!("the body is larger than {MAX_BODY_BYTES} bytes; send less"))
 }
 
 fn content_type() -> Error {
