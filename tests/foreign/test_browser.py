@@ -1,4 +1,4 @@
-"""A page in Chromium, served from another origin, calls the service by gRPC-Web and by REST."""
+"""Chromium shows the API's own page, and a page of another origin that calls the service by gRPC-Web and by REST."""
 
 import json
 import subprocess
@@ -40,10 +40,23 @@ class Browser(unittest.TestCase):
 
     def visit(self, site, function):
         """What a function of the page returns, and what the browser logs meanwhile."""
-        command = ["node", "visit.mjs", site.origin, function, f"http://{self.service.address}", KEY]
-        done = subprocess.run(command, cwd=BROWSER, check=True, text=True, timeout=120, stdout=subprocess.PIPE)
+        return self.run_script("visit.mjs", site.origin, function, f"http://{self.service.address}", KEY)
+
+    def run_script(self, *command):
+        done = subprocess.run(
+            ["node", *command], cwd=BROWSER, check=True, text=True, timeout=120, stdout=subprocess.PIPE
+        )
         printed = json.loads(done.stdout)
         return printed["seen"], printed["log"]
+
+    def test_the_api_is_tried_out_on_its_own_page_with_a_pasted_key(self):
+        url = f"http://{self.service.address}"
+        seen, log = self.run_script("docs.mjs", url, KEY)
+        self.assertEqual((seen["operations"], seen["created"]["status"], seen["listed"]["status"]), (8, "201", "200"))
+        created, listed = json.loads(seen["created"]["body"]), json.loads(seen["listed"]["body"])
+        self.assertEqual(created["customer_group_name"], "customer_group_name_example")
+        self.assertEqual(listed, {"data": [created], "has_more": False, "total": 1})
+        self.assertEqual((seen["origins"], log), ([url], []))
 
     def test_a_page_takes_the_tour(self):
         seen, log = self.visit(self.site, "tour")

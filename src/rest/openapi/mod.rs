@@ -62,7 +62,7 @@ impl Modify for Security {
 
 /// The description at `/openapi.json`, and at `/docs` as a page that needs nothing from elsewhere.
 pub(super) fn pages(api: OpenApi) -> SwaggerUi {
-    let config = Config::default().validator_url("none").try_it_out_enabled(true);
+    let config = Config::default().validator_url("none").try_it_out_enabled(true).use_base_layout();
     SwaggerUi::new("/docs").url("/openapi.json", api).config(config)
 }
 

@@ -1,0 +1,26 @@
+// A page in Chromium, for as long as something is done with it.
+
+import { chromium } from "playwright-core";
+
+export async function withPage(use) {
+  const browser = await chromium.launch({
+    executablePath: "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-quic",
+      "--no-first-run",
+      "--disable-background-networking",
+      "--disable-component-update",
+      "--disable-sync",
+    ],
+  });
+  try {
+    const page = await browser.newPage();
+    const log = [];
+    page.on("console", (message) => log.push(message.text()));
+    console.log(JSON.stringify({ seen: await use(page), log }));
+  } finally {
+    await browser.close();
+  }
+}
