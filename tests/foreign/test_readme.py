@@ -1,4 +1,4 @@
-"""The README's session with grpcurl, pasted line by line, answers what the README shows."""
+"""The README's sessions with grpcurl and curl, pasted line by line, answers what the README shows."""
 
 import os
 import re
@@ -8,8 +8,8 @@ import unittest
 from service import BIN, KEY, ROOT, Service
 
 ID = re.compile(r"customer-group_[0-9a-z]{26}")
-# When something happened, as a time and as an etag.
-WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?<=\"etag\": \"\\\")\d{13}")
+# When something happened, as a time, as an etag and as the id of a request.
+WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?<=\"etag\": \"\\\")\d{13}|req_[0-9a-z]{26}")
 
 
 def session():
