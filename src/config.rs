@@ -170,58 +170,32 @@ impl Config {
         let log_format = problems.check("LOG_FORMAT", parse_log_format(&settings.log_format));
         let log_filter = problems.check("RUST_LOG", EnvFilter::from_str(&settings.log));
 
-        let (
-            Some(listen),
-            Some(origins),
-            Some(mode),
-            Some(api_key),
-            Some(pool_size),
-            Some(database),
-            Some(pool_timeout),
-            Some(connect_timeout),
-            Some(request),
-            Some(drain),
-            Some(log_format),
-            Some(log_filter),
-        ) = (
-            listen,
-            origins,
-            mode,
-            api_key,
-            pool_size,
-            database,
-            pool_timeout,
-            connect_timeout,
-            request,
-            drain,
-            log_format,
-            log_filter,
-        )
-        else {
-            return Err(problems.0);
+        let config = || {
+            let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
+            let (pool_size, request) = (pool_size?, request?);
+            let source = match database? {
+                Some(database) => Source::Given(database),
+                None => Source::Embedded(embedded::Options {
+                    data_dir: data_dir.clone(),
+                    bin_dir: settings.pg_bin_dir,
+                    connections: embedded_connections(pool_size),
+                }),
+            };
+            let (pool_timeout, connect_timeout) = (pool_timeout?, connect_timeout?);
+            Some(Self {
+                listen: listen?,
+                origins: origins?,
+                source,
+                data_dir,
+                mode: mode?,
+                api_key: api_key?,
+                limits: Limits { pool_size, pool_timeout, connect_timeout, statement_timeout: request },
+                timeouts: Timeouts { request, drain: drain? },
+                log_format: log_format?,
+                log_filter: log_filter?,
+            })
         };
-
-        let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
-        let source = match database {
-            Some(database) => Source::Given(database),
-            None => Source::Embedded(embedded::Options {
-                data_dir: data_dir.clone(),
-                bin_dir: settings.pg_bin_dir,
-                connections: embedded_connections(pool_size),
-            }),
-        };
-        Ok(Self {
-            listen,
-            origins,
-            source,
-            data_dir,
-            mode,
-            api_key,
-            limits: Limits { pool_size, pool_timeout, connect_timeout, statement_timeout: request },
-            timeouts: Timeouts { request, drain },
-            log_format,
-            log_filter,
-        })
+        config().ok_or(problems.0)
     }
 }
 

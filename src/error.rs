@@ -26,11 +26,13 @@ pub enum Error {
     #[error("{0} has children; delete or move them first")]
     HasChildren(GroupId),
     /// The group is not in the version that the change was meant for.
-    #[error("{0} has changed since it was read; read it again, and repeat the change if it still holds")]
+    #[error(
+        "{0} is not in the version that the change is for; read it again, and send its etag as it is, with its quotes"
+    )]
     EtagMismatch(GroupId),
-    /// An idempotency key was used before, for something else.
-    #[error("this idempotency key was used for another request; repeat that one, or take a new key")]
-    IdempotencyKeyReused,
+    /// An idempotency key, which is quoted and cut, was used before for something else.
+    #[error("the idempotency key {0} was used for another request; repeat that one, or take a new key")]
+    IdempotencyKeyReused(String),
     /// The call has no API key.
     #[error("an API key is needed; send it as `Authorization: Bearer <key>`")]
     KeyMissing,
@@ -120,7 +122,7 @@ impl Error {
             Self::EtagMismatch(_) => {
                 (Code::Aborted, StatusCode::PRECONDITION_FAILED, REQUEST, "etag_mismatch")
             }
-            Self::IdempotencyKeyReused => {
+            Self::IdempotencyKeyReused(_) => {
                 (Code::FailedPrecondition, StatusCode::CONFLICT, IDEMPOTENCY, "idempotency_key_reused")
             }
             Self::KeyMissing => {
@@ -167,7 +169,7 @@ impl Error {
             | Self::NotFound(_)
             | Self::HasChildren(_)
             | Self::EtagMismatch(_)
-            | Self::IdempotencyKeyReused
+            | Self::IdempotencyKeyReused(_)
             | Self::KeyMissing
             | Self::KeyInvalid(_)
             | Self::KeyReadOnly

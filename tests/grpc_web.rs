@@ -6,7 +6,7 @@ use tonic::Code;
 
 use crate::rest::{COLLECTION, assert_error};
 use crate::support::face::{Face, rpc};
-use crate::support::http::{Answer, request};
+use crate::support::http::{Answer, framed, request};
 use crate::support::{Api, KEY, Program, TestDatabase, fields, named, reason};
 
 const RPC: &str = "/overplane.setup.v1.CustomerGroupService/ListCustomerGroups";
@@ -63,6 +63,18 @@ async fn grpc_web_with_a_broken_body_is_refused() {
 }
 
 #[tokio::test]
+async fn the_content_type_is_read_in_any_case_and_with_parameters() {
+    let api = Api::start().await;
+    let key = bearer();
+    for content_type in ["application/gRPC-Web", "application/grpc-web+proto; charset=utf-8"] {
+        let headers = [("authorization", key.as_str()), ("content-type", content_type)];
+        let answer = request(api.address(), "POST", RPC, &headers, framed(&[])).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["content-type"], "application/grpc-web+proto", "{content_type}");
+    }
+}
+
+#[tokio::test]
 async fn what_only_looks_like_grpc_web_is_an_unknown_route() {
     let api = Api::start().await;
     let key = bearer();
@@ -95,6 +107,7 @@ async fn a_page_of_a_configured_origin_may_call_and_read_every_face_and_needs_no
     for path in [RPC, COLLECTION] {
         let asked = preflight(&program, SHOP, path).await;
         assert_eq!(asked.status, 200, "{path}");
+        assert!(asked.headers.contains_key("x-request-id"));
         assert_eq!(asked.headers["access-control-allow-origin"], SHOP);
         assert_eq!(asked.headers["access-control-allow-headers"], "authorization,content-type,x-grpc-web");
         let methods = asked.headers["access-control-allow-methods"].to_str().unwrap();

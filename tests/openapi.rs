@@ -87,6 +87,7 @@ async fn the_page_needs_no_key_and_loads_nothing_from_elsewhere() {
 #[tokio::test]
 async fn other_methods_on_the_public_paths_are_refused_in_the_documented_shape() {
     let api = Api::start().await;
+    assert_error(&get(api.address(), "/docs/no-such-file.js", &[]).await, 404, "route_unknown", None);
     for path in ["/openapi.json", "/docs", "/livez", "/readyz"] {
         assert_error(&request(api.address(), "POST", path, &[], "").await, 405, "method_not_allowed", None);
     }

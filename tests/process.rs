@@ -3,8 +3,11 @@
 use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tonic::Code;
 
+use crate::rest::COLLECTION;
 use crate::support::http::{RawGrpc, framed};
 use crate::support::{Calls, Client, KEY, Program, TestDatabase, eventually, named, reason};
 
@@ -170,6 +173,28 @@ async fn a_call_whose_caller_leaves_has_its_line_too() {
     let line = program.log_line(|line| line["message"] == "call" && line["code"] == "CANCELLED");
     assert_eq!(line["method"], format!("{SERVICE_NAME}/ListCustomerGroups"));
     held.rollback().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_whose_body_breaks_off_was_cancelled_by_its_caller() {
+    let (program, _database) = program().await;
+    for (method, content_type) in [
+        (format!("POST {COLLECTION}"), "application/json"),
+        (format!("{SERVICE_NAME}/CreateCustomerGroup"), "application/grpc-web"),
+        (format!("{SERVICE_NAME}/CreateCustomerGroup"), "application/grpc-web-text"),
+    ] {
+        let path = method.trim_start_matches("POST ").trim_start_matches('/');
+        let request = format!(
+            "POST /{path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n\
+             content-type: {content_type}\r\ncontent-length: 100\r\n\r\nAAAA"
+        );
+        let mut stream = TcpStream::connect(program.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        drop(stream);
+        let line = program.log_line(|line| line["message"] == "call");
+        assert_eq!((&line["method"], &line["code"]), (&json!(method), &json!("CANCELLED")), "{line}");
+        assert_eq!(line["reason"], Value::Null, "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

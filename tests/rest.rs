@@ -6,7 +6,7 @@ use customer_groups::grpc::DESCRIPTOR;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value as ProtoValue};
 use serde_json::{Value, json};
 
-use crate::support::http::{Answer, request};
+use crate::support::http::{Answer, get, request};
 use crate::support::{Api, KEY};
 
 pub const COLLECTION: &str = "/api/setup/customer-group";
@@ -259,6 +259,8 @@ async fn other_content_types_and_bodies_that_are_too_large_are_refused() {
     ] {
         assert_error(&rest.call("POST", "", &headers, &body).await, 415, "content_type_unsupported", None);
     }
+    let encoded = [JSON, ("content-encoding", "gzip")];
+    assert_error(&rest.call("POST", "", &encoded, &body).await, 415, "content_type_unsupported", None);
     for content_type in ["application/json; charset=utf-8", "Application/JSON"] {
         assert_eq!(rest.call("POST", "", &[("content-type", content_type)], &body).await.status, 201);
     }
@@ -294,10 +296,42 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
 async fn answers_are_compressed_for_those_who_ask() {
     let (rest, _api) = rest().await;
     rest.named(&"n".repeat(200)).await;
-    let answer = rest.call("GET", "", &[("accept-encoding", "gzip")], "").await;
-    assert_eq!(answer.headers["content-encoding"], "gzip");
-    assert_eq!(answer.body[..2], [0x1f, 0x8b]);
-    assert!(!rest.get("").await.headers.contains_key("content-encoding"));
+    let gzip = ("accept-encoding", "gzip");
+    for path in ["", "/"] {
+        let answer = rest.call("GET", path, &[gzip], "").await;
+        assert_eq!(answer.headers["content-encoding"], "gzip");
+        assert_eq!(answer.body[..2], [0x1f, 0x8b]);
+        assert!(!rest.get(path).await.headers.contains_key("content-encoding"));
+    }
+    for path in ["/openapi.json", "/docs/swagger-ui-bundle.js"] {
+        assert_eq!(get(rest.0, path, &[gzip]).await.headers["content-encoding"], "gzip", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_whose_strong_etag_is_for_its_bytes_is_not_compressed() {
+    let (rest, _api) = rest().await;
+    let headers = [JSON, ("accept-encoding", "gzip")];
+    for path in ["", "/"] {
+        let body = json!({"customer_group_name": "n".repeat(200)}).to_string();
+        let answer = rest.call("POST", path, &headers, &body).await;
+        assert_eq!((answer.status.as_u16(), answer.headers.get("content-encoding")), (201, None));
+    }
+}
+
+#[tokio::test]
+async fn who_accepts_no_encoding_that_there_is_gets_the_answer_as_it_is() {
+    let (rest, _api) = rest().await;
+    let group = rest.named("Export").await;
+    for accepted in ["identity;q=0", "br, *;q=0", "gzip;q=0, identity;q=0"] {
+        let accepted = ("accept-encoding", accepted);
+        let list = rest.call("GET", "", &[accepted], "").await;
+        assert_eq!((list.status.as_u16(), list.json()["total"].clone()), (200, json!(1)));
+        let object = rest.call("GET", &path_of(&group), &[accepted], "").await;
+        assert_eq!((object.status.as_u16(), object.json()), (200, group.clone()));
+        let refused = rest.call("GET", "?limit=-1", &[accepted], "").await;
+        assert_error(&refused, 400, "parameter_invalid", Some("limit"));
+    }
 }
 
 /// The method and path of every `google.api.http` rule.

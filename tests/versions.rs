@@ -121,6 +121,8 @@ async fn a_version_that_the_caller_has_is_not_sent_again() {
         let answer = rest.call("GET", &path, &[("if-none-match", header)], "").await;
         assert_eq!((answer.status.as_u16(), answer.body.len()), (304, 0), "{header}");
         assert_eq!(answer.headers["etag"], group.etag);
+        let head = rest.call("HEAD", &path, &[("if-none-match", header)], "").await;
+        assert_eq!((head.status.as_u16(), head.headers.get("content-length")), (304, None));
     }
     assert_eq!(rest.call("GET", &path, &[("if-none-match", "\"1\"")], "").await.status, 200);
 }

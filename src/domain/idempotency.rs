@@ -31,8 +31,10 @@ impl IdempotencyKey {
         if printable && (1..=Self::MAX_CHARACTERS).contains(&text.len()) {
             Ok(Some(Self(text.into_owned())))
         } else {
-            let (shown, max) = (excerpt(&text), Self::MAX_CHARACTERS);
-            Err(invalid(&format!("is {shown}; give it 1 to {max} printable ASCII characters")))
+            let (shown, length, max) = (excerpt(&text), text.chars().count(), Self::MAX_CHARACTERS);
+            let what =
+                format!("is {shown}, of {length} characters; give it 1 to {max} printable ASCII characters");
+            Err(invalid(&what))
         }
     }
 

@@ -10,6 +10,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::openapi::{error_codes, error_types};
 use crate::error::Error;
 
 /// The body of every error.
@@ -22,9 +23,9 @@ pub(super) struct ErrorBody<'a> {
 #[derive(Serialize, ToSchema)]
 #[schema(as = ErrorObject)]
 struct ErrorObject<'a> {
-    /// The kind of error.
+    #[schema(schema_with = error_types)]
     r#type: &'a str,
-    /// What went wrong, for programs.
+    #[schema(schema_with = error_codes)]
     code: &'a str,
     /// What went wrong, with which value, and what to do, for people.
     message: String,
@@ -88,7 +89,7 @@ fn param(error: &Error) -> Option<&str> {
         Error::NotFound(_)
         | Error::HasChildren(_)
         | Error::EtagMismatch(_)
-        | Error::IdempotencyKeyReused
+        | Error::IdempotencyKeyReused(_)
         | Error::KeyMissing
         | Error::KeyInvalid(_)
         | Error::KeyReadOnly

@@ -7,13 +7,16 @@ use std::num::IntErrorKind;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Path, Request};
-use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+};
 use http::request::Parts;
 use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::COLLECTION;
 use crate::domain::{
     Draft, Etag, Field, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
 };
@@ -26,11 +29,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
-        match Path::from_request_parts(parts, state).await {
-            Ok(Path(id)) => Ok(Self(id)),
-            // What is no text once it is decoded is no id either.
-            Err(_) => Err(Error::not_found(parts.uri.path())),
+        if let Ok(Path(id)) = Path::from_request_parts(parts, state).await {
+            return Ok(Self(id));
         }
+        // What is no text once it is decoded is no id either.
+        let path = parts.uri.path().strip_prefix(COLLECTION).unwrap_or_default();
+        Err(Error::not_found(path.split('/').nth(1).unwrap_or_default()))
     }
 }
 
@@ -122,6 +126,12 @@ pub(super) async fn body(request: Request) -> Result<Draft, Error> {
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
+        let given = excerpt(&String::from_utf8_lossy(encoding.as_bytes()));
+        return Err(Error::EncodingUnsupported(format!(
+            "its content encoding is {given}; send it without one"
+        )));
+    }
     let given = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let essence = given.as_deref().unwrap_or_default().split(';').next().unwrap_or_default();
     if essence.trim().eq_ignore_ascii_case("application/json") {

@@ -5,15 +5,21 @@ mod input;
 mod openapi;
 mod output;
 
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Request, State};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use axum::{Extension, Json, Router};
 use http::header::{ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
+use http_body::Frame;
+use http_body_util::StreamBody;
 use tower_http::compression::CompressionLayer;
 use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 pub use error::finish;
@@ -40,7 +46,7 @@ pub fn routes(service: Service) -> Router {
     let (described, _) = described().split_for_parts();
     described
         // As it is described, but with the slash that the documentation does not show.
-        .route(&format!("{COLLECTION}/"), get(list).post(create))
+        .route(&format!("{COLLECTION}/"), compressed(get(list)).post(create))
         .method_not_allowed_fallback(other_method)
         .fallback(unknown)
         .with_state(service)
@@ -48,19 +54,53 @@ pub fn routes(service: Service) -> Router {
 
 /// The description of the documented paths, which needs no API key.
 pub fn description() -> Router {
-    openapi::pages(openapi::complete(described().into_openapi())).into()
+    Router::from(openapi::pages(openapi::complete(described().into_openapi())))
+        .layer(CompressionLayer::new())
+        .layer(map_response(accept_uncompressed))
+        .layer(from_fn(explain_missing_page))
+}
+
+async fn explain_missing_page(
+    method: Method,
+    OriginalUri(uri): OriginalUri,
+    request: Request,
+    next: Next,
+) -> Response {
+    let response = next.run(request).await;
+    if response.status() == StatusCode::NOT_FOUND {
+        return unknown(method, OriginalUri(uri)).await.into_response();
+    }
+    response
 }
 
 /// The documented paths with their description.
 fn described() -> OpenApiRouter<Service> {
     OpenApiRouter::with_openapi(openapi::Api::openapi())
-        .routes(routes!(list, create))
-        .routes(routes!(children))
-        .routes(routes!(ancestors))
-        .routes(routes!(descendants))
-        .layer(CompressionLayer::new())
+        .routes(compressed_list(routes!(list)))
+        .routes(compressed_list(routes!(children)))
+        .routes(compressed_list(routes!(ancestors)))
+        .routes(compressed_list(routes!(descendants)))
         // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
+        .routes(routes!(create))
         .routes(routes!(retrieve, update, delete))
+}
+
+fn compressed_list((schemas, paths, list): UtoipaMethodRouter<Service>) -> UtoipaMethodRouter<Service> {
+    (schemas, paths, compressed(list))
+}
+
+/// Compresses the answers for those who accept it.
+fn compressed(list: MethodRouter<Service>) -> MethodRouter<Service> {
+    list.layer(CompressionLayer::new()).layer(map_response(accept_uncompressed))
+}
+
+/// Gives those who accept no encoding that there is the answer as it is, which RFC 9110, section 12.5.3, leaves to
+/// the server, and not the 406 that the compression makes of it.
+async fn accept_uncompressed(mut response: Response) -> Response {
+    if response.status() == StatusCode::NOT_ACCEPTABLE {
+        *response.status_mut() = StatusCode::OK;
+    }
+    response
 }
 
 /// Retrieve a customer group
@@ -250,7 +290,9 @@ fn object(group: CustomerGroup) -> Response {
 
 /// What is answered to someone who has the version already (RFC 9110, section 15.4.5).
 fn unchanged(etag: Etag) -> Response {
-    (StatusCode::NOT_MODIFIED, [(ETAG, etag.to_string())]).into_response()
+    // Of no known length: that of the object would be one, but 0 is none (RFC 9110, section 8.6).
+    let body = Body::new(StreamBody::new(futures_util::stream::empty::<Result<Frame<Bytes>, Infallible>>()));
+    (StatusCode::NOT_MODIFIED, [(ETAG, etag.to_string())], body).into_response()
 }
 
 /// A method that the path has no handler for. The router adds the `Allow` header.

@@ -10,6 +10,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use tokio::time::{Instant, timeout_at};
 
+use super::call::Face;
 use crate::auth::KeyRing;
 use crate::domain::{Violation, ViolationKind, excerpt};
 use crate::error::Error;
@@ -21,12 +22,16 @@ const GRPC_TIMEOUT: &str = "grpc-timeout";
 pub(super) struct Gate {
     pub(super) keys: Arc<KeyRing>,
     pub(super) request_timeout: Duration,
+    pub(super) face: Face,
 }
 
 /// Lets a call in that has a key, and ends it when its time is up. The caller is left in the extensions of
 /// request and response.
 pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let asked = grpc_timeout(request.headers());
+    let asked = match gate.face {
+        Face::Grpc => grpc_timeout(request.headers()),
+        Face::Rest => Ok(None),
+    };
     let allowed = match asked {
         Ok(Some(asked)) => asked.min(gate.request_timeout),
         Ok(None) | Err(_) => gate.request_timeout,

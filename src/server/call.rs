@@ -1,6 +1,8 @@
 //! One call: its request id, and its one line in the log.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -8,6 +10,8 @@ use axum::body::{Body, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use tonic::Code;
 use tracing::Level;
 
@@ -23,8 +27,8 @@ const GRPC_STATUS: &str = "grpc-status";
 pub(super) enum Wire {
     /// As gRPC.
     Grpc,
-    /// As gRPC for browsers, in binary or in text.
-    GrpcWeb,
+    /// As gRPC for browsers, in binary or in text: with this content type.
+    GrpcWeb(&'static str),
     /// As anything else.
     Http,
 }
@@ -47,6 +51,7 @@ pub(super) struct Call {
     request_id: String,
     begun: Instant,
     end: End,
+    cut_off: CutOff,
     key: Option<String>,
     record: Option<Record>,
 }
@@ -73,6 +78,7 @@ impl Call {
             request_id: given_id(request.headers()).map_or_else(request_id, str::to_owned),
             begun: Instant::now(),
             end: End::Cancelled,
+            cut_off: request.extensions().get().cloned().unwrap_or_default(),
             key: None,
             record: None,
         }
@@ -110,6 +116,7 @@ impl Call {
     /// What only looks at the service is of no interest to anyone who does not look for it.
     fn level(&self) -> Level {
         let looks = [
+            "OPTIONS ",
             "grpc.health.",
             "grpc.reflection.",
             "GET /livez",
@@ -127,6 +134,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
+        if self.cut_off.0.load(Ordering::Relaxed) {
+            (self.end, self.record) = (End::Cancelled, None);
+        }
         let (method, request_id) = (self.method.as_str(), self.request_id.as_str());
         let code = match &self.end {
             End::Cancelled => code_name(Code::Cancelled),
@@ -158,20 +168,22 @@ impl Wire {
     /// [grpc]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
     /// [web]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md
     pub(super) fn of<B>(request: &Request<B>) -> Self {
-        let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes);
-        match content_type.unwrap_or_default() {
-            b"application/grpc-web"
-            | b"application/grpc-web+proto"
-            | b"application/grpc-web-text"
-            | b"application/grpc-web-text+proto"
-                if request.method() == Method::POST =>
-            {
-                Self::GrpcWeb
+        const WEB: [&str; 4] = [
+            "application/grpc-web",
+            "application/grpc-web+proto",
+            "application/grpc-web-text",
+            "application/grpc-web-text+proto",
+        ];
+        let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
+        let essence = essence.trim().to_ascii_lowercase();
+        match essence.strip_prefix("application/grpc") {
+            Some(rest) if rest.is_empty() || rest.starts_with('+') => Self::Grpc,
+            Some(_) if request.method() == Method::POST => {
+                let known = WEB.into_iter().find(|known| *known == essence);
+                known.map_or(Self::Http, Self::GrpcWeb)
             }
-            other => match other.strip_prefix(b"application/grpc") {
-                Some([] | [b'+' | b';', ..]) => Self::Grpc,
-                Some(_) | None => Self::Http,
-            },
+            Some(_) | None => Self::Http,
         }
     }
 }
@@ -207,6 +219,22 @@ fn code_name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
+}
+
+/// Whether the request's body broke off, since its caller went away. Whatever is answered then, nobody gets it.
+#[derive(Debug, Clone, Default)]
+struct CutOff(Arc<AtomicBool>);
+
+/// Takes a request from the connection, so that its call knows when it is cut off.
+pub(super) fn receive(request: Request<Incoming>) -> Request<Body> {
+    let cut_off = CutOff::default();
+    let (mut parts, body) = request.into_parts();
+    parts.extensions.insert(cut_off.clone());
+    let body = body.map_err(move |error| {
+        cut_off.0.store(true, Ordering::Relaxed);
+        error
+    });
+    Request::from_parts(parts, Body::new(body))
 }
 
 pin_project_lite::pin_project! {

@@ -28,8 +28,12 @@ impl FromStr for Origins {
 
     /// Reads `*`, or origins with commas between them, each as browsers write it (RFC 6454, section 6.2).
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.trim() == "*" {
-            return Ok(Self::Any);
+        match text.trim() {
+            "*" => return Ok(Self::Any),
+            "" => {
+                return Err("it is empty; unset it, or give origins such as https://shop.example".to_owned());
+            }
+            _ => {}
         }
         text.split(',').map(|origin| parse(origin.trim())).collect::<Result<_, _>>().map(Self::OneOf)
     }
@@ -39,7 +43,8 @@ fn parse(origin: &str) -> Result<HeaderValue, String> {
     let as_browsers_write = |uri: &Uri| {
         let (scheme, authority) = (uri.scheme_str()?, uri.authority()?.as_str());
         let default_port = if scheme == "https" { ":443" } else { ":80" };
-        let plain = !authority.contains('@') && !authority.ends_with(default_port);
+        let port_is_one = uri.host() == Some(authority) || uri.port_u16().is_some();
+        let plain = !authority.contains(['@', '*']) && !authority.ends_with(default_port) && port_is_one;
         plain.then(|| format!("{scheme}://{authority}").to_ascii_lowercase())
     };
     let written = origin.parse().ok().as_ref().and_then(as_browsers_write);
@@ -48,7 +53,8 @@ fn parse(origin: &str) -> Result<HeaderValue, String> {
         .and_then(|written| HeaderValue::try_from(written).ok())
         .ok_or_else(|| {
             format!(
-                "{origin:?} is no origin; give * or origins such as https://shop.example, with commas between"
+                "{origin:?} is no origin as browsers write it; give * or origins such as https://shop.example, with \
+                 commas between, without a path or a slash at the end, and without the port that the scheme has anyway"
             )
         })
 }
@@ -96,9 +102,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_setting_is_told_so() {
+        assert!(" ".parse::<Origins>().unwrap_err().contains("unset it"));
+    }
+
+    #[test]
     fn what_no_browser_sends_is_no_origin() {
         for text in [
-            "",
             "https://shop.example/",
             "https://shop.example/path",
             "https://shop.example,",
@@ -110,6 +120,8 @@ mod tests {
             "ftp://shop.example",
             "https://shop.example,*",
             "null",
+            "https://*.example",
+            "https://shop.example:99999",
         ] {
             assert!(text.parse::<Origins>().unwrap_err().contains("is no origin"), "{text}");
         }

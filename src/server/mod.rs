@@ -13,7 +13,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn_with_state;
-use http::{Request, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -83,7 +84,10 @@ impl Server {
         let address = listener.local_addr()?;
         let keys = Arc::new(keys);
         let (health, health_server) = Health::new().await;
-        let gate = Arc::new(Gate { keys: keys.clone(), request_timeout: timeouts.request });
+        let gate = |face| {
+            let gate = Gate { keys: keys.clone(), request_timeout: timeouts.request, face };
+            from_fn_with_state(Arc::new(gate), admit::admit)
+        };
 
         let service = Service::new(store);
         let grpc = Routes::new(health_server)
@@ -91,15 +95,13 @@ impl Server {
             .add_service(grpc::reflection_v1alpha()?)
             .into_axum_router()
             .fallback_service(
-                Routes::new(grpc::server(service.clone()))
-                    .into_axum_router()
-                    .layer(from_fn_with_state(gate.clone(), admit::admit)),
+                Routes::new(grpc::server(service.clone())).into_axum_router().layer(gate(Face::Grpc)),
             );
         let rest = health
             .probes()
             .merge(rest::description())
             .method_not_allowed_fallback(rest::other_method)
-            .fallback_service(rest::routes(service).layer(from_fn_with_state(gate, admit::admit)));
+            .fallback_service(rest::routes(service).layer(gate(Face::Rest)));
         let faces = Faces { grpc, rest, cors: origins.map(cors::layer) };
         Ok(Self { listener, address, drain: timeouts.drain, faces, health, keys })
     }
@@ -196,19 +198,25 @@ fn serve(
 
 impl Faces {
     async fn call(mut self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
-        let request = request.map(Body::new);
-        match self.cors.take() {
-            Some(cors) if cors::concerns(&request) => {
-                cors.layer(service_fn(move |request| self.clone().route(request))).oneshot(request).await
-            }
-            Some(_) | None => self.route(request).await,
-        }
+        let request = call::receive(request);
+        let Some(cors) = self.cors.take().filter(|_| cors::concerns(&request)) else {
+            return self.route(request).await;
+        };
+        let preflight = (request.method() == Method::OPTIONS).then(|| Call::begin(Face::Rest, &request));
+        let response =
+            cors.layer(service_fn(move |request| self.clone().route(request))).oneshot(request).await?;
+        Ok(match preflight {
+            Some(call) => call.answer(response),
+            None => response,
+        })
     }
 
-    async fn route(self, request: Request<Body>) -> Result<Response<Body>, Infallible> {
+    async fn route(self, mut request: Request<Body>) -> Result<Response<Body>, Infallible> {
         match Wire::of(&request) {
             Wire::Grpc => follow(Face::Grpc, self.grpc, request).await,
-            Wire::GrpcWeb => {
+            Wire::GrpcWeb(content_type) => {
+                // The translation knows no other spelling.
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
                 let grpc = service_fn(move |request: Request<tonic::body::Body>| {
                     follow(Face::Grpc, self.grpc.clone(), request.map(Body::new))
                 });

@@ -9,7 +9,7 @@ use super::connection::{query, write};
 use super::groups::parent_not_found;
 use super::rows::{group_id, read};
 use crate::auth::Digest;
-use crate::domain::{Fingerprint, GroupId, IdempotencyKey, NewGroup, Text};
+use crate::domain::{Fingerprint, GroupId, IdempotencyKey, NewGroup, Text, excerpt};
 use crate::error::Error;
 
 macro_rules! insert {
@@ -38,7 +38,7 @@ const INSERT_ONCE: &str = concat!(
          delete from idempotency_key where (api_key_digest, key) in (
              select api_key_digest, key from idempotency_key
              where created_at <= now() - interval '24 hours' and (api_key_digest, key) <> ($9, $10)
-             limit 8 for update skip locked)
+             order by created_at limit 8 for update skip locked)
      ) ",
     insert!(),
     " where exists (select from recorded) returning id"
@@ -85,18 +85,18 @@ impl Store {
             return Ok(Insertion::New);
         };
         let Fingerprint(request) = new.fingerprint();
-        let (caller, key, request) = (caller.as_slice(), key.as_str(), request.as_slice());
-        values.extend::<[&(dyn ToSql + Sync); 3]>([&caller, &key, &request]);
+        let (caller, key_text, request) = (caller.as_slice(), key.as_str(), request.as_slice());
+        values.extend::<[&(dyn ToSql + Sync); 3]>([&caller, &key_text, &request]);
         loop {
             if !write(&self.pool, INSERT_ONCE, &values).await.map_err(failed)?.is_empty() {
                 return Ok(Insertion::New);
             }
             // A record that is gone by now has lapsed in between, and the key is free.
-            if let Some(row) = query(&self.pool, FIND, &[&caller, &key]).await?.first() {
+            if let Some(row) = query(&self.pool, FIND, &[&caller, &key_text]).await?.first() {
                 return if read::<&[u8]>(row, 0)? == request {
                     Ok(Insertion::Earlier(group_id(read(row, 1)?)?))
                 } else {
-                    Err(Error::IdempotencyKeyReused)
+                    Err(Error::IdempotencyKeyReused(excerpt(key.as_str())))
                 };
             }
         }

@@ -33,6 +33,10 @@ pub enum Call {
     TooLarge,
     /// What there is not.
     UnknownRoute,
+    /// REST as it stands: the method, the path after that of the collection, and the content type of its body.
+    Http(&'static str, &'static str, Option<&'static str>),
+    /// An update whose mask has these paths, which only an RPC has.
+    Masked(String, Value, Vec<&'static str>),
 }
 
 /// What goes with a call.
@@ -54,6 +58,7 @@ pub async fn make(face: Face, address: SocketAddr, call: &Call, with: &With) -> 
 }
 
 async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+    let named = json!({"customer_group_name": "a"}).to_string();
     let large = || json!({"customer_group_name": "n".repeat(5_000_000)}).to_string();
     let (method, path, body) = match call {
         Call::Get(id) => ("GET", object_path(id), None),
@@ -69,10 +74,14 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
         Call::Malformed => ("POST", COLLECTION.to_owned(), Some("{".to_owned())),
         Call::TooLarge => ("POST", COLLECTION.to_owned(), Some(large())),
         Call::UnknownRoute => ("GET", format!("{COLLECTION}/a/b/c"), None),
+        Call::Http(method, path, _) => (*method, format!("{COLLECTION}{path}"), Some(named)),
+        Call::Masked(..) => panic!("REST has no masks"),
     };
     let mut headers = Vec::new();
-    if body.is_some() {
-        headers.push(("content-type", "application/json"));
+    match call {
+        Call::Http(_, _, content_type) => headers.extend(content_type.map(|kind| ("content-type", kind))),
+        _ if body.is_some() => headers.push(("content-type", "application/json")),
+        _ => {}
     }
     for (name, value) in [
         ("authorization", &with.authorization),
@@ -83,6 +92,11 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
     }
     let answer = request(address, method, &path, &headers, body.unwrap_or_default()).await;
     if answer.status.is_success() {
+        let created = method == "POST";
+        assert_eq!(answer.status, if created { 201 } else { 200 }, "{call:?}");
+        let location = answer.headers.get("location").map(|location| location.to_str().unwrap());
+        let id = answer.json()["id"].as_str().map(|id| format!("{COLLECTION}/{id}"));
+        assert_eq!(location, id.as_deref().filter(|_| created), "{call:?}");
         Ok(with_headers(call, answer.json(), &answer.headers))
     } else {
         Err(Refusal::of_rest(&answer))
@@ -149,6 +163,13 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
             let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
             ("UpdateCustomerGroup", request.encode_to_vec())
         }
+        Call::Masked(of, body, paths) => {
+            let customer_group = Some(pb::CustomerGroup { id: id(of), ..group(body) });
+            let paths = paths.iter().map(ToString::to_string).collect();
+            let update_mask = Some(prost_types::FieldMask { paths });
+            let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
+            ("UpdateCustomerGroup", request.encode_to_vec())
+        }
         Call::Delete(of) => {
             ("DeleteCustomerGroup", pb::DeleteCustomerGroupRequest { id: id(of), etag }.encode_to_vec())
         }
@@ -169,6 +190,7 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
         Call::Malformed => ("CreateCustomerGroup", vec![0xff]),
         Call::TooLarge => ("CreateCustomerGroup", vec![0; 5_000_000]),
         Call::UnknownRoute => ("NoSuchMethod", Vec::new()),
+        Call::Http(..) => panic!("an RPC is no REST"),
     }
 }
 
@@ -204,13 +226,15 @@ fn json_of(call: &Call, message: Bytes) -> Value {
             let answer = pb::DeleteCustomerGroupResponse::decode(message).unwrap();
             json!({"id": answer.id, "deleted": answer.deleted})
         }
-        Call::Get(_) | Call::Create(_) | Call::Update(..) => {
+        Call::Get(_) | Call::Create(_) | Call::Update(..) | Call::Masked(..) => {
             let group = pb::CustomerGroup::decode(message).unwrap();
             let mut object = object(&group);
             object.insert("etag".to_owned(), json!(group.etag));
             Value::Object(object)
         }
-        Call::Malformed | Call::TooLarge | Call::UnknownRoute => panic!("{call:?} was answered"),
+        Call::Malformed | Call::TooLarge | Call::UnknownRoute | Call::Http(..) => {
+            panic!("{call:?} was answered")
+        }
     }
 }
 

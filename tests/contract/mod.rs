@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use customer_groups::auth::Scope;
+use customer_groups::domain::GroupId;
 use serde_json::{Value, json};
 
 pub use call::{Call, Page, With, make};
@@ -44,6 +45,7 @@ pub enum Key {
     ReadOnly,
     Unknown,
     OtherMode,
+    Revoked,
     None,
 }
 
@@ -153,6 +155,8 @@ impl Named {
             Call::Malformed => Call::Malformed,
             Call::TooLarge => Call::TooLarge,
             Call::UnknownRoute => Call::UnknownRoute,
+            Call::Http(method, path, content_type) => Call::Http(method, path, *content_type),
+            Call::Masked(id, body, paths) => Call::Masked(self.id(id), self.body(body), paths.clone()),
         }
     }
 
@@ -169,6 +173,7 @@ impl Named {
                 let mut fields: serde_json::Map<String, Value> =
                     fields.iter().map(|(name, value)| (name.clone(), self.neutral(value))).collect();
                 if let (Some(created), Some(updated)) = (fields.get("created_at"), fields.get("updated_at")) {
+                    assert!(created.as_str() <= updated.as_str());
                     let since = if created == updated { "creation" } else { "an update" };
                     fields.insert("updated_at".to_owned(), json!(since));
                     fields.insert("created_at".to_owned(), json!("creation"));
@@ -178,6 +183,19 @@ impl Named {
             }
             other => other.clone(),
         }
+    }
+}
+
+/// Every group was created at the instant inside its id, and an older one has a lesser id.
+fn check_ids(answer: &Value) {
+    match answer {
+        Value::Object(group) if group.contains_key("created_at") => {
+            let id = GroupId::parse(group["id"].as_str().unwrap()).expect("an id");
+            assert_eq!(group["created_at"], id.created_at().to_string());
+        }
+        Value::Object(list) => list.values().for_each(check_ids),
+        Value::Array(groups) => groups.iter().for_each(check_ids),
+        _ => {}
     }
 }
 
@@ -200,7 +218,10 @@ struct Keys(BTreeMap<&'static str, String>);
 impl Keys {
     async fn make(api: &Api) -> Self {
         let (_, read_only) = make_key(api, Scope::Read).await;
-        Self(BTreeMap::from([("read", read_only.expose().to_owned())]))
+        let (id, revoked) = make_key(api, Scope::Write).await;
+        assert!(api.store.revoke_key(id).await.unwrap());
+        let keys = [("read", read_only), ("revoked", revoked)];
+        Self(BTreeMap::from(keys.map(|(name, key)| (name, key.expose().to_owned()))))
     }
 
     fn authorization(&self, key: Key) -> Option<String> {
@@ -208,6 +229,7 @@ impl Keys {
             Key::Writing => KEY,
             Key::ReadOnly => &self.0["read"],
             Key::Unknown => "sk_test_that_nobody_ever_made",
+            Key::Revoked => &self.0["revoked"],
             Key::OtherMode => "sk_live_that_is_for_another_service",
             Key::None => return None,
         };
@@ -243,6 +265,9 @@ async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<R
             as_expected,
             "{rule}: step {number} by {face:?}, {call:?}, gave {outcome:#?} and not {expected:#?}"
         );
+        if let Ok(answer) = &outcome {
+            check_ids(answer);
+        }
         outcomes.push(match outcome {
             Ok(answer) => Ok(named.neutral(&answer)),
             Err(refusal) => Err(named.names(&refusal.message)),

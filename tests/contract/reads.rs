@@ -7,8 +7,7 @@ use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
 const ALL: Page = (None, None);
 
 /// Texts that are no id of this service, some of them almost.
-const WILD_IDS: [&str; 12] = [
-    "",
+const WILD_IDS: [&str; 11] = [
     " ",
     "customer-group_",
     "customer-group_abc123",
@@ -74,7 +73,6 @@ fn page(names: &[&str], has_more: bool, total: i32) -> Value {
 
 #[tokio::test]
 async fn ids_and_objects() {
-    let wild = WILD_IDS.into_iter().filter(|id| !id.is_empty());
     let missing = |id: &str| {
         let (id, body) = (id.to_owned(), json!({"is_group": true}));
         let lists = [Call::Children, Call::Ancestors, Call::Descendants].map(|list| list(id.clone(), ALL));
@@ -94,7 +92,11 @@ async fn ids_and_objects() {
                 get("@a").gives(json!({"id": "@a", "customer_group_name": "a"})),
             ],
         ),
-        rule("any string that is no id of the service is simply not found", wild.flat_map(missing).collect()),
+        rule(
+            "any string that is no id of the service is simply not found",
+            WILD_IDS.into_iter().flat_map(missing).collect(),
+        ),
+        rpc_rule("nor is no id at all", missing("")),
         rule(
             "nor is an id of no group",
             [
@@ -127,6 +129,7 @@ async fn authentication() {
     check(vec![
         rule("a missing key comes before anything else", every_call(Key::None, "api_key_missing")),
         rule("an unknown key comes before anything else", every_call(Key::Unknown, "api_key_invalid")),
+        rule("a revoked key comes before anything else", every_call(Key::Revoked, "api_key_invalid")),
         rule("a key of the other mode is invalid", every_call(Key::OtherMode, "api_key_invalid")),
         rule(
             "a read-only key reads",
@@ -273,6 +276,38 @@ async fn what_cannot_be_read() {
     check(vec![
         rest_rule("a body that is no JSON", vec![Call::Malformed.fails("body_malformed", &[])]),
         rule("a request over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
+        rest_rule(
+            "a content type that is not JSON's",
+            vec![
+                Call::Http("POST", "", None).fails("content_type_unsupported", &[]),
+                Call::Http("PATCH", "/nobody", Some("text/plain")).fails("content_type_unsupported", &[]),
+            ],
+        ),
+        rest_rule(
+            "a method that the path does not take",
+            vec![
+                Call::Http("PUT", "/nobody", None).fails("method_not_allowed", &[]),
+                Call::Http("DELETE", "", None).fails("method_not_allowed", &[]),
+                Call::Http("POST", "/nobody/children", None).fails("method_not_allowed", &[]),
+            ],
+        ),
+        rest_rule(
+            "a parameter that there is not, or that is no number",
+            vec![
+                Call::Http("GET", "?colour=red", None).fails("parameter_unknown", &["colour"]),
+                Call::Http("DELETE", "/nobody?force=1", None).fails("parameter_unknown", &["force"]),
+                Call::Http("GET", "?limit=ten", None).fails("parameter_invalid", &["limit"]),
+                Call::Http("GET", "/nobody/children?offset=1.5", None)
+                    .fails("parameter_invalid", &["offset"]),
+            ],
+        ),
+        rest_rule(
+            "a path with a slash at its end",
+            vec![
+                Call::Http("GET", "/", None).gives(page(&[], false, 0)),
+                Call::Http("GET", "/?limit=-1", None).fails("parameter_invalid", &["limit"]),
+            ],
+        ),
         rest_rule("a path that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),
         rpc_rule("bytes that are no protobuf", vec![Call::Malformed.fails("body_malformed", &[])]),
         rpc_rule("a method that there is not", vec![Call::UnknownRoute.fails("route_unknown", &[])]),

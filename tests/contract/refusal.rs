@@ -69,7 +69,9 @@ impl Refusal {
         assert_eq!(text("request_id").unwrap(), answer.headers["x-request-id"]);
         let names: Vec<&String> = body["error"].as_object().map(|error| error.keys().collect()).unwrap();
         assert_eq!(names, ["code", "message", "param", "request_id", "type"]);
-        for (name, statuses) in [("www-authenticate", [401, 401]), ("retry-after", [429, 503])] {
+        for (name, statuses) in
+            [("www-authenticate", [401, 401]), ("allow", [405, 405]), ("retry-after", [429, 503])]
+        {
             assert_eq!(answer.headers.contains_key(name), statuses.contains(&status), "{name} on {status}");
         }
         let fields = match &body["error"]["param"] {

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::reads::{create, create_below, get, on_tree};
-use super::{Call, Step, check, rest_rule, rule};
+use super::{Call, Step, check, rest_rule, rpc_rule, rule};
 
 fn update(id: &str, body: Value) -> Call {
     Call::Update(id.to_owned(), body)
@@ -213,7 +213,7 @@ async fn updates() {
         on_tree(
             "null clears",
             vec![
-                update("@c", all).works(),
+                update("@c", all.clone()).works(),
                 update(
                     "@c",
                     json!({"parent_id": null, "is_group": null, "parent_customer_group": null,
@@ -248,6 +248,23 @@ async fn updates() {
             vec![
                 update("@c", json!({"customer_group_name": "c"})).works(),
                 update("@c", json!({"is_group": true})).fails("etag_mismatch", &[]).if_match("@c"),
+            ],
+        ),
+        rpc_rule(
+            "a mask names what is set and cleared, a star names all, and none means what is populated",
+            vec![
+                create("a").works().named("a"),
+                Call::Masked("@a".to_owned(), all.clone(), vec!["payment_terms", "is_group"]).gives(json!({
+                    "customer_group_name": "a", "payment_terms": "t", "is_group": true, "default_price_list": null
+                })),
+                Call::Masked("@a".to_owned(), json!({"default_price_list": "d"}), vec![])
+                    .gives(json!({"payment_terms": "t", "default_price_list": "d"})),
+                Call::Masked("@a".to_owned(), json!({"customer_group_name": "c"}), vec!["*"]).gives(json!({
+                    "customer_group_name": "c", "payment_terms": null, "is_group": false,
+                    "default_price_list": null
+                })),
+                Call::Masked("@a".to_owned(), json!({}), vec!["colour"])
+                    .fails("parameter_unknown", &["update_mask"]),
             ],
         ),
         rest_rule(

@@ -1,15 +1,16 @@
 //! What calls can end in, with an example of each error as the service writes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 use utoipa::openapi::example::ExampleBuilder;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, ToSchema};
 
 use super::{EXAMPLE_ID, string};
 use crate::domain::{GroupId, Violation, ViolationKind, field};
-use crate::error::Error;
+use crate::error::{Answer, Error};
 use crate::rest::error::{ErrorBody, header};
 
 const EXAMPLE_REQUEST_ID: &str = "req_01hm679ne0efhag5g075cmmcw9";
@@ -25,7 +26,11 @@ macro_rules! errors {
                 responses([$($error),+])
             }
         }
-    )+};
+    )+
+
+    fn of_operations() -> impl Iterator<Item = Error> {
+        [$($($error),+),+].into_iter()
+    }};
 }
 
 errors! {
@@ -39,17 +44,48 @@ errors! {
     /// What a list of the tree can end in, too.
     TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
     /// What a create can end in, too.
-    CreateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), Error::KeyReadOnly,
-        Error::IdempotencyKeyReused, Error::BodyTooLarge, content_type();
+    CreateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), Error::KeyReadOnly,
+        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), Error::BodyTooLarge, content_type();
     /// What an update can end in, too.
-    UpdateErrors: invalid(), missing(), unknown(), malformed(), parent_not_found(), parent_cycle(),
+    UpdateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), parent_cycle(),
         Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), Error::BodyTooLarge, content_type();
     /// What a delete can end in, too.
     DeleteErrors: unknown(), Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), has_children(), stale();
 }
 
+/// What callers see of all errors, those where there is no operation among them.
+fn answers() -> impl Iterator<Item = Answer> {
+    let others = [Error::RouteUnknown(String::new()), Error::MethodNotAllowed(String::new())];
+    of_operations().chain(others).map(|error| error.answer())
+}
+
+/// The kinds of errors.
+pub(in crate::rest) fn error_types() -> ObjectBuilder {
+    let types: BTreeSet<_> = answers().map(|answer| answer.kind).collect();
+    one_of(types).description(Some("The kind of error."))
+}
+
+/// The codes of all errors.
+pub(in crate::rest) fn error_codes() -> ObjectBuilder {
+    let codes: BTreeSet<_> = answers().map(|answer| answer.code).collect();
+    one_of(codes).description(Some("What went wrong, for programs."))
+}
+
+fn one_of(values: BTreeSet<&'static str>) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
+}
+
 fn invalid() -> Error {
     violation(field::LIMIT, ViolationKind::Invalid, "limit is \"many\"; give a whole number")
+}
+
+fn invalid_field() -> Error {
+    violation(field::IS_GROUP, ViolationKind::Invalid, "is_group is \"yes\"; give true, false or null")
+}
+
+fn unknown_field() -> Error {
+    let description = "\"colour\": there is no field of this name; leave it out";
+    violation("colour", ViolationKind::Unknown, description)
 }
 
 fn missing() -> Error {

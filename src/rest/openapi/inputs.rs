@@ -115,7 +115,7 @@ pub(in crate::rest) fn id() -> ObjectBuilder {
 /// The id of the group above.
 pub(in crate::rest) fn parent_id() -> ObjectBuilder {
     let description = "The id of the customer group above, which must exist; null for a root.";
-    nullable(Type::String).pattern(Some(ID_PATTERN)).description(Some(description))
+    nullable(Type::String).pattern(Some(ID_PATTERN)).description(Some(description)).examples([json!(null)])
 }
 
 /// The body of a create.
@@ -129,7 +129,12 @@ impl ToSchema for NewCustomerGroup {}
 impl PartialSchema for NewCustomerGroup {
     fn schema() -> RefOr<Schema> {
         let example = json!({"customer_group_name": "customer_group_name_example"});
-        body().required(field::CUSTOMER_GROUP_NAME).examples([example]).into()
+        let is_group = is_group().default(Some(json!(false)));
+        body()
+            .property(field::IS_GROUP, is_group)
+            .required(field::CUSTOMER_GROUP_NAME)
+            .examples([example])
+            .into()
     }
 }
 
@@ -142,6 +147,10 @@ impl PartialSchema for CustomerGroupChanges {
     }
 }
 
+fn is_group() -> ObjectBuilder {
+    nullable(Type::Boolean).description(Some("Whether it is meant to hold other groups. Null is false."))
+}
+
 fn body() -> ObjectBuilder {
     let mut body = ObjectBuilder::new().additional_properties(Some(AdditionalProperties::FreeForm(false)));
     for output_only in field::OUTPUT_ONLY {
@@ -152,9 +161,7 @@ fn body() -> ObjectBuilder {
     for mutable in field::MUTABLE {
         let property = match mutable {
             field::PARENT_ID => parent_id(),
-            field::IS_GROUP => {
-                nullable(Type::Boolean).default(Some(json!(false))).description(Some("Null is false."))
-            }
+            field::IS_GROUP => is_group(),
             field::CUSTOMER_GROUP_NAME => ObjectBuilder::new()
                 .schema_type(Type::String)
                 .min_length(Some(1))

@@ -14,7 +14,9 @@ use utoipa::openapi::{Components, HeaderBuilder, OpenApi, Ref, RefOr, Response, 
 use utoipa::{IntoResponses, Modify};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-pub(super) use errors::{CreateErrors, DeleteErrors, GetErrors, ListErrors, TreeErrors, UpdateErrors};
+pub(super) use errors::{
+    CreateErrors, DeleteErrors, GetErrors, ListErrors, TreeErrors, UpdateErrors, error_codes, error_types,
+};
 pub(super) use inputs::{
     CustomerGroupChanges, IdempotencyKey, IfMatch, IfNoneMatch, ListPage, NewCustomerGroup, TreePage, id,
     parent_id,
