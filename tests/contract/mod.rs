@@ -18,7 +18,7 @@ use refusal::Refusal;
 
 use crate::auth::make_key;
 use crate::support::face::Face;
-use crate::support::{Api, KEY};
+use crate::support::{Api, KEY, eventually};
 
 /// A rule of the contract, and calls that show it.
 pub struct Case {
@@ -220,6 +220,11 @@ impl Keys {
         let (_, read_only) = make_key(api, Scope::Read).await;
         let (id, revoked) = make_key(api, Scope::Write).await;
         assert!(api.store.revoke_key(id).await.unwrap());
+        let with = With { authorization: Some(format!("Bearer {}", revoked.expose())), ..With::default() };
+        let refused = async {
+            while make(Face::Rest, api.address(), &Call::List((None, None)), &with).await.is_ok() {}
+        };
+        eventually("the revoked key is refused", refused).await;
         let keys = [("read", read_only), ("revoked", revoked)];
         Self(BTreeMap::from(keys.map(|(name, key)| (name, key.expose().to_owned()))))
     }
