@@ -1,6 +1,6 @@
 # Everything on a fresh machine that has Rust: `make run` serves, `make test` passes the tests.
 
-.PHONY: run test test-foreign lint postgres
+.PHONY: run test test-foreign bench lint postgres
 
 # Serve on http://127.0.0.1:8080, on a private PostgreSQL unless DATABASE_URL is set.
 run: $(if $(DATABASE_URL),,postgres)
@@ -14,6 +14,10 @@ test: postgres
 test-foreign: postgres
 	cargo build --release --locked
 	tests/foreign/run
+
+# The service against the limit of its own database; QUICK=1 only shows that it runs.
+bench: postgres
+	cargo bench --locked -- $(if $(QUICK),--quick)
 
 lint:
 	cargo fmt --check

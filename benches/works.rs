@@ -1,0 +1,134 @@
+//! The works that are measured, and what each is measured by.
+
+use customer_groups::grpc::pb;
+use prost::Message;
+
+use crate::database::{MILLION, id, parent, script};
+use crate::http1::find;
+use crate::load::{Ask, Asked, Check, Random, Shape};
+
+const SERVICE: &str = "/overplane.setup.v1.CustomerGroupService";
+const OBJECT: &str = "/api/setup/customer-group/";
+
+const GET: &str = "select id, updated_at, parent_id, is_group, customer_group_name, parent_customer_group,
+    default_price_list, payment_terms from customer_group where id = :id";
+
+const ANCESTORS: &str = "with recursive walk as (
+    select 0 as distance, g.* from customer_group g where id = :id
+    union all
+    select walk.distance + 1, g.* from walk join customer_group g on g.id = walk.parent_id)
+    select total, found, page.* from (select count(*) - 1 as total, count(*) > 0 as found from walk) whole
+    left join lateral (
+        select * from walk where distance > 0 order by distance, id desc limit null offset 0) page on true
+    order by page.distance, page.id desc";
+
+const INSERT: &str = "insert into customer_group (id, updated_at, parent_id, is_group, customer_group_name)
+    values (gen_random_uuid(), now(), :id, false, 'a new group')";
+
+/// One work.
+pub struct Work {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub path: String,
+    pub ask: Ask,
+    pub check: Check,
+    /// What pgbench runs beside it; none for what shows only how fast the client is.
+    pub yardstick: Option<String>,
+}
+
+fn rpc(method: &str) -> String {
+    format!("{SERVICE}/{method}")
+}
+
+pub fn works() -> Vec<Work> {
+    let grpc = Shape::Grpc { connections: 8, in_flight: 8 };
+    let rest = Shape::Rest { connections: 64 };
+    let get = Some(script(MILLION, GET));
+    let ancestors = Some(script(MILLION, ANCESTORS));
+    vec![
+        Work {
+            name: "health check, the client's own limit",
+            shape: grpc,
+            path: "/grpc.health.v1.Health/Check".to_owned(),
+            ask: |_| (Vec::new(), Asked { number: 0 }),
+            // SERVING.
+            check: |_, answer| answer == [8, 1],
+            yardstick: None,
+        },
+        Work {
+            name: "get over gRPC, 64 in flight on 8 connections",
+            shape: grpc,
+            path: rpc("GetCustomerGroup"),
+            ask: |random| ask_for_one(random.below(MILLION)),
+            check: is_group,
+            yardstick: get.clone(),
+        },
+        Work {
+            name: "get over REST, 64 connections",
+            shape: rest,
+            path: format!("GET {OBJECT}"),
+            ask: |random| {
+                let number = random.below(MILLION);
+                (id(number).into_bytes(), Asked { number })
+            },
+            check: is_object,
+            yardstick: get,
+        },
+        Work {
+            name: "ancestors over gRPC, 64 in flight",
+            shape: grpc,
+            path: rpc("ListCustomerGroupAncestors"),
+            ask: |random| ask_for_one(MILLION / 10 + 1 + random.below(MILLION - MILLION / 10 - 1)),
+            check: are_ancestors,
+            yardstick: ancestors,
+        },
+        Work {
+            name: "create over gRPC, 64 in flight",
+            shape: grpc,
+            path: rpc("CreateCustomerGroup"),
+            ask: ask_to_create,
+            check: is_created,
+            yardstick: Some(script(MILLION, INSERT)),
+        },
+    ]
+}
+
+/// All requests for one group begin with its id.
+fn ask_for_one(number: u32) -> (Vec<u8>, Asked) {
+    (pb::GetCustomerGroupRequest { id: id(number) }.encode_to_vec(), Asked { number })
+}
+
+fn ask_to_create(random: &mut Random) -> (Vec<u8>, Asked) {
+    let number = random.below(MILLION);
+    let group = pb::CustomerGroup {
+        parent_id: Some(id(number)),
+        customer_group_name: "a new group".to_owned(),
+        ..Default::default()
+    };
+    (pb::CreateCustomerGroupRequest { customer_group: Some(group) }.encode_to_vec(), Asked { number })
+}
+
+fn has(answer: &[u8], text: &str) -> bool {
+    find(answer, text.as_bytes()).is_some()
+}
+
+/// The message begins with the id, and has the group's own name in it, before the field that comes next.
+fn is_group(asked: &Asked, message: &[u8]) -> bool {
+    let (id, name) = (id(asked.number), format!("group {}\u{42}", asked.number));
+    message.get(2..).is_some_and(|rest| rest.starts_with(id.as_bytes())) && has(message, &name)
+}
+
+fn is_object(asked: &Asked, body: &[u8]) -> bool {
+    let (id, name) = (id(asked.number), format!("\"group {}\"", asked.number));
+    body.starts_with(format!("{{\"id\":\"{id}\"").as_bytes()) && has(body, &name)
+}
+
+fn are_ancestors(asked: &Asked, message: &[u8]) -> bool {
+    let Ok(list) = pb::ListCustomerGroupAncestorsResponse::decode(message) else { return false };
+    let expected = std::iter::successors(parent(asked.number), |number| parent(*number)).map(id);
+    list.data.into_iter().map(|group| group.id).eq(expected)
+}
+
+fn is_created(asked: &Asked, message: &[u8]) -> bool {
+    has(message, &id(asked.number)) && has(message, "a new group")
+}
