@@ -73,7 +73,8 @@ struct Serving {
     #[arg(long, env = "CORS_ORIGINS", global = true, value_name = "ORIGINS")]
     cors_origins: Option<String>,
 
-    /// The most connections to PostgreSQL for calls, 1 to 1000; one more is used for health and keys
+    /// The most connections to PostgreSQL for calls, 1 to 1000; two more are used, for reads of one
+    /// group and for health and keys
     #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
     pool_size: String,
 
@@ -204,9 +205,9 @@ fn default_data_dir() -> PathBuf {
     if geteuid().is_root() { "/var/lib/customer-groups".into() } else { "./data".into() }
 }
 
-/// The pool's, the watch's, and some for people and for `keys`.
+/// The pool's, two more, and some for people, for `keys` and for `pgbench`.
 fn embedded_connections(pool_size: usize) -> usize {
-    pool_size + 16
+    pool_size + 32
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

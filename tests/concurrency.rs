@@ -205,13 +205,3 @@ async fn calls_that_are_given_up_leave_no_half_move() {
     let none_is_held = async { while api.database.number(held).await > 0 {} };
     eventually("the abandoned moves end", none_is_held).await;
 }
-
-#[tokio::test]
-async fn a_read_that_begins_after_a_write_was_answered_sees_it() {
-    let api = Api::start().await;
-    let (writer, reader) = (api.client().await, api.client().await);
-    for number in 0..50 {
-        let created = writer.create(named(&format!("group {number}"))).await.unwrap();
-        assert_eq!(reader.get(&created.id).await.unwrap(), created);
-    }
-}

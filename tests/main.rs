@@ -15,6 +15,7 @@ mod keys;
 mod list;
 mod openapi;
 mod process;
+mod reads;
 mod rest;
 mod server;
 mod store;

@@ -7,9 +7,9 @@ use futures_util::future::{join4, try_join};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{NoTls, Row};
+use tokio_postgres::{Error as PgError, NoTls, Row};
 
-use super::failure::Failure;
+use super::failure::{Failure, is_away};
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS: usize = 4;
@@ -28,8 +28,7 @@ pub(super) async fn query(pool: &Pool, sql: &str, values: &Values<'_>) -> Result
         connection.query(&statement, values).await
     }
     .await;
-    give_back(connection);
-    Ok(rows?)
+    give_back(connection, rows)
 }
 
 /// Runs one statement that writes, again when it lost against another transaction.
@@ -68,8 +67,7 @@ async fn lock_and_query(pool: &Pool, lock: i64, sql: &str, values: &Values<'_>) 
         begun.and(locked).and(rows).and_then(|rows| committed.map(|()| rows))
     }
     .await;
-    give_back(connection);
-    Ok(rows?)
+    give_back(connection, rows)
 }
 
 async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) -> Result<T, Failure> {
@@ -90,8 +88,14 @@ async fn lease(pool: &Pool) -> Result<Lease, Failure> {
     Ok(scopeguard::guard(object, |object| drop(tokio::spawn(abandon(object)))))
 }
 
-fn give_back(lease: Lease) {
-    drop(ScopeGuard::into_inner(lease));
+/// Gives a connection back with what was done on it. One that is gone is not given to its next user, who could
+/// be the first to notice.
+fn give_back<T>(lease: Lease, done: Result<T, PgError>) -> Result<T, Failure> {
+    let object = ScopeGuard::into_inner(lease);
+    if done.as_ref().is_err_and(is_away) {
+        drop(Object::take(object));
+    }
+    Ok(done?)
 }
 
 /// Ends what PostgreSQL still does for nobody on a connection, and closes it. Until then it counts as in use, so

@@ -7,7 +7,7 @@ use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
 
-use crate::error::Error;
+use crate::error::{Error, chain};
 
 /// Why a piece of work was not done.
 #[derive(Debug, thiserror::Error)]
@@ -39,26 +39,33 @@ impl Failure {
     }
 }
 
-impl From<Failure> for Error {
+impl From<&Failure> for Error {
     /// What is left when no constraint that the statement knows is to blame.
-    fn from(failure: Failure) -> Self {
+    fn from(failure: &Failure) -> Self {
+        let cause = || chain(failure);
         match failure {
             Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
             // Whatever the reason is, a login that is refused included, it is no fault of the call. The pool would
             // say it twice.
-            Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(&error).into()),
+            Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(error).into()),
             Failure::Connect(
                 PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) | PoolError::Closed,
-            ) => Self::Unavailable(failure.into()),
+            ) => Self::Unavailable(cause().into()),
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
-                Self::internal(failure)
+                Self::internal(cause())
             }
-            Failure::Query(ref error) if is_away(error) => Self::Unavailable(failure.into()),
-            Failure::Query(ref error) if is_timeout(error) => Self::Timeout,
+            Failure::Query(error) if is_away(error) => Self::Unavailable(cause().into()),
+            Failure::Query(error) if is_timeout(error) => Self::Timeout,
             // It was tried again, and lost again: there are too many at once.
             Failure::Query(_) if failure.is_conflict() => Self::Overloaded,
-            Failure::Query(_) => Self::internal(failure),
+            Failure::Query(_) => Self::internal(cause()),
         }
+    }
+}
+
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::from(&failure)
     }
 }
 

@@ -17,8 +17,6 @@ const PARENT_KEY: &str = "customer_group_parent_id_fkey";
 /// The advisory lock that serialises moves: `cg_move` in ASCII.
 const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
 
-const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = $1");
-
 /// Answers whether the group was there, and whether it was in one of the versions and is deleted.
 const DELETE: &str = "
     with found as (
@@ -139,8 +137,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: GroupId) -> Result<CustomerGroup, Error> {
-        let rows = query(&self.pool, GET, &[&id.uuid()]).await?;
-        rows.first().map_or_else(|| Err(Error::not_found(&id.to_string())), |row| group(row, 0))
+        self.reads.get(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))
     }
 
     /// A page of all groups.

@@ -8,6 +8,7 @@ mod groups;
 mod keys;
 mod migrate;
 mod open;
+mod reads;
 mod rows;
 
 use std::fmt;
@@ -23,6 +24,7 @@ pub use groups::ParentCheck;
 pub use open::OpenError;
 
 use crate::error::Cause;
+use reads::Reads;
 
 /// Where the database is and how to log in.
 #[derive(Clone)]
@@ -31,7 +33,8 @@ pub struct Database(Box<Config>);
 /// How many connections are made, and how long is waited for them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most connections for calls, at least 1. One more is kept for health and keys.
+    /// The most connections for calls, at least 1. Two more are kept: for reads of one group, and for health and
+    /// keys.
     pub pool_size: usize,
     /// How long a call waits for a free connection.
     pub pool_timeout: Duration,
@@ -47,6 +50,9 @@ pub struct Store {
     pool: Pool,
     /// Apart from the others, so that health and revoked keys do not wait behind calls.
     watch: Pool,
+    /// For reads of one group, which go out together.
+    reads: Reads,
+    reading: Pool,
 }
 
 impl FromStr for Database {
@@ -153,7 +159,10 @@ impl Store {
     /// That the server cannot be reached or does not let the user in, that there is no such database, that it
     /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
     pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
-        let store = Self { pool: database.pool(limits, limits.pool_size)?, watch: database.pool(limits, 1)? };
+        let pool = database.pool(limits, limits.pool_size)?;
+        let (watch, reading) = (database.pool(limits, 1)?, database.pool(limits, 1)?);
+        let reads = Reads::start(reading.clone(), limits.statement_timeout);
+        let store = Self { pool, watch, reads, reading };
         store.migrate().await?;
         Ok(store)
     }
@@ -163,5 +172,6 @@ impl Store {
     pub fn close(&self) {
         self.pool.close();
         self.watch.close();
+        self.reading.close();
     }
 }
