@@ -5,8 +5,8 @@ WORKDIR /build
 
 # The dependencies alone, so that they are built anew only when they change.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src tests \
-    && echo 'fn main() {}' | tee src/main.rs src/lib.rs tests/main.rs build.rs >/dev/null \
+RUN mkdir src tests benches \
+    && echo 'fn main() {}' | tee src/main.rs src/lib.rs tests/main.rs benches/main.rs build.rs >/dev/null \
     && cargo build --release --locked
 
 COPY build.rs ./
