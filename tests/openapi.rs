@@ -87,7 +87,10 @@ async fn the_page_needs_no_key_and_loads_nothing_from_elsewhere() {
 #[tokio::test]
 async fn other_methods_on_the_public_paths_are_refused_in_the_documented_shape() {
     let api = Api::start().await;
-    assert_error(&get(api.address(), "/docs/no-such-file.js", &[]).await, 404, "route_unknown", None);
+    for headers in [&[][..], &[("accept-encoding", "identity;q=0")]] {
+        let missing = get(api.address(), "/docs/no-such-file.js", headers).await;
+        assert_error(&missing, 404, "route_unknown", None);
+    }
     for path in ["/openapi.json", "/docs", "/livez", "/readyz"] {
         assert_error(&request(api.address(), "POST", path, &[], "").await, 405, "method_not_allowed", None);
     }

@@ -9,11 +9,11 @@ use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{OriginalUri, Request, State};
-use axum::middleware::{Next, from_fn, map_response};
+use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 use axum::{Extension, Json, Router};
-use http::header::{ETAG, LOCATION};
+use http::header::{ACCEPT_ENCODING, ETAG, LOCATION};
 use http::{HeaderName, Method, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
@@ -56,7 +56,7 @@ pub fn routes(service: Service) -> Router {
 pub fn description() -> Router {
     Router::from(openapi::pages(openapi::complete(described().into_openapi())))
         .layer(CompressionLayer::new())
-        .layer(map_response(accept_uncompressed))
+        .layer(map_request(accept_uncompressed))
         .layer(from_fn(explain_missing_page))
 }
 
@@ -91,16 +91,21 @@ fn compressed_list((schemas, paths, list): UtoipaMethodRouter<Service>) -> Utoip
 
 /// Compresses the answers for those who accept it.
 fn compressed(list: MethodRouter<Service>) -> MethodRouter<Service> {
-    list.layer(CompressionLayer::new()).layer(map_response(accept_uncompressed))
+    list.layer(CompressionLayer::new()).layer(map_request(accept_uncompressed))
 }
 
-/// Gives those who accept no encoding that there is the answer as it is, which RFC 9110, section 12.5.3, leaves to
-/// the server, and not the 406 that the compression makes of it.
-async fn accept_uncompressed(mut response: Response) -> Response {
-    if response.status() == StatusCode::NOT_ACCEPTABLE {
-        *response.status_mut() = StatusCode::OK;
+/// Those who rule an encoding out get what there is as it is, which RFC 9110, section 12.5.3, leaves to the server:
+/// where nothing is left, the compression would make a 406 of an answer that was given.
+async fn accept_uncompressed(mut request: Request) -> Request {
+    let is_ruled_out = |entry: &str| {
+        let weight = entry.split(';').find_map(|part| part.trim().strip_prefix("q="));
+        weight.and_then(|weight| weight.parse().ok()) == Some(0.0_f32)
+    };
+    let accepted = request.headers().get_all(ACCEPT_ENCODING);
+    if accepted.iter().any(|line| line.to_str().is_ok_and(|line| line.split(',').any(is_ruled_out))) {
+        request.headers_mut().remove(ACCEPT_ENCODING);
     }
-    response
+    request
 }
 
 /// Retrieve a customer group
