@@ -17,7 +17,7 @@ test-foreign: postgres
 
 # The service against the limit of its own database; QUICK=1 only shows that it runs.
 bench: postgres
-	cargo bench --locked -- $(if $(QUICK),--quick)
+	cargo bench --locked --bench load -- $(if $(QUICK),--quick)
 
 lint:
 	cargo fmt --check
