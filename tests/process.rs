@@ -9,7 +9,7 @@ use tonic::Code;
 
 use crate::rest::COLLECTION;
 use crate::support::http::{RawGrpc, framed};
-use crate::support::{Calls, Client, KEY, Program, TestDatabase, eventually, named, reason};
+use crate::support::{Calls, Client, KEY, Program, TestDatabase, named, reason};
 
 async fn program() -> (Program, TestDatabase) {
     let database = TestDatabase::create().await;
@@ -22,9 +22,7 @@ async fn waiting_call(
     client: Client,
 ) -> tokio::task::JoinHandle<Result<i32, tonic::Status>> {
     let call = tokio::spawn(async move { client.list(None, None).await.map(|list| list.total) });
-    let waiters = "select count(*) from pg_locks where not granted and database =
-                   (select oid from pg_database where datname = current_database())";
-    eventually("the call waits", async { while database.number(waiters).await == 0 {} }).await;
+    database.until_a_statement_waits().await;
     call
 }
 

@@ -4,11 +4,7 @@ use customer_groups::grpc::pb;
 use tokio::task::JoinHandle;
 use tonic::{Code, Status};
 
-use crate::support::{Api, Calls, Client, eventually, named, reason, update_of};
-
-/// The statements that wait for a lock.
-const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() \
-     and wait_event_type = 'Lock'";
+use crate::support::{Api, Calls, Client, named, reason, update_of};
 
 /// Many reads of one group, while something locks the table.
 fn readers(client: &Client, id: &str, count: usize) -> Vec<JoinHandle<Result<pb::CustomerGroup, Status>>> {
@@ -54,7 +50,7 @@ async fn those_who_leave_while_they_wait_take_nobody_along() {
     held.batch_execute("lock table customer_group").await.unwrap();
 
     let first = readers(&client, &group.id, 1);
-    eventually("the first read waits", async { while api.database.number(WAITING).await == 0 {} }).await;
+    api.database.until_a_statement_waits().await;
     let leaving = readers(&client, &group.id, 100);
     let staying = readers(&client, &group.id, 100);
     for reader in leaving {
@@ -76,7 +72,7 @@ async fn a_statement_that_fails_fails_only_those_who_asked_by_it() {
     held.batch_execute("lock table customer_group").await.unwrap();
 
     let mut first = readers(&client, &group.id, 1);
-    eventually("the first read waits", async { while api.database.number(WAITING).await == 0 {} }).await;
+    api.database.until_a_statement_waits().await;
     let others = readers(&client, &group.id, 100);
     let end = "select count(pg_terminate_backend(pid)) from pg_stat_activity \
                where datname = current_database() and wait_event_type = 'Lock'";

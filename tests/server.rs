@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::http::{RawGrpc, get};
-use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, eventually, named, reason, update_of};
+use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, named, reason, update_of};
 
 async fn health(api: &Api, service: &str) -> i32 {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -251,9 +251,7 @@ async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_over
         let client = client.clone();
         async move { client.list(None, None).await }
     });
-    let waiters = "select count(*) from pg_locks where not granted and database =
-                   (select oid from pg_database where datname = current_database())";
-    eventually("the first call waits", async { while api.database.number(waiters).await == 0 {} }).await;
+    api.database.until_a_statement_waits().await;
     let status = client.list(None, None).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(reason(&status), "OVERLOADED");

@@ -96,7 +96,7 @@ impl Store {
                 return if read::<&[u8]>(row, 0)? == request {
                     Ok(Insertion::Earlier(group_id(read(row, 1)?)?))
                 } else {
-                    Err(Error::IdempotencyKeyReused(excerpt(key.as_str())))
+                    Err(Error::IdempotencyKeyReused(excerpt(key_text)))
                 };
             }
         }

@@ -155,20 +155,10 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
             let request = pb::CreateCustomerGroupRequest { customer_group: Some(group(body)) };
             ("CreateCustomerGroup", request.encode_to_vec())
         }
-        Call::Update(of, body) => {
-            let customer_group = Some(pb::CustomerGroup { id: id(of), ..group(body) });
-            // Without any path a mask would mean the populated fields; there are none either then.
-            let paths = body.as_object().unwrap().keys().cloned().collect();
-            let update_mask = Some(prost_types::FieldMask { paths });
-            let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
-            ("UpdateCustomerGroup", request.encode_to_vec())
-        }
+        // Without any path a mask would mean the populated fields; there are none either then.
+        Call::Update(of, body) => update(of, body, body.as_object().unwrap().keys().cloned().collect(), etag),
         Call::Masked(of, body, paths) => {
-            let customer_group = Some(pb::CustomerGroup { id: id(of), ..group(body) });
-            let paths = paths.iter().map(ToString::to_string).collect();
-            let update_mask = Some(prost_types::FieldMask { paths });
-            let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
-            ("UpdateCustomerGroup", request.encode_to_vec())
+            update(of, body, paths.iter().map(ToString::to_string).collect(), etag)
         }
         Call::Delete(of) => {
             ("DeleteCustomerGroup", pb::DeleteCustomerGroupRequest { id: id(of), etag }.encode_to_vec())
@@ -192,6 +182,13 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
         Call::UnknownRoute => ("NoSuchMethod", Vec::new()),
         Call::Http(..) => panic!("an RPC is no REST"),
     }
+}
+
+fn update(id: &str, body: &Value, paths: Vec<String>, etag: String) -> (&'static str, Vec<u8>) {
+    let customer_group = Some(pb::CustomerGroup { id: id.to_owned(), ..group(body) });
+    let update_mask = Some(prost_types::FieldMask { paths });
+    let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
+    ("UpdateCustomerGroup", request.encode_to_vec())
 }
 
 /// The fields of a body, whose values all fit; null is none.

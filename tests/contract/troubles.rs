@@ -8,7 +8,7 @@ use serde_json::json;
 use super::refusal::Refusal;
 use super::{Call, With, make};
 use crate::support::face::Face;
-use crate::support::{Api, KEY, TIMEOUTS, TestDatabase, eventually};
+use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
 
 async fn refusal(face: Face, api: &Api, call: &Call) -> Refusal {
     let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
@@ -61,7 +61,7 @@ async fn too_many_calls_at_once() {
     let address = api.address();
     let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
     let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
-    eventually("the first call waits", async { while api.database.number(WAITING).await == 0 {} }).await;
+    api.database.until_a_statement_waits().await;
     for face in Face::ALL {
         for call in calls() {
             assert_eq!(refusal(face, &api, &call).await.code, "overloaded", "{face:?} {call:?}");
@@ -69,10 +69,6 @@ async fn too_many_calls_at_once() {
     }
     first.abort();
 }
-
-/// How many statements wait for a lock.
-const WAITING: &str = "select count(*) from pg_stat_activity where datname = current_database() \
-     and wait_event_type = 'Lock'";
 
 #[tokio::test]
 async fn a_fault_of_ours_is_told_by_a_fixed_message_and_its_request_id() {

@@ -15,6 +15,8 @@ use customer_groups::store::{Limits, Store};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
+use super::eventually;
+
 const TEMPLATE: &str = "template_customer_groups";
 
 /// The run's PostgreSQL. It stops with this process; the caretaker then removes its folder.
@@ -128,6 +130,13 @@ impl TestDatabase {
     /// The number that a statement answers.
     pub async fn number(&self, sql: &str) -> i64 {
         self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Waits until some statement waits for a lock.
+    pub async fn until_a_statement_waits(&self) {
+        let waiting = "select count(*) from pg_locks where not granted and database =
+                       (select oid from pg_database where datname = current_database())";
+        eventually("a statement waits", async { while self.number(waiting).await == 0 {} }).await;
     }
 
     /// Gives a setting another default for the connections to come.
