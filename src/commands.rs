@@ -86,8 +86,7 @@ async fn serve_on(
         () = &mut stop => return Ok(()),
     };
     let keys = KeyRing::new(store.clone(), config.mode, config.api_key.as_ref());
-    let origins = config.origins.clone();
-    let server = Server::bind(config.listen, config.timeouts, origins, store.clone(), keys).await?;
+    let server = Server::bind(config.server.clone(), store.clone(), keys).await?;
     tracing::info!(%database, mode = config.mode.name(), "the database is up to date");
     if config.api_key.is_none() {
         provide_key(config, &store, server.address()).await?;

@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::auth::{Mode, Secret};
 use crate::embedded;
-use crate::server::{Origins, Timeouts};
+use crate::server::{self, Origins, Timeouts};
 use crate::store::{Database, Limits};
 use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 
@@ -73,8 +75,12 @@ struct Serving {
     #[arg(long, env = "CORS_ORIGINS", global = true, value_name = "ORIGINS")]
     cors_origins: Option<String>,
 
-    /// The most connections to PostgreSQL for calls, 1 to 1000; two more are used, for reads of one
-    /// group and for health and keys
+    /// Threads that serve connections, 1 to 1000 [default: one for each core]
+    #[arg(long, env = "WORKERS", global = true, value_name = "NUMBER")]
+    workers: Option<String>,
+
+    /// The most connections to PostgreSQL for calls, 1 to 1000; more are used: one for health and keys, and one
+    /// of each worker for reads of one group
     #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
     pool_size: String,
 
@@ -103,8 +109,6 @@ pub enum Source {
 /// The settings as they are used.
 #[derive(Debug)]
 pub struct Config {
-    /// The address to listen on.
-    pub listen: SocketAddr,
     /// Where the database is.
     pub source: Source,
     /// The folder of the private PostgreSQL and the first API key.
@@ -113,12 +117,10 @@ pub struct Config {
     pub mode: Mode,
     /// The key that is in no table.
     pub api_key: Option<Secret>,
-    /// The origins whose pages may call the service.
-    pub origins: Option<Origins>,
     /// Connections, and how long is waited for them.
     pub limits: Limits,
-    /// How long the server works on things.
-    pub timeouts: Timeouts,
+    /// How the server serves.
+    pub server: server::Options,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -152,6 +154,7 @@ impl Config {
         let listen = problems.check("LISTEN", parse_address(&serving.listen));
         let origins = serving.cors_origins.as_deref().map(Origins::from_str).transpose();
         let origins = problems.check("CORS_ORIGINS", origins);
+        let workers = problems.check("WORKERS", parse_workers(serving.workers.as_deref()));
         let mode = problems.check("MODE", parse_mode(&settings.mode));
         let api_key = match (&serving.api_key, mode) {
             (Some(text), mode) => {
@@ -173,25 +176,28 @@ impl Config {
 
         let config = || {
             let data_dir = settings.data_dir.unwrap_or_else(default_data_dir);
-            let (pool_size, request) = (pool_size?, request?);
+            let (pool_size, workers, request) = (pool_size?, workers?, request?);
             let source = match database? {
                 Some(database) => Source::Given(database),
                 None => Source::Embedded(embedded::Options {
                     data_dir: data_dir.clone(),
                     bin_dir: settings.pg_bin_dir,
-                    connections: embedded_connections(pool_size),
+                    connections: embedded_connections(pool_size, workers),
                 }),
             };
             let (pool_timeout, connect_timeout) = (pool_timeout?, connect_timeout?);
             Some(Self {
-                listen: listen?,
-                origins: origins?,
                 source,
                 data_dir,
                 mode: mode?,
                 api_key: api_key?,
                 limits: Limits { pool_size, pool_timeout, connect_timeout, statement_timeout: request },
-                timeouts: Timeouts { request, drain: drain? },
+                server: server::Options {
+                    listen: listen?,
+                    workers,
+                    timeouts: Timeouts { request, drain: drain? },
+                    origins: origins?,
+                },
                 log_format: log_format?,
                 log_filter: log_filter?,
             })
@@ -205,9 +211,9 @@ fn default_data_dir() -> PathBuf {
     if geteuid().is_root() { "/var/lib/customer-groups".into() } else { "./data".into() }
 }
 
-/// The pool's, two more, and some for people, for `keys` and for `pgbench`.
-fn embedded_connections(pool_size: usize) -> usize {
-    pool_size + 32
+/// The pool's, one of each worker, and some for health, for people, for `keys` and for `pgbench`.
+fn embedded_connections(pool_size: usize, workers: NonZeroUsize) -> usize {
+    pool_size + workers.get() + 32
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {
@@ -245,6 +251,18 @@ fn parse_pool_size(text: &str) -> Result<usize, String> {
     number.ok_or_else(|| format!("{text:?} is no number of connections; give 1 to {MAX}"))
 }
 
+/// As many threads as are asked for, or as can run at once.
+fn parse_workers(text: Option<&str>) -> Result<NonZeroUsize, String> {
+    const MAX: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
+    match text {
+        None => Ok(available_parallelism().unwrap_or(NonZeroUsize::MIN).min(MAX)),
+        Some(text) => {
+            let number = text.parse().ok().filter(|number| *number <= MAX);
+            number.ok_or_else(|| format!("{text:?} is no number of threads; give 1 to {MAX}"))
+        }
+    }
+}
+
 fn parse_duration(text: &str) -> Result<Duration, String> {
     // PostgreSQL counts in milliseconds, and takes 0 for no limit.
     const MIN: Duration = Duration::from_millis(1);
@@ -276,6 +294,7 @@ mod tests {
         let problems = parse(&[
             "--listen=nowhere",
             "--cors-origins=shop.example",
+            "--workers=0",
             "--database-url=postgres://",
             "--api-key=sk_live_0123456789abcdef",
             "--mode=test",
@@ -294,6 +313,7 @@ mod tests {
             [
                 "LISTEN",
                 "CORS_ORIGINS",
+                "WORKERS",
                 "API_KEY",
                 "POOL_SIZE",
                 "DATABASE_URL",

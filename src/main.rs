@@ -31,7 +31,8 @@ enum Command {
     Keys(KeysCommand),
 }
 
-#[tokio::main]
+// Calls are served by threads of their own.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let Cli { command, settings } = Cli::parse();
     let config = match Config::parse(settings) {

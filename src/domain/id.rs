@@ -13,6 +13,18 @@ use uuid::Uuid;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LENGTH: usize = 26;
 
+/// What each byte stands for in the alphabet.
+const VALUES: [u8; 256] = {
+    let mut values = [NO_VALUE; 256];
+    let mut value: u8 = 0;
+    while (value as usize) < ALPHABET.len() {
+        values[ALPHABET[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+const NO_VALUE: u8 = u8::MAX;
+
 /// An instant in UTC, in whole milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(jiff::Timestamp);
@@ -121,7 +133,8 @@ macro_rules! id_type {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}"), encode(self.0))
+                f.write_str(concat!($prefix, "_"))?;
+                f.write_str(Suffix::of(self.0).as_str())
             }
         }
     };
@@ -141,15 +154,26 @@ id_type! {
 /// A new id for one request: `req_` and 26 characters.
 #[must_use]
 pub fn request_id() -> String {
-    format!("req_{}", encode(Uuid::now_v7()))
+    ["req_", Suffix::of(Uuid::now_v7()).as_str()].concat()
 }
 
-fn encode(uuid: Uuid) -> String {
-    let bits = uuid.as_u128();
-    (0..SUFFIX_LENGTH)
-        .rev()
-        .map(|position| char::from(ALPHABET[(bits >> (5 * position)) as usize & 31]))
-        .collect()
+/// The 26 characters, in ASCII.
+struct Suffix([u8; SUFFIX_LENGTH]);
+
+impl Suffix {
+    fn of(uuid: Uuid) -> Self {
+        let mut bits = uuid.as_u128();
+        let mut characters = [0; SUFFIX_LENGTH];
+        for character in characters.iter_mut().rev() {
+            *character = ALPHABET[(bits & 31) as usize];
+            bits >>= 5;
+        }
+        Self(characters)
+    }
+
+    fn as_str(&self) -> &str {
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
 }
 
 fn decode(suffix: &str) -> Option<Uuid> {
@@ -158,8 +182,8 @@ fn decode(suffix: &str) -> Option<Uuid> {
         return None;
     }
     let bits = suffix.bytes().try_fold(0_u128, |bits, byte| {
-        let value = ALPHABET.iter().position(|&letter| letter == byte)?;
-        Some(bits << 5 | value as u128)
+        let value = VALUES[usize::from(byte)];
+        (value != NO_VALUE).then_some(bits << 5 | u128::from(value))
     })?;
     Some(Uuid::from_u128(bits))
 }
@@ -178,7 +202,7 @@ mod tests {
             ("01h455vb4pex5vsknk084sn02q", "01890a5d-ac96-774b-bcce-b302099a8057"),
         ] {
             let uuid: Uuid = uuid.parse().unwrap();
-            assert_eq!(encode(uuid), suffix);
+            assert_eq!(Suffix::of(uuid).as_str(), suffix);
             assert_eq!(decode(suffix), Some(uuid));
         }
     }

@@ -3,62 +3,70 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
+use axum::body::Body;
+use axum::response::IntoResponse;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::time::{Instant, timeout_at};
 
-use super::call::Face;
+use super::call::{Call, Face};
 use crate::auth::KeyRing;
 use crate::domain::{Violation, ViolationKind, excerpt};
 use crate::error::Error;
 
-const GRPC_TIMEOUT: &str = "grpc-timeout";
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// What decides who comes in and for how long.
 #[derive(Debug)]
 pub(super) struct Gate {
     pub(super) keys: Arc<KeyRing>,
     pub(super) request_timeout: Duration,
-    pub(super) face: Face,
 }
 
-/// Lets a call in that has a key, and ends it when its time is up. The caller is left in the extensions of
-/// request and response.
-pub(super) async fn admit(State(gate): State<Arc<Gate>>, mut request: Request, next: Next) -> Response {
-    let asked = match gate.face {
-        Face::Grpc => grpc_timeout(request.headers()),
-        Face::Rest => Ok(None),
-    };
-    let allowed = match asked {
-        Ok(Some(asked)) => asked.min(gate.request_timeout),
-        Ok(None) | Err(_) => gate.request_timeout,
-    };
-    let deadline = Instant::now() + allowed;
-    let authorization = request.headers().get(AUTHORIZATION).map(|value| value.as_bytes().to_owned());
-    let caller = match timeout_at(deadline, gate.keys.authenticate(authorization.as_deref())).await {
-        Ok(Ok(caller)) => caller,
-        Ok(Err(error)) => return error.into_response(),
-        Err(_elapsed) => return Error::Timeout.into_response(),
-    };
-    request.extensions_mut().insert(caller);
-    let mut response = match asked {
-        Ok(_) => match timeout_at(deadline, next.run(request)).await {
-            Ok(response) => response,
-            Err(_elapsed) => Error::Timeout.into_response(),
-        },
-        Err(error) => error.into_response(),
-    };
-    response.extensions_mut().insert(caller);
-    response
+impl Gate {
+    /// Lets a call in that has a key, and ends it when its time is up. The caller is left in the extensions of
+    /// the request.
+    pub(super) async fn admit<B, F>(
+        &self,
+        call: &mut Call,
+        mut request: Request<B>,
+        serve: impl FnOnce(Request<B>) -> F,
+    ) -> Response<Body>
+    where
+        F: Future<Output = Response<Body>>,
+    {
+        let asked = match call.face() {
+            Face::Grpc => grpc_timeout(request.headers()),
+            Face::Rest => Ok(None),
+        };
+        let allowed = match asked {
+            Ok(Some(asked)) => asked.min(self.request_timeout),
+            Ok(None) | Err(_) => self.request_timeout,
+        };
+        let deadline = Instant::now() + allowed;
+        let authorization = request.headers().get(AUTHORIZATION).cloned();
+        let authorization = authorization.as_ref().map(HeaderValue::as_bytes);
+        let caller = match timeout_at(deadline, self.keys.authenticate(authorization)).await {
+            Ok(Ok(caller)) => caller,
+            Ok(Err(error)) => return error.into_response(),
+            Err(_elapsed) => return Error::Timeout.into_response(),
+        };
+        call.note_caller(caller);
+        request.extensions_mut().insert(caller);
+        match asked {
+            Ok(_) => match timeout_at(deadline, serve(request)).await {
+                Ok(response) => response,
+                Err(_elapsed) => Error::Timeout.into_response(),
+            },
+            Err(error) => error.into_response(),
+        }
+    }
 }
 
 impl IntoResponse for Error {
     /// Carries the error to the face that the response leaves by, which writes it.
-    fn into_response(self) -> Response {
-        let mut response = Response::default();
+    fn into_response(self) -> Response<Body> {
+        let mut response = Response::<Body>::default();
         response.extensions_mut().insert(Arc::new(self));
         response
     }
@@ -74,7 +82,7 @@ fn grpc_timeout(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
         let value = excerpt(&String::from_utf8_lossy(header.as_bytes()));
         let description =
             format!("grpc-timeout is {value}; give up to 8 digits and one of the units H, M, S, m, u, n");
-        Error::Invalid(Violation::new(GRPC_TIMEOUT, ViolationKind::Invalid, description).into())
+        Error::Invalid(Violation::new(GRPC_TIMEOUT.as_str(), ViolationKind::Invalid, description).into())
     })
 }
 

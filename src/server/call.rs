@@ -1,26 +1,23 @@
 //! One call: its request id, and its one line in the log.
 
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use axum::body::{Body, Bytes};
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tonic::Code;
 use tracing::Level;
 
+use super::received::CutOff;
 use crate::auth::Caller;
 use crate::domain::request_id;
 use crate::error::Record;
 
-pub(super) const REQUEST_ID: &str = "x-request-id";
-const GRPC_STATUS: &str = "grpc-status";
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// How a request is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +44,13 @@ pub(super) enum Face {
 #[derive(Debug)]
 pub(super) struct Call {
     face: Face,
-    method: String,
-    request_id: String,
+    method: Method,
+    uri: Uri,
+    request_id: HeaderValue,
     begun: Instant,
     end: End,
     cut_off: CutOff,
-    key: Option<String>,
+    caller: Option<Caller>,
     record: Option<Record>,
 }
 
@@ -66,39 +64,48 @@ enum End {
 }
 
 impl Call {
-    pub(super) fn begin<B>(face: Face, request: &Request<B>) -> Self {
-        let path = request.uri().path();
-        let method = match face {
-            Face::Grpc => path.trim_start_matches('/').to_owned(),
-            Face::Rest => format!("{} {path}", request.method()),
-        };
+    pub(super) fn begin<B>(face: Face, request: &Request<B>, cut_off: CutOff) -> Self {
         Self {
             face,
-            method,
-            request_id: given_id(request.headers()).map_or_else(request_id, str::to_owned),
+            method: request.method().clone(),
+            uri: request.uri().clone(),
+            request_id: given_id(request.headers()).unwrap_or_else(new_id),
             begun: Instant::now(),
             end: End::Cancelled,
-            cut_off: request.extensions().get().cloned().unwrap_or_default(),
-            key: None,
+            cut_off,
+            caller: None,
             record: None,
         }
     }
 
-    pub(super) fn request_id(&self) -> &str {
-        &self.request_id
+    pub(super) fn face(&self) -> Face {
+        self.face
     }
 
-    /// Takes who made the call from the response of the gate.
-    pub(super) fn note_caller<B>(&mut self, response: &Response<B>) {
-        let caller = response.extensions().get::<Caller>();
-        self.key = caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
+    pub(super) fn path(&self) -> &str {
+        self.uri.path()
+    }
+
+    pub(super) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    /// Whether it needs no API key: it only looks at the service.
+    pub(super) fn is_public(&self) -> bool {
+        let public: &[&str] = match self.face {
+            Face::Grpc => &["/grpc.health.v1.Health/", "/grpc.reflection."],
+            Face::Rest => &["/livez", "/readyz", "/docs", "/openapi.json"],
+        };
+        public.iter().any(|path| self.path().starts_with(path))
+    }
+
+    pub(super) fn note_caller(&mut self, caller: Caller) {
+        self.caller = Some(caller);
     }
 
     /// Gives the response the request id, and follows its body to the end.
     pub(super) fn answer(mut self, mut response: Response<Body>) -> Response<Body> {
-        if let Ok(id) = HeaderValue::from_str(&self.request_id) {
-            response.headers_mut().insert(REQUEST_ID, id);
-        }
+        response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         self.record = response.extensions_mut().remove();
         match self.face {
             Face::Grpc => self.note_grpc_status(response.headers()),
@@ -115,18 +122,9 @@ impl Call {
 
     /// What only looks at the service is of no interest to anyone who does not look for it.
     fn level(&self) -> Level {
-        let looks = [
-            "OPTIONS ",
-            "grpc.health.",
-            "grpc.reflection.",
-            "GET /livez",
-            "GET /readyz",
-            "GET /docs",
-            "GET /openapi.json",
-        ];
         match &self.record {
             Some(record) => record.level,
-            None if looks.iter().any(|method| self.method.starts_with(method)) => Level::DEBUG,
+            None if self.is_public() || self.method == Method::OPTIONS => Level::DEBUG,
             None => Level::INFO,
         }
     }
@@ -134,10 +132,14 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.cut_off.0.load(Ordering::Relaxed) {
+        if self.cut_off.happened() {
             (self.end, self.record) = (End::Cancelled, None);
         }
-        let (method, request_id) = (self.method.as_str(), self.request_id.as_str());
+        let method = match self.face {
+            Face::Grpc => self.path().trim_start_matches('/').to_owned(),
+            Face::Rest => format!("{} {}", self.method, self.path()),
+        };
+        let request_id = self.request_id();
         let code = match &self.end {
             End::Cancelled => code_name(Code::Cancelled),
             End::Grpc(code) => code_name(*code),
@@ -145,7 +147,8 @@ impl Drop for Call {
         };
         // To the microsecond.
         let duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-        let key = self.key.as_deref();
+        let key =
+            self.caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
         let reason = self.record.as_ref().map(|record| record.reason);
         let cause = self.record.as_ref().and_then(|record| record.cause.as_deref());
         macro_rules! line {
@@ -174,28 +177,33 @@ impl Wire {
             "application/grpc-web-text",
             "application/grpc-web-text+proto",
         ];
+        const GRPC: &str = "application/grpc";
         let content_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default();
-        let essence = essence.trim().to_ascii_lowercase();
-        match essence.strip_prefix("application/grpc") {
-            Some(rest) if rest.is_empty() || rest.starts_with('+') => Self::Grpc,
-            Some(_) if request.method() == Method::POST => {
-                let known = WEB.into_iter().find(|known| *known == essence);
-                known.map_or(Self::Http, Self::GrpcWeb)
-            }
-            Some(_) | None => Self::Http,
+        let essence = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        let (kind, rest) = essence.split_at_checked(GRPC.len()).unwrap_or_default();
+        if !kind.eq_ignore_ascii_case(GRPC) {
+            return Self::Http;
         }
+        if rest.is_empty() || rest.starts_with('+') {
+            return Self::Grpc;
+        }
+        let known = WEB.into_iter().find(|known| known.eq_ignore_ascii_case(essence));
+        known.filter(|_| request.method() == Method::POST).map_or(Self::Http, Self::GrpcWeb)
     }
 }
 
 /// The caller's own request id, when it is safe in a header and in a log: 1 to 128 letters, digits and any of
 /// `-_.:`.
-fn given_id(headers: &HeaderMap) -> Option<&str> {
+fn given_id(headers: &HeaderMap) -> Option<HeaderValue> {
     const MAX_LENGTH: usize = 128;
-    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let id = headers.get(REQUEST_ID)?;
     let sane = (1..=MAX_LENGTH).contains(&id.len())
-        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte));
-    sane.then_some(id)
+        && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte));
+    sane.then(|| id.clone())
+}
+
+fn new_id() -> HeaderValue {
+    HeaderValue::try_from(request_id()).unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// The canonical name of a gRPC code.
@@ -219,22 +227,6 @@ fn code_name(code: Code) -> &'static str {
         Code::DataLoss => "DATA_LOSS",
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
-}
-
-/// Whether the request's body broke off, since its caller went away. Whatever is answered then, nobody gets it.
-#[derive(Debug, Clone, Default)]
-struct CutOff(Arc<AtomicBool>);
-
-/// Takes a request from the connection, so that its call knows when it is cut off.
-pub(super) fn receive(request: Request<Incoming>) -> Request<Body> {
-    let cut_off = CutOff::default();
-    let (mut parts, body) = request.into_parts();
-    parts.extensions.insert(cut_off.clone());
-    let body = body.map_err(move |error| {
-        cut_off.0.store(true, Ordering::Relaxed);
-        error
-    });
-    Request::from_parts(parts, Body::new(body))
 }
 
 pin_project_lite::pin_project! {

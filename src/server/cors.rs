@@ -74,7 +74,7 @@ pub(super) fn layer(origins: Origins) -> CorsLayer {
             HeaderName::from_static("grpc-message"),
             HeaderName::from_static("grpc-status-details-bin"),
             HeaderName::from_static("idempotent-replayed"),
-            HeaderName::from_static(REQUEST_ID),
+            REQUEST_ID,
             ETAG,
             LOCATION,
             RETRY_AFTER,

@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::{Health as HealthRpc, HealthServer};
-use tonic_health::server::HealthReporter;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::auth::KeyRing;
 use crate::error::chain;
@@ -46,12 +46,17 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// Not ready yet, with the RPC service that tells so.
-    pub(super) async fn new() -> (Self, HealthServer<impl HealthRpc>) {
-        let (reporter, server) = tonic_health::server::health_reporter();
+    /// Not ready yet.
+    pub(super) async fn new() -> Self {
+        let (reporter, _) = tonic_health::server::health_reporter();
         let health = Self { reporter, readiness: watch::Sender::new(Readiness::DatabaseAway) };
         health.tell(ServingStatus::NotServing).await;
-        (health, server)
+        health
+    }
+
+    /// The RPC service that tells.
+    pub(super) fn rpc(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
     }
 
     /// The paths that need no API key: whether the process lives, and whether it can serve.

@@ -33,8 +33,8 @@ pub struct Database(Box<Config>);
 /// How many connections are made, and how long is waited for them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most connections for calls, at least 1. Two more are kept: for reads of one group, and for health and
-    /// keys.
+    /// The most connections for calls, at least 1. More are kept: one for health and keys, and one for each
+    /// [`Store::reading_here`].
     pub pool_size: usize,
     /// How long a call waits for a free connection.
     pub pool_timeout: Duration,
@@ -47,12 +47,13 @@ pub struct Limits {
 /// The database, with its connections. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Store {
+    database: Database,
+    limits: Limits,
     pool: Pool,
     /// Apart from the others, so that health and revoked keys do not wait behind calls.
     watch: Pool,
     /// For reads of one group, which go out together.
     reads: Reads,
-    reading: Pool,
 }
 
 impl FromStr for Database {
@@ -159,12 +160,25 @@ impl Store {
     /// That the server cannot be reached or does not let the user in, that there is no such database, that it
     /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
     pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
-        let pool = database.pool(limits, limits.pool_size)?;
-        let (watch, reading) = (database.pool(limits, 1)?, database.pool(limits, 1)?);
-        let reads = Reads::start(reading.clone(), limits.statement_timeout);
-        let store = Self { pool, watch, reads, reading };
+        let store = Self {
+            database: database.clone(),
+            limits: limits.clone(),
+            pool: database.pool(limits, limits.pool_size)?,
+            watch: database.pool(limits, 1)?,
+            reads: Reads::start(database.pool(limits, 1)?, limits.statement_timeout),
+        };
         store.migrate().await?;
         Ok(store)
+    }
+
+    /// The same for the thread of this runtime: its reads of one group go out together, by a connection of its own.
+    ///
+    /// # Errors
+    ///
+    /// That there can be no such connection.
+    pub fn reading_here(&self) -> Result<Self, OpenError> {
+        let reading = self.database.pool(&self.limits, 1)?;
+        Ok(Self { reads: Reads::start(reading, self.limits.statement_timeout), ..self.clone() })
     }
 
     /// Closes the connections. Calls that come after end in
@@ -172,6 +186,5 @@ impl Store {
     pub fn close(&self) {
         self.pool.close();
         self.watch.close();
-        self.reading.close();
     }
 }

@@ -7,12 +7,13 @@ mod program;
 mod status;
 
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use customer_groups::auth::{KeyRing, Mode, Secret};
 use customer_groups::grpc::pb;
 use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
-use customer_groups::server::{Server, Timeouts};
+use customer_groups::server::{Options, Server, Timeouts};
 use customer_groups::store::{Limits, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -30,6 +31,9 @@ pub const KEY: &str = "sk_test_the_key_of_the_tests";
 
 /// Longer than anything in a test may take.
 pub const TIMEOUTS: Timeouts = Timeouts { request: Duration::from_secs(30), drain: Duration::from_secs(25) };
+
+/// More than one, so that connections of one test end up with several.
+const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 /// A customer group service in this process, on a database of its own.
 pub struct Api {
@@ -81,7 +85,8 @@ impl Api {
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let server = Server::bind(listen, timeouts, None, store.clone(), keys).await.unwrap();
+        let options = Options { listen, workers: WORKERS, timeouts, origins: None };
+        let server = Server::bind(options, store.clone(), keys).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {

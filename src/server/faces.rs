@@ -1,0 +1,142 @@
+//! The way from a request to its handler, on each face.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as HttpBody;
+use hyper::body::Incoming;
+use tonic::service::Routes;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, Service as _, ServiceExt, service_fn};
+use tower_http::cors::CorsLayer;
+
+use super::admit::Gate;
+use super::call::{Call, Face, Wire};
+use super::health::Health;
+use super::received::{CutOff, Received};
+use super::{Options, cors};
+use crate::auth::KeyRing;
+use crate::error::Cause;
+use crate::service::Service;
+use crate::store::Store;
+use crate::{grpc, rest};
+
+/// What serves a connection's requests.
+#[derive(Debug)]
+pub(super) struct Faces {
+    gate: Gate,
+    grpc: grpc::Server,
+    rest: Router,
+    /// Health and reflection.
+    public_grpc: Router,
+    /// The probes and the description.
+    public_rest: Router,
+    cors: Option<CorsLayer>,
+}
+
+impl Faces {
+    pub(super) fn new(
+        options: &Options,
+        store: Store,
+        keys: Arc<KeyRing>,
+        health: &Health,
+    ) -> Result<Self, Cause> {
+        let service = Service::new(store);
+        Ok(Self {
+            gate: Gate { keys, request_timeout: options.timeouts.request },
+            grpc: grpc::server(service.clone()),
+            rest: rest::routes(service),
+            public_grpc: Routes::new(health.rpc())
+                .add_service(grpc::reflection_v1()?)
+                .add_service(grpc::reflection_v1alpha()?)
+                .into_axum_router(),
+            public_rest: health
+                .probes()
+                .merge(rest::description())
+                .method_not_allowed_fallback(rest::other_method),
+            cors: options.origins.clone().map(cors::layer),
+        })
+    }
+
+    pub(super) async fn call(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
+        let (request, cut_off) = Received::request(request);
+        let Some(cors) = self.cors.clone().filter(|_| cors::concerns(&request)) else {
+            return Ok(self.route(request, cut_off).await);
+        };
+        let is_preflight = request.method() == Method::OPTIONS;
+        let preflight = is_preflight.then(|| Call::begin(Face::Rest, &request, cut_off.clone()));
+        let route = move |request| {
+            let (faces, cut_off) = (self.clone(), cut_off.clone());
+            async move { Ok::<_, Infallible>(faces.route(request, cut_off).await) }
+        };
+        let response = Box::pin(cors.layer(service_fn(route)).oneshot(request)).await?;
+        Ok(match preflight {
+            Some(call) => call.answer(response),
+            None => response,
+        })
+    }
+
+    async fn route<B>(self: Arc<Self>, mut request: Request<B>, cut_off: CutOff) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
+    {
+        match Wire::of(&request) {
+            Wire::Grpc => self.follow(Face::Grpc, request, cut_off).await,
+            Wire::GrpcWeb(content_type) => {
+                // The translation knows no other spelling.
+                request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+                let grpc = service_fn(move |request: Request<tonic::body::Body>| {
+                    let (faces, cut_off) = (self.clone(), cut_off.clone());
+                    async move { Ok::<_, Infallible>(faces.follow(Face::Grpc, request, cut_off).await) }
+                });
+                // In a box, as all that is rare, so that what is frequent is small to move.
+                let Ok(response) = Box::pin(GrpcWebLayer::new().layer(grpc).oneshot(request)).await;
+                response.map(Body::new)
+            }
+            Wire::Http => self.follow(Face::Rest, request, cut_off).await,
+        }
+    }
+
+    /// One call on its way through its face, and its line in the log.
+    async fn follow<B>(&self, face: Face, request: Request<B>, cut_off: CutOff) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
+    {
+        let mut call = Call::begin(face, &request, cut_off);
+        let response = match (face, call.is_public()) {
+            (Face::Grpc, true) => Box::pin(serve(&self.public_grpc, request)).await,
+            (Face::Rest, true) => Box::pin(serve(&self.public_rest, request)).await,
+            (Face::Grpc, false) => {
+                let serve = |request| async {
+                    let Ok(response) = self.grpc.clone().call(request).await;
+                    response.map(Body::new)
+                };
+                self.gate.admit(&mut call, request, serve).await
+            }
+            (Face::Rest, false) => {
+                self.gate.admit(&mut call, request, |request| serve(&self.rest, request)).await
+            }
+        };
+        let response = match face {
+            Face::Grpc => grpc::finish(response, call.path(), call.request_id()),
+            Face::Rest => rest::finish(response, call.request_id()),
+        };
+        call.answer(response)
+    }
+}
+
+async fn serve<B>(router: &Router, request: Request<B>) -> Response<Body>
+where
+    B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
+{
+    let Ok(response) = router.clone().call(request.map(Body::new)).await;
+    response
+}

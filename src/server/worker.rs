@@ -1,0 +1,141 @@
+//! A thread with its share of the connections. What a call needs is there: its connection, its handler, and
+//! a connection of the thread's own to PostgreSQL for the reads of one group. So nothing waits for another thread
+//! to wake up, and what arrives together is answered together.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+
+use super::faces::Faces;
+use crate::error::Cause;
+
+/// The way to a thread that serves connections.
+#[derive(Debug)]
+pub(super) struct Worker {
+    streams: mpsc::UnboundedSender<TcpStream>,
+    /// One for each open connection, and one more or two.
+    open: Arc<()>,
+    drained: oneshot::Receiver<bool>,
+    /// The thread ends when this is dropped.
+    end: oneshot::Sender<()>,
+}
+
+impl Worker {
+    /// Starts the thread. What it needs is made in its own runtime.
+    ///
+    /// # Errors
+    ///
+    /// That there can be no thread more, or no runtime.
+    pub(super) fn start(
+        faces: impl FnOnce() -> Result<Faces, Cause> + Send + 'static,
+        drain: Duration,
+    ) -> Result<Self, Cause> {
+        let (streams, arriving) = mpsc::unbounded_channel();
+        let ((done, drained), (end, ended)) = (oneshot::channel(), oneshot::channel::<()>());
+        let open = Arc::new(());
+        let held = open.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let faces = {
+            let _context = runtime.enter();
+            Arc::new(faces()?)
+        };
+        let work = async move {
+            let in_time = serve_all(arriving, faces, held, drain).await;
+            // Nobody waits any more when the server is gone itself.
+            let _gone = done.send(in_time);
+            // The connections of the pool may be driven by this thread, while calls on others still use them.
+            drop(ended.await);
+        };
+        thread::Builder::new().name("worker".to_owned()).spawn(move || runtime.block_on(work))?;
+        Ok(Self { streams, open, drained, end })
+    }
+
+    /// How many connections it has, or one or two more.
+    pub(super) fn load(&self) -> usize {
+        Arc::strong_count(&self.open)
+    }
+
+    /// Hands a connection over.
+    ///
+    /// # Errors
+    ///
+    /// That the thread is gone.
+    pub(super) fn hand_over(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
+        let stream = stream.into_std()?;
+        self.streams.send(stream).map_err(|_| io::Error::other("the thread for it is gone"))
+    }
+
+    /// Takes no more connections, and waits until the open ones are done or the time for it is up. Answers
+    /// whether they were done in time, and what keeps the thread.
+    pub(super) async fn drain(self) -> (bool, oneshot::Sender<()>) {
+        drop(self.streams);
+        (self.drained.await.unwrap_or(false), self.end)
+    }
+}
+
+/// Serves until no more connections come, and answers whether the open ones were done in time then.
+async fn serve_all(
+    mut arriving: mpsc::UnboundedReceiver<TcpStream>,
+    faces: Arc<Faces>,
+    open: Arc<()>,
+    drain: Duration,
+) -> bool {
+    let (protocol, connections) = (protocol(), GracefulShutdown::new());
+    while let Some(stream) = arriving.recv().await {
+        match tokio::net::TcpStream::from_std(stream) {
+            Ok(stream) => serve(stream, &protocol, faces.clone(), open.clone(), &connections),
+            Err(error) => tracing::error!(%error, "a connection was not taken over"),
+        }
+    }
+    timeout(drain, connections.shutdown()).await.is_ok()
+}
+
+/// HTTP/1.1, and HTTP/2 with prior knowledge.
+fn protocol() -> auto::Builder<TokioExecutor> {
+    /// The most time for the head of an HTTP/1.1 request.
+    const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+    /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take.
+    const KEEP_ALIVE: Duration = Duration::from_secs(30);
+    /// The most calls at once on one HTTP/2 connection.
+    const MAX_STREAMS: u32 = 256;
+
+    let mut protocol = auto::Builder::new(TokioExecutor::new());
+    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+    protocol
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE)
+        .max_concurrent_streams(MAX_STREAMS);
+    protocol
+}
+
+fn serve(
+    stream: tokio::net::TcpStream,
+    protocol: &auto::Builder<TokioExecutor>,
+    faces: Arc<Faces>,
+    open: Arc<()>,
+    connections: &GracefulShutdown,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+    }
+    let service = service_fn(move |request| Box::pin(faces.clone().call(request)));
+    let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection broke");
+        }
+        drop(open);
+    });
+}
