@@ -79,8 +79,8 @@ struct Serving {
     #[arg(long, env = "WORKERS", global = true, value_name = "NUMBER")]
     workers: Option<String>,
 
-    /// The most connections to PostgreSQL for calls, 1 to 1000; more are used: one for health and keys, and one
-    /// of each worker for reads of one group
+    /// The most connections to PostgreSQL for calls, 1 to 1000; more are used: one for health and keys, and two
+    /// of each worker for reads of one group and of ancestors
     #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
     pool_size: String,
 
@@ -211,9 +211,9 @@ fn default_data_dir() -> PathBuf {
     if geteuid().is_root() { "/var/lib/customer-groups".into() } else { "./data".into() }
 }
 
-/// The pool's, one of each worker, and some for health, for people, for `keys` and for `pgbench`.
+/// The pool's, two of each worker, and some for health, for people, for `keys` and for `pgbench`.
 fn embedded_connections(pool_size: usize, workers: NonZeroUsize) -> usize {
-    pool_size + workers.get() + 32
+    pool_size + 2 * workers.get() + 32
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, String> {

@@ -1,5 +1,7 @@
 //! The one error type, and the one table of what callers see of it.
 
+use std::sync::{Arc, OnceLock};
+
 use http::StatusCode;
 use tonic::Code;
 
@@ -11,6 +13,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// The largest request that is read, in bytes: gRPC's usual limit. It is far above any customer group, so that
 /// a text that is only too long gets its own error.
 pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// The largest message that is answered, in bytes: what gRPC's clients take unless they are told otherwise.
+pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
 /// Everything that a call can end in but its answer. The text is for the caller: it never has the cause of
 /// a fault of ours in it.
@@ -51,6 +56,11 @@ pub enum Error {
     /// The request is larger than [`MAX_REQUEST_BYTES`].
     #[error("the request is larger than {MAX_REQUEST_BYTES} bytes; send less")]
     BodyTooLarge,
+    /// The answer is larger than [`MAX_ANSWER_BYTES`]; this is what to do about it. Only where it must be one message.
+    #[error(
+        "the answer is larger than {MAX_ANSWER_BYTES} bytes, the most that clients take in one message; {0}"
+    )]
+    AnswerTooLarge(&'static str),
     /// The bytes of the request are not a message of its type.
     #[error("the request cannot be read: {0}")]
     Undecodable(String),
@@ -141,6 +151,9 @@ impl Error {
             Self::BodyTooLarge => {
                 (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large")
             }
+            Self::AnswerTooLarge(_) => {
+                (Code::ResourceExhausted, StatusCode::BAD_REQUEST, REQUEST, "answer_too_large")
+            }
             // gRPC's own status page gives INTERNAL to a request that is no protobuf:
             // https://grpc.io/docs/guides/status-codes/
             Self::Undecodable(_) => (Code::Internal, StatusCode::BAD_REQUEST, REQUEST, "body_malformed"),
@@ -176,6 +189,7 @@ impl Error {
             | Self::MethodNotAllowed(_)
             | Self::RouteUnknown(_)
             | Self::BodyTooLarge
+            | Self::AnswerTooLarge(_)
             | Self::Undecodable(_)
             | Self::EncodingUnsupported(_) => (Level::INFO, None),
         };
@@ -202,6 +216,23 @@ pub struct Record {
     pub level: tracing::Level,
     /// What caused it, where that is more than the caller was told.
     pub cause: Option<String>,
+}
+
+/// What the log says of an error that comes when the answer has already begun.
+#[derive(Debug, Clone, Default)]
+pub struct LateRecord(Arc<OnceLock<Record>>);
+
+impl LateRecord {
+    /// Keeps what is to be said of the error, if it is the first.
+    pub fn set(&self, error: &Error) {
+        self.0.get_or_init(|| error.record());
+    }
+
+    /// What is to be said, if there was an error.
+    #[must_use]
+    pub fn get(&self) -> Option<&Record> {
+        self.0.get()
+    }
 }
 
 impl From<Violations> for Error {

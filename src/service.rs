@@ -6,6 +6,7 @@ use crate::domain::{
     Violations,
 };
 use crate::error::Error;
+pub use crate::store::Groups;
 use crate::store::{Insertion, ParentCheck, Store};
 
 /// What can be done with customer groups. Cheap to clone.
@@ -46,7 +47,7 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a negative limit or offset.
+    /// [`Error::Invalid`] for a page that cannot be.
     pub async fn list(&self, page: PageRequest) -> Result<List, Error> {
         self.store.list(page.parse()?).await
     }
@@ -55,8 +56,8 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
-    pub async fn children(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+    /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
+    pub async fn children(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
         self.store.children(parse(id)?, page).await
     }
@@ -65,18 +66,19 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
-    pub async fn ancestors(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+    /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
+    pub async fn ancestors(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
         self.store.ancestors(parse(id)?, page).await
     }
 
-    /// Everything below a customer group, level by level, each the most recently created first.
+    /// Everything below a customer group, level by level, and the children of one group together, the most recently
+    /// created first.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Invalid`] for a negative limit or offset.
-    pub async fn descendants(&self, id: &str, page: PageRequest) -> Result<List, Error> {
+    /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
+    pub async fn descendants(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
         self.store.descendants(parse(id)?, page).await
     }

@@ -36,10 +36,12 @@ async fn a_limit_of_a_list_of_the_tree_is_taken_as_it_is() {
     for (limit, count, has_more) in
         [(Some(1500), 1500, true), (Some(i32::MAX), 1501, false), (None, 1501, false)]
     {
-        let request = ListCustomerGroupChildrenRequest { id: id.clone(), limit, offset };
+        let request =
+            ListCustomerGroupChildrenRequest { id: id.clone(), limit, offset, ..Default::default() };
         let list = client.clone().list_customer_group_children(request).await.unwrap().into_inner();
         assert_eq!((list.data.len(), list.has_more, list.total), (count, has_more, 1501));
-        let request = ListCustomerGroupDescendantsRequest { id: id.clone(), limit, offset };
+        let request =
+            ListCustomerGroupDescendantsRequest { id: id.clone(), limit, offset, ..Default::default() };
         let list = client.clone().list_customer_group_descendants(request).await.unwrap().into_inner();
         assert_eq!((list.data.len(), list.has_more, list.total), (count, has_more, 1501));
     }

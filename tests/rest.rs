@@ -340,7 +340,8 @@ pub fn documented_operations() -> Vec<(String, String)> {
     let extension = pool.get_extension_by_name("google.api.http").unwrap();
     let service = pool.get_service_by_name("overplane.setup.v1.CustomerGroupService").unwrap();
     let mut rules = Vec::new();
-    for method in service.methods() {
+    // A server stream is no request of REST's.
+    for method in service.methods().filter(|method| !method.is_server_streaming()) {
         let options: DynamicMessage = method.options();
         let rule = options.get_extension(&extension);
         let (field, path) = match &*rule {

@@ -151,6 +151,9 @@ id_type! {
     KeyId, "key"
 }
 
+/// The header, or the metadata, that has the id of a request.
+pub const REQUEST_ID: &str = "x-request-id";
+
 /// A new id for one request: `req_` and 26 characters.
 #[must_use]
 pub fn request_id() -> String {

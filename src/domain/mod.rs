@@ -14,7 +14,7 @@ mod violation;
 pub use draft::{Change, Changes, Draft, Field, NewGroup};
 pub use etag::{Etag, IfMatch};
 pub use group::{CustomerGroup, List};
-pub use id::{GroupId, KeyId, Timestamp, request_id};
+pub use id::{GroupId, KeyId, REQUEST_ID, Timestamp, request_id};
 pub use idempotency::{Fingerprint, IdempotencyKey};
 pub use page::{Page, PageRequest};
 pub use text::{Name, Text};

@@ -1,32 +1,67 @@
 //! Which part of a list is asked for.
 
-use super::violation::{Violation, ViolationKind, Violations, field};
+use super::violation::{Violation, ViolationKind, Violations, excerpt, field};
+use super::{CustomerGroup, GroupId, List};
 
-/// A part of a list: how many objects to skip, and the most to return.
+/// A part of a list: where it starts, how many objects to skip from there, and the most to return.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
     /// The most objects to return; `None` for all of them.
     pub limit: Option<u32>,
     /// The number of objects to skip.
     pub offset: u32,
+    /// The object after which to start; `None` for the beginning of the list.
+    pub starting_after: Option<GroupId>,
 }
 
-/// `limit` and `offset` as a face read them.
+impl Page {
+    /// Whether it is the whole list.
+    #[must_use]
+    pub fn is_all(self) -> bool {
+        self == Self { limit: None, offset: 0, starting_after: None }
+    }
+
+    /// The part of a list that is there as a whole.
+    ///
+    /// # Errors
+    ///
+    /// That the object to start after is not in the list.
+    pub fn of(self, mut whole: Vec<CustomerGroup>) -> Result<List, Violation> {
+        let total = i32::try_from(whole.len()).unwrap_or(i32::MAX);
+        let start = match self.starting_after {
+            None => 0,
+            Some(id) => {
+                let at = whole.iter().position(|group| group.id == id);
+                at.ok_or_else(Violation::not_in_list)? + 1
+            }
+        };
+        let skipped = start.saturating_add(self.offset as usize).min(whole.len());
+        let mut data = whole.split_off(skipped);
+        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
+        let has_more = data.len() > limit;
+        data.truncate(limit);
+        Ok(List { data, has_more, total })
+    }
+}
+
+/// `limit`, `offset` and `starting_after` as a face read them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
     /// The page size, when given.
     pub limit: Option<i32>,
     /// The number of objects to skip, when given.
     pub offset: Option<i32>,
+    /// The id of the object to start after, when given.
+    pub starting_after: Option<String>,
     /// What the face found wrong itself, such as parameters that do not exist.
     pub violations: Vec<Violation>,
 }
 
 impl PageRequest {
-    /// The numbers of a face that can only be given numbers.
+    /// What a face was given that can only be given these.
     #[must_use]
-    pub fn new(limit: Option<i32>, offset: Option<i32>) -> Self {
-        Self { limit, offset, violations: Vec::new() }
+    pub fn new(limit: Option<i32>, offset: Option<i32>, starting_after: Option<String>) -> Self {
+        Self { limit, offset, starting_after, violations: Vec::new() }
     }
 
     /// A page of the list of all groups: 20 objects unless asked otherwise, and never more than 1000
@@ -34,7 +69,7 @@ impl PageRequest {
     ///
     /// # Errors
     ///
-    /// A violation for each number that is negative.
+    /// A violation for each number that is negative, and for a start that is no id.
     pub fn parse(self) -> Result<Page, Violations> {
         const DEFAULT_LIMIT: u32 = 20;
         const MAX_LIMIT: u32 = 1000;
@@ -47,14 +82,15 @@ impl PageRequest {
     ///
     /// # Errors
     ///
-    /// A violation for each number that is negative.
+    /// A violation for each number that is negative, and for a start that is no id.
     pub fn parse_unbounded(self) -> Result<Page, Violations> {
         let mut found = Vec::new();
         let limit = self.limit.and_then(|limit| count(field::LIMIT, limit, &mut found));
         let offset = self.offset.and_then(|offset| count(field::OFFSET, offset, &mut found));
+        let starting_after = self.starting_after.and_then(|text| start(&text, &mut found));
         found.extend(self.violations);
         match Violations::of(found) {
-            None => Ok(Page { limit, offset: offset.unwrap_or(0) }),
+            None => Ok(Page { limit, offset: offset.unwrap_or(0), starting_after }),
             Some(violations) => Err(violations),
         }
     }
@@ -72,12 +108,23 @@ fn count(field: &str, number: i32, found: &mut Vec<Violation>) -> Option<u32> {
     count
 }
 
+fn start(text: &str, found: &mut Vec<Violation>) -> Option<GroupId> {
+    let id = GroupId::parse(text);
+    if id.is_none() {
+        let (field, text) = (field::STARTING_AFTER, excerpt(text));
+        let description =
+            format!("{field} is {text}, no id of a customer group; give that of the last object before");
+        found.push(Violation::new(field, ViolationKind::Invalid, description));
+    }
+    id
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn request(limit: Option<i32>, offset: Option<i32>) -> PageRequest {
-        PageRequest::new(limit, offset)
+        PageRequest::new(limit, offset, None)
     }
 
     #[test]

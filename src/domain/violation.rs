@@ -33,6 +33,8 @@ pub mod field {
     pub const LIMIT: &str = "limit";
     /// The number of objects that a list skips.
     pub const OFFSET: &str = "offset";
+    /// The object after which a page starts.
+    pub const STARTING_AFTER: &str = "starting_after";
 }
 
 /// The ways in which a field can be wrong. The kind decides the reason that a caller's program sees.
@@ -65,6 +67,16 @@ impl Violation {
     /// A violation of `field`, described for people.
     pub fn new(field: &str, kind: ViolationKind, description: impl Into<String>) -> Self {
         Self { field: field.to_owned(), kind, description: description.into() }
+    }
+
+    /// `starting_after` names no object of the list.
+    #[must_use]
+    pub fn not_in_list() -> Self {
+        Self::new(
+            field::STARTING_AFTER,
+            ViolationKind::Invalid,
+            "starting_after is not in the list (any more); give the id of an object that is, or start anew without",
+        )
     }
 
     /// `parent_id` names no customer group.

@@ -3,6 +3,8 @@
 mod convert;
 mod status;
 
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
@@ -11,9 +13,10 @@ use tonic_reflection::server::v1alpha;
 pub use status::finish;
 
 use crate::auth::{Caller, Writer};
-use crate::domain::{IdempotencyKey, PageRequest, Violation, field};
-use crate::error::{Cause, Error, MAX_REQUEST_BYTES};
+use crate::domain::{IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
+use crate::error::{Cause, Error, LateRecord, MAX_REQUEST_BYTES};
 use crate::service::{Created, Service};
+use convert::Collected;
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
 
 /// The generated messages, client and server of `overplane.setup.v1`.
@@ -62,6 +65,11 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
 }
 
+/// What to do about a list that is too long for one message.
+const PAGES: &str = "ask for pages of it with limit and starting_after";
+const STREAM: &str =
+    "call StreamCustomerGroupDescendants, or ask for pages of it with limit and starting_after";
+
 /// The RPCs.
 #[derive(Debug)]
 pub struct Handlers {
@@ -95,9 +103,9 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupsResponse>, Status> {
-        let pb::ListCustomerGroupsRequest { limit, offset } = request.into_inner();
-        let list = self.service.list(PageRequest::new(limit, offset)).await?;
-        Ok(Response::new(list.into()))
+        let pb::ListCustomerGroupsRequest { limit, offset, starting_after } = request.into_inner();
+        let list = self.service.list(PageRequest::new(limit, offset, starting_after)).await?;
+        Ok(Response::new(Collected::from(list.into(), PAGES).await?.into()))
     }
 
     async fn create_customer_group(
@@ -140,26 +148,43 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupChildrenRequest>,
     ) -> Result<Response<pb::ListCustomerGroupChildrenResponse>, Status> {
-        let pb::ListCustomerGroupChildrenRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.children(&id, PageRequest::new(limit, offset)).await?;
-        Ok(Response::new(list.into()))
+        let pb::ListCustomerGroupChildrenRequest { id, limit, offset, starting_after } = request.into_inner();
+        let groups = self.service.children(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        Ok(Response::new(Collected::from(groups, PAGES).await?.into()))
     }
 
     async fn list_customer_group_ancestors(
         &self,
         request: Request<pb::ListCustomerGroupAncestorsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupAncestorsResponse>, Status> {
-        let pb::ListCustomerGroupAncestorsRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.ancestors(&id, PageRequest::new(limit, offset)).await?;
-        Ok(Response::new(list.into()))
+        let pb::ListCustomerGroupAncestorsRequest { id, limit, offset, starting_after } =
+            request.into_inner();
+        let groups = self.service.ancestors(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        Ok(Response::new(Collected::from(groups, PAGES).await?.into()))
     }
 
     async fn list_customer_group_descendants(
         &self,
         request: Request<pb::ListCustomerGroupDescendantsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupDescendantsResponse>, Status> {
-        let pb::ListCustomerGroupDescendantsRequest { id, limit, offset } = request.into_inner();
-        let list = self.service.descendants(&id, PageRequest::new(limit, offset)).await?;
-        Ok(Response::new(list.into()))
+        let pb::ListCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
+            request.into_inner();
+        let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        Ok(Response::new(Collected::from(groups, STREAM).await?.into()))
+    }
+    type StreamCustomerGroupDescendantsStream = BoxStream<'static, Result<pb::CustomerGroup, Status>>;
+
+    async fn stream_customer_group_descendants(
+        &self,
+        request: Request<pb::StreamCustomerGroupDescendantsRequest>,
+    ) -> Result<Response<Self::StreamCustomerGroupDescendantsStream>, Status> {
+        let request_id = request.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok());
+        let (request_id, late) = (request_id.unwrap_or_default().to_owned(), LateRecord::default());
+        let pb::StreamCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
+            request.into_inner();
+        let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        let mut response = Response::new(convert::stream(groups, request_id, late.clone()).boxed());
+        response.extensions_mut().insert(late);
+        Ok(response)
     }
 }

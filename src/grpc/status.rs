@@ -58,6 +58,13 @@ fn of_library(status: &Status, path: &str) -> Option<Error> {
 }
 
 fn render(error: &Error, request_id: &str) -> Response<Body> {
+    let mut response = of(error, request_id).into_http::<Body>();
+    response.extensions_mut().insert(error.record());
+    response
+}
+
+/// The error as the caller shall see it.
+pub(super) fn of(error: &Error, request_id: &str) -> Status {
     let answer = error.answer();
     let mut details = ErrorDetails::with_error_info(answer.code.to_ascii_uppercase(), DOMAIN, []);
     if let Error::Invalid(violations) = error {
@@ -68,8 +75,5 @@ fn render(error: &Error, request_id: &str) -> Response<Body> {
                 .collect::<Vec<_>>(),
         );
     }
-    let status = Status::with_error_details(answer.grpc, error.message(request_id), details);
-    let mut response = status.into_http::<Body>();
-    response.extensions_mut().insert(error.record());
-    response
+    Status::with_error_details(answer.grpc, error.message(request_id), details)
 }

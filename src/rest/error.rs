@@ -96,6 +96,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::MethodNotAllowed(_)
         | Error::RouteUnknown(_)
         | Error::BodyTooLarge
+        | Error::AnswerTooLarge(_)
         | Error::Undecodable(_)
         | Error::EncodingUnsupported(_)
         | Error::Overloaded

@@ -38,13 +38,14 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// `limit` and `offset`, with a violation for each other parameter.
+/// `limit`, `offset` and `starting_after`, with a violation for each other parameter.
 pub(super) fn page(request: &Request) -> PageRequest {
     let mut found = Vec::new();
-    let mut given = parameters(request, &[field::LIMIT, field::OFFSET], &mut found);
+    let mut given = parameters(request, &[field::LIMIT, field::OFFSET, field::STARTING_AFTER], &mut found);
+    let starting_after = given.take(field::STARTING_AFTER);
     let mut number = |name| given.take(name).and_then(|text| number(name, &text, &mut found));
     let (limit, offset) = (number(field::LIMIT), number(field::OFFSET));
-    PageRequest { limit, offset, violations: found }
+    PageRequest { limit, offset, starting_after, violations: found }
 }
 
 /// Refuses every parameter.

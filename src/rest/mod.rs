@@ -129,7 +129,7 @@ async fn accept_uncompressed(mut request: Request) -> Request {
 async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
     no_query(&request)?;
     let group = service.get(&id).await?;
-    Ok(if not_modified(request.headers(), group.etag()) { unchanged(group.etag()) } else { object(group) })
+    Ok(if not_modified(request.headers(), group.etag()) { unchanged(group.etag()) } else { object(&group) })
 }
 
 /// List all customer groups
@@ -144,8 +144,8 @@ async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) 
     params(ListPage),
     responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
 )]
-async fn list(State(service): State<Service>, request: Request) -> Result<Json<List>, Error> {
-    Ok(Json(service.list(page(&request)).await?.into()))
+async fn list(State(service): State<Service>, request: Request) -> Result<Response, Error> {
+    output::list(service.list(page(&request)).await?.into()).await
 }
 
 /// Create a customer group
@@ -178,7 +178,7 @@ async fn create(
     let Created { group, replayed } = service.create(writer, body(request).await?, key).await?;
     let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
     let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
-    Ok((StatusCode::CREATED, location, replayed, object(group)).into_response())
+    Ok((StatusCode::CREATED, location, replayed, object(&group)).into_response())
 }
 
 /// Update a customer group
@@ -207,7 +207,7 @@ async fn update(
     let writer = caller.writer()?;
     let if_match = if_match(request.headers());
     let draft = body(request).await?;
-    Ok(object(service.update(writer, &id, draft, &if_match).await?))
+    Ok(object(&service.update(writer, &id, draft, &if_match).await?))
 }
 
 /// Delete a customer group
@@ -246,8 +246,8 @@ async fn delete(
     params(Id, TreePage),
     responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
 )]
-async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Json<List>, Error> {
-    Ok(Json(service.children(&id, page(&request)).await?.into()))
+async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
+    output::list(service.children(&id, page(&request)).await?).await
 }
 
 /// Get ancestors
@@ -261,12 +261,8 @@ async fn children(State(service): State<Service>, Id(id): Id, request: Request) 
     params(Id, TreePage),
     responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
 )]
-async fn ancestors(
-    State(service): State<Service>,
-    Id(id): Id,
-    request: Request,
-) -> Result<Json<List>, Error> {
-    Ok(Json(service.ancestors(&id, page(&request)).await?.into()))
+async fn ancestors(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
+    output::list(service.ancestors(&id, page(&request)).await?).await
 }
 
 /// Get descendants
@@ -284,12 +280,12 @@ async fn descendants(
     State(service): State<Service>,
     Id(id): Id,
     request: Request,
-) -> Result<Json<List>, Error> {
-    Ok(Json(service.descendants(&id, page(&request)).await?.into()))
+) -> Result<Response, Error> {
+    output::list(service.descendants(&id, page(&request)).await?).await
 }
 
 /// The object with its version.
-fn object(group: CustomerGroup) -> Response {
+fn object(group: &CustomerGroup) -> Response {
     ([(ETAG, group.etag().to_string())], Json(CustomerGroupObject::from(group))).into_response()
 }
 

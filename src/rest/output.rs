@@ -1,51 +1,59 @@
 //! Answers as JSON, in the documented order of the fields.
 
+use std::fmt::Display;
+use std::io::Write;
+
+use axum::Extension;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, stream};
+use http::header::CONTENT_TYPE;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::openapi::{id, parent_id};
 use crate::domain::{self, CustomerGroup, GroupId, Text, Timestamp};
+use crate::error::{Error, LateRecord};
+use crate::service::Groups;
 
 /// The customer group object: always all nine fields, an unset one as null.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = CustomerGroup)]
-pub(super) struct CustomerGroupObject {
-    #[serde(serialize_with = "text")]
+pub(super) struct CustomerGroupObject<'a> {
     #[schema(schema_with = id)]
-    id: GroupId,
+    id: AsText<GroupId>,
     /// Timestamp of when the object was created, in UTC and milliseconds.
-    #[serde(serialize_with = "text")]
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T09:30:00.000Z")]
-    created_at: Timestamp,
+    created_at: AsText<Timestamp>,
     /// Timestamp of when the object was last updated; that of its creation until then.
-    #[serde(serialize_with = "text")]
     #[schema(value_type = String, format = DateTime, example = "2024-01-15T09:30:00.000Z")]
-    updated_at: Timestamp,
+    updated_at: AsText<Timestamp>,
     #[schema(schema_with = parent_id, required)]
-    parent_id: Option<String>,
+    parent_id: Option<AsText<GroupId>>,
     /// Whether it is meant to hold other groups.
     #[schema(default = false, required)]
     is_group: bool,
     /// The name for people. Names need not be unique.
     #[schema(min_length = 1, max_length = 255, example = "customer_group_name_example")]
-    customer_group_name: String,
+    customer_group_name: &'a str,
     /// A reference into another system. It never moves a group: `parent_id` does.
     #[schema(required, max_length = 255, example = "parent_customer_group_example")]
-    parent_customer_group: Option<String>,
+    parent_customer_group: Option<&'a str>,
     /// The price list of its customers: a reference into another system.
     #[schema(required, max_length = 255, example = "default_price_list_example")]
-    default_price_list: Option<String>,
+    default_price_list: Option<&'a str>,
     /// The payment terms of its customers: a reference into another system.
     #[schema(required, max_length = 255, example = "payment_terms_example")]
-    payment_terms: Option<String>,
+    payment_terms: Option<&'a str>,
 }
 
-/// The list shape.
-#[derive(Debug, Serialize, ToSchema)]
+/// The list shape. It is written while it is read: see [`list`].
+#[derive(ToSchema)]
 #[schema(as = CustomerGroupList)]
-pub(super) struct List {
+#[allow(dead_code, reason = "it describes what is written")]
+pub(super) struct List<'a> {
     /// The objects of the page.
-    data: Vec<CustomerGroupObject>,
+    data: Vec<CustomerGroupObject<'a>>,
     /// Whether there is a further object past the page.
     #[schema(example = false)]
     has_more: bool,
@@ -58,44 +66,120 @@ pub(super) struct List {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeletedCustomerGroup)]
 pub(super) struct Deleted {
-    #[serde(serialize_with = "text")]
     #[schema(schema_with = id)]
-    id: GroupId,
+    id: AsText<GroupId>,
     /// Always true.
     #[schema(example = true)]
     deleted: bool,
 }
 
-fn text<S: Serializer>(value: &impl std::fmt::Display, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(value)
+/// A value that is written as the text that it shows as.
+#[derive(Debug)]
+struct AsText<T>(T);
+
+impl<T: Display> Serialize for AsText<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
-impl From<CustomerGroup> for CustomerGroupObject {
-    fn from(group: CustomerGroup) -> Self {
-        let optional = |text: Option<Text>| text.map(String::from);
+impl<'a> From<&'a CustomerGroup> for CustomerGroupObject<'a> {
+    fn from(group: &'a CustomerGroup) -> Self {
         Self {
-            id: group.id,
-            created_at: group.created_at(),
-            updated_at: group.updated_at,
-            parent_id: group.parent_id.map(|id| id.to_string()),
+            id: AsText(group.id),
+            created_at: AsText(group.created_at()),
+            updated_at: AsText(group.updated_at),
+            parent_id: group.parent_id.map(AsText),
             is_group: group.is_group,
-            customer_group_name: group.customer_group_name.into(),
-            parent_customer_group: optional(group.parent_customer_group),
-            default_price_list: optional(group.default_price_list),
-            payment_terms: optional(group.payment_terms),
+            customer_group_name: group.customer_group_name.as_str(),
+            parent_customer_group: group.parent_customer_group.as_ref().map(Text::as_str),
+            default_price_list: group.default_price_list.as_ref().map(Text::as_str),
+            payment_terms: group.payment_terms.as_ref().map(Text::as_str),
         }
     }
 }
 
-impl From<domain::List> for List {
-    fn from(list: domain::List) -> Self {
-        let domain::List { data, has_more, total } = list;
-        Self { data: data.into_iter().map(Into::into).collect(), has_more, total }
+/// Writes a list in the documented shape: at once when all of it is there, and otherwise part by part while it is
+/// read. One that breaks off ends the connection, so that nobody takes it for whole.
+pub(super) async fn list(mut groups: Groups) -> Result<Response, Error> {
+    let late = LateRecord::default();
+    let body = if groups.is_whole() {
+        let mut json = Written::default();
+        while let Some(part) = groups.next().await {
+            json.write(&part?)?;
+        }
+        Body::from(json.end()?)
+    } else {
+        Body::from_stream(parts(groups, late.clone()))
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], Extension(late), body).into_response())
+}
+
+fn parts(groups: Groups, late: LateRecord) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+    stream::unfold(Some((groups, Written::default())), move |state| {
+        let late = late.clone();
+        async move {
+            let (mut groups, mut json) = state?;
+            let written = match groups.next().await {
+                Some(Ok(part)) => json.write(&part).map(|()| json.take()),
+                Some(Err(error)) => Err(error),
+                None => return json.end().ok().map(|end| (Ok(end), None)),
+            };
+            Some(match written {
+                Ok(bytes) => (Ok(bytes), Some((groups, json))),
+                Err(error) => {
+                    late.set(&error);
+                    (Err(error), None)
+                }
+            })
+        }
+    })
+}
+
+/// A list in the documented shape, so far.
+#[derive(Default)]
+struct Written {
+    json: Vec<u8>,
+    has_begun: bool,
+    has_objects: bool,
+    has_more: bool,
+    total: i32,
+}
+
+impl Written {
+    fn write(&mut self, part: &domain::List) -> Result<(), Error> {
+        (self.has_more, self.total) = (part.has_more, part.total);
+        self.begin();
+        for group in &part.data {
+            if std::mem::replace(&mut self.has_objects, true) {
+                self.json.push(b',');
+            }
+            serde_json::to_writer(&mut self.json, &CustomerGroupObject::from(group))
+                .map_err(Error::internal)?;
+        }
+        Ok(())
+    }
+
+    fn begin(&mut self) {
+        if !std::mem::replace(&mut self.has_begun, true) {
+            self.json.extend_from_slice(br#"{"data":["#);
+        }
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.json)
+    }
+
+    fn end(mut self) -> Result<Vec<u8>, Error> {
+        self.begin();
+        write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
+            .map_err(Error::internal)?;
+        Ok(self.json)
     }
 }
 
 impl From<GroupId> for Deleted {
     fn from(id: GroupId) -> Self {
-        Self { id, deleted: true }
+        Self { id: AsText(id), deleted: true }
     }
 }

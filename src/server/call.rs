@@ -13,10 +13,10 @@ use tracing::Level;
 
 use super::received::CutOff;
 use crate::auth::Caller;
-use crate::domain::request_id;
-use crate::error::Record;
+use crate::domain::{self, request_id};
+use crate::error::{LateRecord, Record};
 
-pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(domain::REQUEST_ID);
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// How a request is written.
@@ -52,6 +52,7 @@ pub(super) struct Call {
     cut_off: CutOff,
     caller: Option<Caller>,
     record: Option<Record>,
+    late: Option<LateRecord>,
 }
 
 /// How a call ended, so far.
@@ -75,6 +76,7 @@ impl Call {
             cut_off,
             caller: None,
             record: None,
+            late: None,
         }
     }
 
@@ -84,6 +86,11 @@ impl Call {
 
     pub(super) fn path(&self) -> &str {
         self.uri.path()
+    }
+
+    /// Tells the handler the id of the request.
+    pub(super) fn tell_id<B>(&self, request: &mut Request<B>) {
+        request.headers_mut().insert(REQUEST_ID, self.request_id.clone());
     }
 
     pub(super) fn request_id(&self) -> &str {
@@ -107,6 +114,7 @@ impl Call {
     pub(super) fn answer(mut self, mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(REQUEST_ID, self.request_id.clone());
         self.record = response.extensions_mut().remove();
+        self.late = response.extensions_mut().remove();
         match self.face {
             Face::Grpc => self.note_grpc_status(response.headers()),
             Face::Rest => self.end = End::Http(response.status()),
@@ -120,9 +128,14 @@ impl Call {
         }
     }
 
+    /// What the log says of the error that it ended in.
+    fn record(&self) -> Option<&Record> {
+        self.record.as_ref().or_else(|| self.late.as_ref()?.get())
+    }
+
     /// What only looks at the service is of no interest to anyone who does not look for it.
     fn level(&self) -> Level {
-        match &self.record {
+        match self.record() {
             Some(record) => record.level,
             None if self.is_public() || self.method == Method::OPTIONS => Level::DEBUG,
             None => Level::INFO,
@@ -133,7 +146,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         if self.cut_off.happened() {
-            (self.end, self.record) = (End::Cancelled, None);
+            (self.end, self.record, self.late) = (End::Cancelled, None, None);
         }
         let method = match self.face {
             Face::Grpc => self.path().trim_start_matches('/').to_owned(),
@@ -149,8 +162,8 @@ impl Drop for Call {
         let duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
         let key =
             self.caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
-        let reason = self.record.as_ref().map(|record| record.reason);
-        let cause = self.record.as_ref().and_then(|record| record.cause.as_deref());
+        let reason = self.record().map(|record| record.reason);
+        let cause = self.record().and_then(|record| record.cause.as_deref());
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!($level, method, code, duration_ms, request_id, key, reason, cause, "call")

@@ -106,11 +106,12 @@ impl Faces {
     }
 
     /// One call on its way through its face, and its line in the log.
-    async fn follow<B>(&self, face: Face, request: Request<B>, cut_off: CutOff) -> Response<Body>
+    async fn follow<B>(&self, face: Face, mut request: Request<B>, cut_off: CutOff) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
         let mut call = Call::begin(face, &request, cut_off);
+        call.tell_id(&mut request);
         let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.public_rest, request)).await,

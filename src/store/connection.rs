@@ -1,13 +1,15 @@
 //! Statements on pooled connections, each prepared once per connection.
 
+use std::pin::Pin;
 use std::time::Duration;
 
 use deadpool_postgres::{Object, Pool};
+use futures_util::TryStreamExt;
 use futures_util::future::{join4, try_join};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error as PgError, NoTls, Row};
+use tokio_postgres::{Error as PgError, NoTls, Row, RowStream};
 
 use super::failure::{Failure, is_away};
 
@@ -68,6 +70,38 @@ async fn lock_and_query(pool: &Pool, lock: i64, sql: &str, values: &Values<'_>) 
     }
     .await;
     give_back(connection, rows)
+}
+
+/// A statement whose rows are read while they come, for as long as it takes. It keeps its connection to itself,
+/// and when it is dropped before its end, PostgreSQL works on it no more.
+pub(super) struct Streaming {
+    lease: Lease,
+    rows: Pin<Box<RowStream>>,
+}
+
+impl Streaming {
+    /// Sends the statement.
+    pub(super) async fn start(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Self, Failure> {
+        // How long a reader takes is not PostgreSQL's to bound.
+        const BEGIN: &str = "begin; set local statement_timeout = 0";
+        let lease = lease(pool).await?;
+        let statement = lease.prepare_cached(sql).await?;
+        // Sent in this order, as they are polled.
+        let rows = lease.query_raw(&statement, values.iter().copied());
+        let ((), rows) = try_join(lease.batch_execute(BEGIN), rows).await?;
+        Ok(Self { rows: Box::pin(rows), lease })
+    }
+
+    /// The next row; `None` after the last one.
+    pub(super) async fn next(&mut self) -> Result<Option<Row>, Failure> {
+        Ok(self.rows.try_next().await?)
+    }
+
+    /// Gives the connection back after the last row.
+    pub(super) async fn finish(self) -> Result<(), Failure> {
+        let committed = self.lease.batch_execute("commit").await;
+        give_back(self.lease, committed)
+    }
 }
 
 async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) -> Result<T, Failure> {

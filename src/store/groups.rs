@@ -7,8 +7,8 @@ use tokio_postgres::Row;
 use super::Store;
 use super::connection::{Values, query, write, write_under_lock};
 use super::failure::Failure;
-use super::rows::{columns, group, has_group, list, read};
-use crate::domain::{Change, Changes, CustomerGroup, GroupId, IfMatch, List, Name, Page, Text, Violation};
+use super::rows::{columns, group, has_group, read};
+use crate::domain::{Change, Changes, CustomerGroup, GroupId, IfMatch, Name, Text, Violation};
 use crate::error::Error;
 
 /// The foreign key from a group to its parent.
@@ -70,57 +70,6 @@ const UPDATE: &str = concat!(
     " from parent_check left join updated on true"
 );
 
-// The lists answer the page beside the count of the whole list, from one snapshot, and a page without
-// groups as one row without an id.
-
-const LIST: &str = concat!(
-    "select total, true as found, ",
-    columns!("page"),
-    " from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
-      left join lateral (select * from customer_group order by id desc limit $1 offset $2) page on true
-      order by page.id desc"
-);
-
-const CHILDREN: &str = concat!(
-    "select total, found, ",
-    columns!("page"),
-    " from (select (select count(*) from customer_group where parent_id = $1) as total,
-                   exists (select from customer_group where id = $1) as found) whole
-      left join lateral (
-          select * from customer_group where parent_id = $1 order by id desc limit $2 offset $3
-      ) page on true
-      order by page.id desc"
-);
-
-/// A walk over the tree that starts at `$1` and goes on to the groups that meet the condition.
-macro_rules! walk {
-    ($next:literal) => {
-        concat!(
-            "with recursive walk as (
-                 select 0 as distance, ",
-            columns!("g"),
-            " from customer_group g where id = $1
-              union all
-              select walk.distance + 1, ",
-            columns!("g"),
-            " from walk join customer_group g on ",
-            $next,
-            ")
-             select total, found, ",
-            columns!("page"),
-            " from (select count(*) - 1 as total, count(*) > 0 as found from walk) whole
-              left join lateral (
-                  select * from walk where distance > 0 order by distance, id desc limit $2 offset $3
-              ) page on true
-              order by page.distance, page.id desc"
-        )
-    };
-}
-
-const ANCESTORS: &str = walk!("g.id = walk.parent_id");
-
-const DESCENDANTS: &str = walk!("g.parent_id = walk.id");
-
 /// What the database knows of a parent that a request names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParentCheck {
@@ -138,50 +87,6 @@ impl Store {
     /// [`Error::NotFound`].
     pub async fn get(&self, id: GroupId) -> Result<CustomerGroup, Error> {
         self.reads.get(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))
-    }
-
-    /// A page of all groups.
-    ///
-    /// # Errors
-    ///
-    /// Only those that every statement can end in.
-    pub async fn list(&self, page: Page) -> Result<List, Error> {
-        let (limit, offset) = bounds(page);
-        let rows = query(&self.pool, LIST, &[&limit, &offset]).await?;
-        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
-    }
-
-    /// The children of a group.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`].
-    pub async fn children(&self, id: GroupId, page: Page) -> Result<List, Error> {
-        self.tree_list(CHILDREN, id, page).await
-    }
-
-    /// The ancestors of a group, its parent first.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`].
-    pub async fn ancestors(&self, id: GroupId, page: Page) -> Result<List, Error> {
-        self.tree_list(ANCESTORS, id, page).await
-    }
-
-    /// The descendants of a group, level by level.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`].
-    pub async fn descendants(&self, id: GroupId, page: Page) -> Result<List, Error> {
-        self.tree_list(DESCENDANTS, id, page).await
-    }
-
-    async fn tree_list(&self, sql: &str, id: GroupId, page: Page) -> Result<List, Error> {
-        let (limit, offset) = bounds(page);
-        let rows = query(&self.pool, sql, &[&id.uuid(), &limit, &offset]).await?;
-        list(&rows, page)?.ok_or_else(|| Error::not_found(&id.to_string()))
     }
 
     /// Changes a group. Moves below another group are made one after the other, so that no two of them can
@@ -288,10 +193,6 @@ fn untouched(id: GroupId, was_there: bool, if_match: &IfMatch) -> Error {
         IfMatch::OneOf(_) if was_there => Error::EtagMismatch(id),
         IfMatch::OneOf(_) | IfMatch::Any => Error::not_found(&id.to_string()),
     }
-}
-
-fn bounds(page: Page) -> (Option<i64>, i64) {
-    (page.limit.map(i64::from), i64::from(page.offset))
 }
 
 fn set<T>(change: &Change<T>) -> Option<&T> {

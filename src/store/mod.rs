@@ -6,10 +6,12 @@ mod create;
 mod failure;
 mod groups;
 mod keys;
+mod lists;
 mod migrate;
 mod open;
 mod reads;
 mod rows;
+mod stream;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,6 +24,7 @@ use tokio_postgres::{Config, NoTls};
 pub use create::Insertion;
 pub use groups::ParentCheck;
 pub use open::OpenError;
+pub use stream::Groups;
 
 use crate::error::Cause;
 use reads::Reads;
@@ -33,7 +36,7 @@ pub struct Database(Box<Config>);
 /// How many connections are made, and how long is waited for them.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// The most connections for calls, at least 1. More are kept: one for health and keys, and one for each
+    /// The most connections for calls, at least 1. More are kept: one for health and keys, and two for each
     /// [`Store::reading_here`].
     pub pool_size: usize,
     /// How long a call waits for a free connection.
@@ -165,20 +168,21 @@ impl Store {
             limits: limits.clone(),
             pool: database.pool(limits, limits.pool_size)?,
             watch: database.pool(limits, 1)?,
-            reads: Reads::start(database.pool(limits, 1)?, limits.statement_timeout),
+            reads: Reads::start(&database.pool(limits, reads::CONNECTIONS)?, limits.statement_timeout),
         };
         store.migrate().await?;
         Ok(store)
     }
 
-    /// The same for the thread of this runtime: its reads of one group go out together, by a connection of its own.
+    /// The same for the thread of this runtime: its reads of one group and of
+    /// ancestors go out together, by connections of its own.
     ///
     /// # Errors
     ///
     /// That there can be no such connection.
     pub fn reading_here(&self) -> Result<Self, OpenError> {
-        let reading = self.database.pool(&self.limits, 1)?;
-        Ok(Self { reads: Reads::start(reading, self.limits.statement_timeout), ..self.clone() })
+        let reading = self.database.pool(&self.limits, reads::CONNECTIONS)?;
+        Ok(Self { reads: Reads::start(&reading, self.limits.statement_timeout), ..self.clone() })
     }
 
     /// Closes the connections. Calls that come after end in

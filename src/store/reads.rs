@@ -1,4 +1,5 @@
-//! Point reads, asked together: those that come while a statement is under way go out with the next one.
+//! Reads of one group and of its ancestors, asked together: those that come while a statement is under way go out
+//! with the next one.
 //!
 //! A read that begins after a write was acknowledged sees it, since no statement answers a read that came after
 //! it was sent.
@@ -17,63 +18,139 @@ use super::rows::{columns, group, read};
 use crate::domain::{CustomerGroup, GroupId};
 use crate::error::Error;
 
-const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = any($1)");
+/// How many connections the reads use.
+pub(super) const CONNECTIONS: usize = 2;
+
+const GET: &str =
+    concat!("select g.id as asked, ", columns!("g"), " from customer_group g where id = any($1)");
+
+/// Each group that is asked for, with its ancestors up to a distance that few trees have.
+const CHAIN: &str = concat!(
+    "with recursive walk as (
+         select g.id as asked, 0 as distance, ",
+    columns!("g"),
+    " from customer_group g where g.id = any($1)
+      union all
+      select walk.asked, walk.distance + 1, ",
+    columns!("g"),
+    " from walk join customer_group g on g.id = walk.parent_id where walk.distance < 100)
+     select asked, ",
+    columns!("walk"),
+    " from walk order by asked, distance"
+);
 
 /// The most groups that one statement is asked for, so that nobody waits long for others.
 const MAX_BATCH: usize = 256;
 
-type Answer = Result<Option<CustomerGroup>, Error>;
+type Answer<T> = Result<Option<T>, Error>;
 
-struct Read {
+struct Read<T> {
     id: Uuid,
-    answer: oneshot::Sender<Answer>,
+    answer: oneshot::Sender<Answer<T>>,
+}
+
+/// The ancestors of a group, its parent first.
+#[derive(Debug)]
+pub(super) struct Chain {
+    pub(super) groups: Vec<CustomerGroup>,
+    /// Whether these are all.
+    pub(super) is_complete: bool,
 }
 
 /// The way in. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Reads(mpsc::UnboundedSender<Read>);
+pub(super) struct Reads {
+    groups: mpsc::UnboundedSender<Read<CustomerGroup>>,
+    chains: mpsc::UnboundedSender<Read<Chain>>,
+}
 
 impl Reads {
-    /// Reads by the pool from now on, one statement at a time, until nobody can ask any more. A statement that
-    /// takes longer than `patience` is given up.
-    pub(super) fn start(pool: Pool, patience: Duration) -> Self {
-        let (sender, queue) = mpsc::unbounded_channel();
-        tokio::spawn(serve(pool, patience, queue));
-        Self(sender)
+    /// Reads by the pool from now on, one statement of a kind at a time, until nobody can ask any more. A statement
+    /// that takes longer than `patience` is given up.
+    pub(super) fn start(pool: &Pool, patience: Duration) -> Self {
+        Self {
+            groups: serve(pool.clone(), patience, GET, first),
+            chains: serve(pool.clone(), patience, CHAIN, chain),
+        }
     }
 
     /// One group; `None` when there is none.
-    pub(super) async fn get(&self, id: GroupId) -> Answer {
-        let (answer, answered) = oneshot::channel();
-        self.0.send(Read { id: id.uuid(), answer }).map_err(|_| Error::internal("nobody reads any more"))?;
-        answered.await.map_err(Error::internal)?
+    pub(super) async fn get(&self, id: GroupId) -> Answer<CustomerGroup> {
+        ask(&self.groups, id).await
+    }
+
+    /// The ancestors of a group; `None` when there is no such group.
+    pub(super) async fn chain(&self, id: GroupId) -> Answer<Chain> {
+        ask(&self.chains, id).await
     }
 }
 
-async fn serve(pool: Pool, patience: Duration, mut queue: mpsc::UnboundedReceiver<Read>) {
-    let mut reads = Vec::with_capacity(MAX_BATCH);
-    while queue.recv_many(&mut reads, MAX_BATCH).await > 0 {
-        // Nobody waits for the answer to those.
-        reads.retain(|read| !read.answer.is_closed());
-        if reads.is_empty() {
-            continue;
-        }
-        let ids: Vec<Uuid> = reads.iter().map(|read| read.id).collect();
-        let asked = timeout(patience, query(&pool, GET, &[&ids])).await;
-        let found = asked.as_ref().map(|rows| rows.as_ref().map(|rows| by_id(rows)));
-        for Read { id, answer } in reads.drain(..) {
-            let answered = match &found {
-                Ok(Ok(Ok(rows))) => rows.get(&id).map(|row| group(row, 0)).transpose(),
-                Ok(Ok(Err(error))) => Err(Error::internal(error.to_string())),
-                Ok(Err(failure)) => Err(Error::from(*failure)),
-                Err(_elapsed) => Err(Error::Timeout),
-            };
-            // Who is gone by now needs no answer.
-            drop(answer.send(answered));
-        }
-    }
+async fn ask<T>(reads: &mpsc::UnboundedSender<Read<T>>, id: GroupId) -> Answer<T> {
+    let (answer, answered) = oneshot::channel();
+    reads.send(Read { id: id.uuid(), answer }).map_err(|_| Error::internal("nobody reads any more"))?;
+    answered.await.map_err(Error::internal)?
 }
 
-fn by_id(rows: &[Row]) -> Result<HashMap<Uuid, &Row>, Error> {
-    rows.iter().map(|row| Ok((read(row, 0)?, row))).collect()
+/// Answers reads by a statement whose rows begin with the id that was asked for, those of one id together.
+fn serve<T: Send + 'static>(
+    pool: Pool,
+    patience: Duration,
+    sql: &'static str,
+    parse: fn(&[Row]) -> Result<T, Error>,
+) -> mpsc::UnboundedSender<Read<T>> {
+    let (sender, mut queue) = mpsc::unbounded_channel::<Read<T>>();
+    tokio::spawn(async move {
+        let mut reads = Vec::with_capacity(MAX_BATCH);
+        while queue.recv_many(&mut reads, MAX_BATCH).await > 0 {
+            // Nobody waits for the answer to those.
+            reads.retain(|read| !read.answer.is_closed());
+            if reads.is_empty() {
+                continue;
+            }
+            let ids: Vec<Uuid> = reads.iter().map(|read| read.id).collect();
+            let asked = timeout(patience, query(&pool, sql, &[&ids])).await;
+            let found = asked.as_ref().map(|rows| rows.as_ref().map(|rows| by_id(rows)));
+            for Read { id, answer } in reads.drain(..) {
+                let answered = match &found {
+                    Ok(Ok(Ok(found))) => found.get(&id).map(|rows| parse(rows)).transpose(),
+                    Ok(Ok(Err(error))) => Err(Error::internal(error.to_string())),
+                    Ok(Err(failure)) => Err(Error::from(*failure)),
+                    Err(_elapsed) => Err(Error::Timeout),
+                };
+                // Who is gone by now needs no answer.
+                drop(answer.send(answered));
+            }
+        }
+    });
+    sender
+}
+
+fn by_id(mut rows: &[Row]) -> Result<HashMap<Uuid, &[Row]>, Error> {
+    let mut found = HashMap::with_capacity(rows.len());
+    while let Some(row) = rows.first() {
+        let id: Uuid = read(row, 0)?;
+        let mut length = 1;
+        while let Some(row) = rows.get(length)
+            && read::<Uuid>(row, 0)? == id
+        {
+            length += 1;
+        }
+        let (of_id, others) = rows.split_at(length);
+        found.insert(id, of_id);
+        rows = others;
+    }
+    Ok(found)
+}
+
+fn first(rows: &[Row]) -> Result<CustomerGroup, Error> {
+    let row = rows.first().ok_or_else(|| Error::internal("a group has no row"))?;
+    group(row, 1)
+}
+
+/// Reads the rows of a group and of its ancestors.
+fn chain(rows: &[Row]) -> Result<Chain, Error> {
+    let (_, ancestors) = rows.split_first().ok_or_else(|| Error::internal("a chain has no row"))?;
+    let groups = ancestors.iter().map(|row| group(row, 1)).collect::<Result<Vec<_>, _>>()?;
+    let top = rows.last().map(|row| read::<Option<Uuid>>(row, 3)).transpose()?;
+    Ok(Chain { groups, is_complete: top.flatten().is_none() })
 }

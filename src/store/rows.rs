@@ -35,27 +35,32 @@ macro_rules! columns {
 pub(super) use columns;
 
 /// Where the group begins in a row of a list.
-const GROUP_AFTER_TOTAL: usize = 2;
+pub(super) const GROUP_AFTER_TOTAL: usize = 2;
 
 /// Reads a column.
 pub(super) fn read<'a, T: FromSql<'a>>(row: &'a Row, column: usize) -> Result<T, Error> {
     row.try_get(column).map_err(Error::internal)
 }
 
-/// Reads a page with its total; `None` when the group that it belongs to does not exist.
+/// Reads a page, of which one group more was asked for than it has; `None` when the group that it belongs to does
+/// not exist.
 pub(super) fn list(rows: &[Row], page: Page) -> Result<Option<List>, Error> {
-    let first = rows.first().ok_or_else(|| Error::internal("a list answered no row"))?;
-    if !read::<bool>(first, 1)? {
-        return Ok(None);
-    }
-    let total: i64 = read(first, 0)?;
-    let data = if has_group(first, GROUP_AFTER_TOTAL)? {
-        rows.iter().map(|row| group(row, GROUP_AFTER_TOTAL)).collect::<Result<_, _>>()?
+    let Some(first) = rows.first() else { return Ok(None) };
+    let total = total(first)?.ok_or_else(|| Error::internal("a page has no total"))?;
+    let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
+    let data: Vec<_> = if has_group(first, GROUP_AFTER_TOTAL)? {
+        rows.iter().take(limit).map(|row| group(row, GROUP_AFTER_TOTAL)).collect::<Result<_, _>>()?
     } else {
         Vec::new()
     };
-    let end = i64::from(page.offset) + i64::try_from(data.len()).map_err(Error::internal)?;
-    Ok(Some(List { data, has_more: end < total, total: total.try_into().map_err(Error::internal)? }))
+    let has_more = rows.len() > data.len() && has_group(first, GROUP_AFTER_TOTAL)?;
+    Ok(Some(List { data, has_more, total: total.try_into().map_err(Error::internal)? }))
+}
+
+/// Reads the number of groups in the whole list from the first row; `None` when it is that of the groups that
+/// come. The place to start after may not be in the list.
+pub(super) fn total(first: &Row) -> Result<Option<i64>, Error> {
+    if read(first, 1)? { read(first, 0) } else { Err(Error::Invalid(Violation::not_in_list().into())) }
 }
 
 /// Whether there is a group in the columns from `first` on.

@@ -148,7 +148,8 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
     match call {
         Call::Get(of) => ("GetCustomerGroup", pb::GetCustomerGroupRequest { id: id(of) }.encode_to_vec()),
         Call::List((limit, offset)) => {
-            let request = pb::ListCustomerGroupsRequest { limit: *limit, offset: *offset };
+            let request =
+                pb::ListCustomerGroupsRequest { limit: *limit, offset: *offset, ..Default::default() };
             ("ListCustomerGroups", request.encode_to_vec())
         }
         Call::Create(body) => {
@@ -164,17 +165,30 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
             ("DeleteCustomerGroup", pb::DeleteCustomerGroupRequest { id: id(of), etag }.encode_to_vec())
         }
         Call::Children(of, (limit, offset)) => {
-            let request = pb::ListCustomerGroupChildrenRequest { id: id(of), limit: *limit, offset: *offset };
+            let request = pb::ListCustomerGroupChildrenRequest {
+                id: id(of),
+                limit: *limit,
+                offset: *offset,
+                ..Default::default()
+            };
             ("ListCustomerGroupChildren", request.encode_to_vec())
         }
         Call::Ancestors(of, (limit, offset)) => {
-            let request =
-                pb::ListCustomerGroupAncestorsRequest { id: id(of), limit: *limit, offset: *offset };
+            let request = pb::ListCustomerGroupAncestorsRequest {
+                id: id(of),
+                limit: *limit,
+                offset: *offset,
+                ..Default::default()
+            };
             ("ListCustomerGroupAncestors", request.encode_to_vec())
         }
         Call::Descendants(of, (limit, offset)) => {
-            let request =
-                pb::ListCustomerGroupDescendantsRequest { id: id(of), limit: *limit, offset: *offset };
+            let request = pb::ListCustomerGroupDescendantsRequest {
+                id: id(of),
+                limit: *limit,
+                offset: *offset,
+                ..Default::default()
+            };
             ("ListCustomerGroupDescendants", request.encode_to_vec())
         }
         Call::Malformed => ("CreateCustomerGroup", vec![0xff]),

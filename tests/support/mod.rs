@@ -185,7 +185,7 @@ impl Calls for Client {
         limit: Option<i32>,
         offset: Option<i32>,
     ) -> Result<pb::ListCustomerGroupsResponse, Status> {
-        let request = pb::ListCustomerGroupsRequest { limit, offset };
+        let request = pb::ListCustomerGroupsRequest { limit, offset, ..Default::default() };
         Ok(self.clone().list_customer_groups(request).await?.into_inner())
     }
 

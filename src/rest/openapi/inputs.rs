@@ -48,7 +48,8 @@ pub(in crate::rest) struct ListPage;
 
 impl IntoParams for ListPage {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        page("Maximum number of objects to return. Above 1000 it is lowered to 1000.", Some(json!(20)))
+        let limit = "Maximum number of objects to return. Above 1000 it is lowered to 1000.";
+        page(limit, Some(json!(20)), "The object need not exist any more.")
     }
 }
 
@@ -57,16 +58,23 @@ pub(in crate::rest) struct TreePage;
 
 impl IntoParams for TreePage {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        page("Maximum number of objects to return; all of them when it is not given.", None)
+        let limit = "Maximum number of objects to return; all of them when it is not given.";
+        page(limit, None, "Of the ancestors and the descendants it must be one.")
     }
 }
 
-fn page(limit: &str, default: Option<serde_json::Value>) -> Vec<Parameter> {
+fn page(limit: &str, default: Option<serde_json::Value>, whether: &str) -> Vec<Parameter> {
     let number = || ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
     let skip = "Number of objects to skip for pagination.";
+    let start = format!(
+        "The id of the last object of the page before: the page has what comes after it, however deep, at the cost of \
+         the first. {whether} `offset` counts from there."
+    );
+    let id = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ID_PATTERN));
     vec![
         parameter(field::LIMIT, ParameterIn::Query, limit, number().default(default)),
         parameter(field::OFFSET, ParameterIn::Query, skip, number().default(Some(json!(0)))),
+        parameter(field::STARTING_AFTER, ParameterIn::Query, &start, id),
     ]
 }
 

@@ -1,0 +1,187 @@
+//! Lists of customer groups: the statements, and which of them answers what.
+//!
+//! Each answers rows of the number of groups in the whole list, whether the place to start after is in it, and a
+//! group; a page without groups as one row without a group; and no row for a group that does not exist. `$2` is one
+//! more than the most groups of the page, so that it shows whether more exist.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::Store;
+use super::connection::{Values, query};
+use super::rows::{columns, list};
+use super::stream::{Groups, stream};
+use crate::domain::{GroupId, List, Page};
+use crate::error::Error;
+
+/// The most groups that are read at once; longer lists come row by row.
+const MAX_AT_ONCE: u32 = 1000;
+
+/// Later than any id.
+macro_rules! last_id {
+    () => {
+        "'ffffffff-ffff-ffff-ffff-ffffffffffff'"
+    };
+}
+
+const LIST: &str = concat!(
+    "select total, true, ",
+    columns!("page"),
+    " from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
+      left join lateral (
+          select * from customer_group where id < coalesce($1::uuid, ",
+    last_id!(),
+    ") order by id desc limit $2 offset $3
+      ) page on true
+      order by page.id desc"
+);
+
+const CHILDREN: &str = concat!(
+    "select total, true, ",
+    columns!("page"),
+    " from (select (select count(*) from customer_group where parent_id = $4) as total
+            where exists (select from customer_group where id = $4)) whole
+      left join lateral (
+          select * from customer_group where parent_id = $4 and id < coalesce($1::uuid, ",
+    last_id!(),
+    ") order by id desc limit $2 offset $3
+      ) page on true
+      order by page.id desc"
+);
+
+/// From a group on to those below it: level by level, and the youngest of each group's children first. A recursive
+/// part answers its rows in the order in which it makes them, and makes the next ones from them in that order.
+macro_rules! below {
+    ($columns:expr) => {
+        concat!(
+            "cross join lateral (select ",
+            $columns,
+            " from customer_group g where g.parent_id = walk.id order by g.id desc) g"
+        )
+    };
+}
+
+/// A part of what is met on a walk that starts at `$4`.
+macro_rules! walk {
+    ($next:expr) => {
+        concat!(
+            "with recursive walk as (
+                 select g.id, g.parent_id from customer_group g where g.id = $4
+                 union all
+                 select g.id, g.parent_id from walk ",
+            $next,
+            "), numbered as materialized (
+                 select id, row_number() over () - 1 as number from walk
+             ), whole as (
+                 select count(*) - 1 as total,
+                        case when $1::uuid is null then 0
+                             else (select number from numbered where id = $1 and number > 0) end as start
+                 from numbered
+             )
+             select total, start is not null, ",
+            columns!("page"),
+            " from whole left join lateral (
+                 select number, g.* from numbered join customer_group g using (id)
+                 where number > start + $3 and ($2::bigint is null or number <= start + $3 + $2)
+             ) page on true
+             where total >= 0
+             order by page.number"
+        )
+    };
+}
+
+const ANCESTORS: &str = walk!("join customer_group g on g.id = walk.parent_id");
+
+const DESCENDANTS: &str = walk!(below!("g.id, g.parent_id"));
+
+/// Everything below `$1` as it is met. The number of groups is that of the rows with a group, which is not known
+/// before the last.
+const ALL_DESCENDANTS: &str = concat!(
+    "with recursive walk as (
+         select ",
+    columns!("g"),
+    " from customer_group g where g.id = $1
+      union all
+      select ",
+    columns!("g"),
+    " from walk ",
+    below!(columns!("g")),
+    ")
+     select null::bigint, true, nullif(id, $1), updated_at, parent_id, is_group, customer_group_name,
+            parent_customer_group, default_price_list, payment_terms
+     from walk"
+);
+
+impl Store {
+    /// A page of all groups.
+    ///
+    /// # Errors
+    ///
+    /// Only those that every statement can end in.
+    pub async fn list(&self, page: Page) -> Result<List, Error> {
+        let (start, limit, offset) = bounds(page);
+        let rows = query(&self.pool, LIST, &[&start, &limit, &offset]).await?;
+        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
+    }
+
+    /// The children of a group.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`].
+    pub async fn children(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
+        self.tree_list(CHILDREN, id, page).await
+    }
+
+    /// The ancestors of a group, its parent first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
+    pub async fn ancestors(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
+        let chain = self.reads.chain(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))?;
+        if chain.is_complete {
+            let list = page.of(chain.groups).map_err(|violation| Error::Invalid(violation.into()))?;
+            Ok(list.into())
+        } else {
+            self.tree_list(ANCESTORS, id, page).await
+        }
+    }
+
+    /// The descendants of a group, level by level.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
+    pub async fn descendants(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
+        if page.is_all() {
+            let groups = stream(&self.pool, ALL_DESCENDANTS, &[&id.uuid()], page, self.patience()).await?;
+            groups.ok_or_else(|| Error::not_found(&id.to_string()))
+        } else {
+            self.tree_list(DESCENDANTS, id, page).await
+        }
+    }
+
+    async fn tree_list(&self, sql: &str, id: GroupId, page: Page) -> Result<Groups, Error> {
+        let ((start, limit, offset), uuid) = (bounds(page), id.uuid());
+        let values: &Values<'_> = &[&start, &limit, &offset, &uuid];
+        let groups = if page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE) {
+            list(&query(&self.pool, sql, values).await?, page)?.map(Groups::from)
+        } else {
+            stream(&self.pool, sql, values, page, self.patience()).await?
+        };
+        groups.ok_or_else(|| Error::not_found(&id.to_string()))
+    }
+
+    /// How long the reader of a long list may make it wait.
+    fn patience(&self) -> Duration {
+        self.limits.statement_timeout
+    }
+}
+
+/// Where a page starts, one more than the most groups of it, and how many it skips.
+fn bounds(page: Page) -> (Option<Uuid>, Option<i64>, i64) {
+    let limit = page.limit.map(|limit| i64::from(limit) + 1);
+    (page.starting_after.map(GroupId::uuid), limit, i64::from(page.offset))
+}

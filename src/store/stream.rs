@@ -1,0 +1,152 @@
+//! Long lists, on their way from the database to a reader in constant memory.
+
+use std::time::Duration;
+
+use deadpool_postgres::Pool;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::connection::{Streaming, Values};
+use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
+use crate::domain::{CustomerGroup, List, Page};
+use crate::error::Error;
+
+/// How many groups are handed on at once, so that handing on costs little.
+const PART: usize = 64;
+
+/// The groups of a list, part by part. When it is dropped, PostgreSQL works on it no more.
+#[derive(Debug)]
+pub struct Groups(Source);
+
+#[derive(Debug)]
+enum Source {
+    /// All of it is there.
+    Whole(Option<List>),
+    /// It is on its way.
+    Coming(mpsc::Receiver<Result<List, Error>>),
+}
+
+impl From<List> for Groups {
+    fn from(list: List) -> Self {
+        Self(Source::Whole(Some(list)))
+    }
+}
+
+impl Groups {
+    /// The next part of the list; `None` after the last one. What a part says of the whole list holds only in the
+    /// last one.
+    ///
+    /// # Errors
+    ///
+    /// What every statement can end in.
+    pub async fn next(&mut self) -> Option<Result<List, Error>> {
+        match &mut self.0 {
+            Source::Whole(list) => list.take().map(Ok),
+            Source::Coming(parts) => parts.recv().await,
+        }
+    }
+
+    /// Whether all of it is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        matches!(self.0, Source::Whole(_))
+    }
+}
+
+/// Asks for a list; `None` when the group that it belongs to does not exist. From then on neither PostgreSQL nor
+/// the reader may keep the other waiting for longer than `patience`.
+pub(super) async fn stream(
+    pool: &Pool,
+    sql: &str,
+    values: &Values<'_>,
+    page: Page,
+    patience: Duration,
+) -> Result<Option<Groups>, Error> {
+    let mut rows = Streaming::start(pool, sql, values).await?;
+    let Some(first) = rows.next().await? else {
+        rows.finish().await?;
+        return Ok(None);
+    };
+    let mut list = Coming { rows, page, total: total(&first)?, given: 0, has_more: false, part: Vec::new() };
+    list.take(&first)?;
+    let (sender, parts) = mpsc::channel(1);
+    tokio::spawn(async move {
+        // A reader who is gone needs nothing more.
+        tokio::select! {
+            () = sender.closed() => {}
+            () = list.hand_on(&sender, patience) => {}
+        }
+    });
+    Ok(Some(Groups(Source::Coming(parts))))
+}
+
+/// A list that is being read.
+struct Coming {
+    rows: Streaming,
+    page: Page,
+    /// The number of groups in the whole list; `None` when it is that of the groups that come.
+    total: Option<i64>,
+    given: usize,
+    has_more: bool,
+    part: Vec<CustomerGroup>,
+}
+
+impl Coming {
+    async fn hand_on(mut self, reader: &mpsc::Sender<Result<List, Error>>, patience: Duration) {
+        loop {
+            let part = match timeout(patience, self.fill()).await {
+                Ok(Ok(true)) => Ok(self.list(0)),
+                Ok(Ok(false)) => {
+                    let last = self.last().await;
+                    // A reader who is gone needs nothing more.
+                    drop(reader.send(last).await);
+                    return;
+                }
+                Ok(Err(error)) => Err(error),
+                Err(_elapsed) => Err(Error::Timeout),
+            };
+            let failed = part.is_err();
+            let sent = timeout(patience, reader.send(part)).await;
+            if failed || !matches!(sent, Ok(Ok(()))) {
+                return;
+            }
+        }
+    }
+
+    /// Reads until a part is full; `false` when nothing more comes.
+    async fn fill(&mut self) -> Result<bool, Error> {
+        while self.part.len() < PART {
+            let Some(row) = self.rows.next().await? else { return Ok(false) };
+            self.take(&row)?;
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, row: &tokio_postgres::Row) -> Result<(), Error> {
+        if !has_group(row, GROUP_AFTER_TOTAL)? {
+            return Ok(());
+        }
+        if self.page.limit.is_some_and(|limit| self.given >= limit as usize) {
+            self.has_more = true;
+            return Ok(());
+        }
+        self.given += 1;
+        self.part.push(group(row, GROUP_AFTER_TOTAL)?);
+        Ok(())
+    }
+
+    fn list(&mut self, total: i32) -> List {
+        let data = std::mem::replace(&mut self.part, Vec::with_capacity(PART));
+        List { data, has_more: self.has_more, total }
+    }
+
+    async fn last(mut self) -> Result<List, Error> {
+        let total = match self.total {
+            Some(total) => i32::try_from(total),
+            None => i32::try_from(self.given),
+        };
+        let list = self.list(total.map_err(Error::internal)?);
+        self.rows.finish().await?;
+        Ok(list)
+    }
+}
