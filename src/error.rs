@@ -24,7 +24,8 @@ pub enum Error {
     /// Fields or parameters are wrong.
     #[error("{0}")]
     Invalid(Violations),
-    /// There is no customer group with this id, which is quoted and cut; see [`Error::not_found`].
+    /// There is no customer group with this id, or with any of these, which are quoted and cut; see
+    /// [`Error::not_found`].
     #[error("no customer group has the id {0}; it may have been deleted")]
     NotFound(String),
     /// A group with children was to be deleted.

@@ -1,5 +1,9 @@
 //! The use cases: the only way from a face to the store.
 
+mod batch;
+
+pub use batch::BatchCreated;
+
 use crate::auth::Writer;
 use crate::domain::{
     Changes, CustomerGroup, Draft, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest, Violation,

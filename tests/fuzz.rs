@@ -24,7 +24,7 @@ use crate::support::{Api, Calls, KEY, named};
 const CASES: u32 = 100_000;
 const CALLERS: u32 = 8;
 
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 15] = [
     "id",
     "created_at",
     "updated_at",
@@ -35,6 +35,11 @@ const FIELDS: [&str; 10] = [
     "default_price_list",
     "payment_terms",
     "colour",
+    "requests",
+    "customer_group",
+    "reference",
+    "parent_reference",
+    "ids",
 ];
 
 #[derive(Debug, Clone)]
@@ -101,6 +106,8 @@ fn path(id: String) -> impl Strategy<Value = String> {
     prop_oneof![
         2 => Just(COLLECTION.to_owned()),
         1 => Just(format!("{COLLECTION}/")),
+        1 => Just(format!("{COLLECTION}:batchCreate")),
+        1 => Just(format!("{COLLECTION}:batchGet")),
         6 => (segment, rest).prop_map(|(segment, rest)| format!("{COLLECTION}/{segment}{rest}")),
     ]
 }

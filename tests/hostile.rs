@@ -8,12 +8,14 @@ use tonic::Code;
 use crate::support::http::{RawGrpc, framed};
 use crate::support::{Api, Calls, fields, named, reason};
 
-const METHODS: [&str; 8] = [
+const METHODS: [&str; 10] = [
     "GetCustomerGroup",
     "ListCustomerGroups",
     "CreateCustomerGroup",
     "UpdateCustomerGroup",
     "DeleteCustomerGroup",
+    "BatchCreateCustomerGroups",
+    "BatchGetCustomerGroups",
     "ListCustomerGroupChildren",
     "ListCustomerGroupAncestors",
     "ListCustomerGroupDescendants",

@@ -143,6 +143,60 @@ async fn a_key_that_cannot_be_one_is_reported_with_everything_else_that_is_wrong
     assert_eq!(post(rest, &long[..255], &json!({"customer_group_name": "Export"})).await.status, 201);
 }
 
+#[tokio::test]
+async fn records_of_a_program_that_knows_no_batches_are_understood() {
+    let api = Api::start().await;
+    let (rest, client, sql) = (Rest(api.address()), api.client().await, api.database.sql().await);
+    let body = json!({"requests": [{"customer_group": {"customer_group_name": "Import"}}]});
+    let batch = [JSON, ("idempotency-key", "of a batch")];
+    assert_eq!(rest.call("POST", ":batchCreate", &batch, &body.to_string()).await.status, 200);
+    let first = create(&client, "k", named("Export")).await.unwrap().into_inner();
+    // Such a program makes records of these columns, and takes lapsed ones over by the same.
+    let older = "insert into idempotency_key (api_key_digest, key, request_digest, customer_group_id)
+                 select api_key_digest, 'new', request_digest, customer_group_id from idempotency_key where key = 'k';
+                 update idempotency_key lapsed
+                 set request_digest = k.request_digest, customer_group_id = k.customer_group_id
+                 from idempotency_key k where lapsed.key = 'of a batch' and k.key = 'k'";
+    sql.batch_execute(older).await.unwrap();
+    for key in ["new", "of a batch"] {
+        assert_eq!(create(&client, key, named("Export")).await.unwrap().into_inner(), first, "{key}");
+        let again =
+            rest.call("POST", ":batchCreate", &[JSON, ("idempotency-key", key)], &body.to_string()).await;
+        assert_error(&again, 409, "idempotency_key_reused", None);
+    }
+    assert_eq!(total(&client).await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_batches_at_once_under_one_key_on_two_replicas_make_one_set_of_groups() {
+    let database = TestDatabase::create().await;
+    let replicas = [Api::start_on(database.clone()).await, Api::start_on(database).await];
+    let group = |name: &str| json!({"customer_group_name": name});
+    let body = json!({"requests": [
+        {"customer_group": group("Export"), "parent_reference": "all"},
+        {"customer_group": group("All customers"), "reference": "all"},
+        {"customer_group": group("Import"), "parent_reference": "all"},
+    ]});
+    let mut posts = Vec::new();
+    for number in 0..100 {
+        let (rest, body) = (Rest(replicas[number % 2].address()), body.to_string());
+        posts.push(tokio::spawn(async move {
+            let headers = [JSON, ("idempotency-key", "k")];
+            let answer = rest.call("POST", ":batchCreate", &headers, &body).await;
+            assert_eq!(answer.status, 200);
+            (answer.json(), answer.headers.contains_key("idempotent-replayed"))
+        }));
+    }
+    let mut answers = Vec::new();
+    for post in posts {
+        answers.push(post.await.unwrap());
+    }
+    assert!(answers.iter().all(|(groups, _)| *groups == answers[0].0));
+    assert_eq!(answers[0].0["data"][0]["parent_id"], answers[0].0["data"][1]["id"]);
+    assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
+    assert_eq!(total(&replicas[0].client().await).await, 3);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_creates_at_once_under_one_key_on_two_replicas_make_one_group() {
     let database = TestDatabase::create().await;

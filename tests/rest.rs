@@ -279,6 +279,8 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
         ("POST", object.as_str(), "GET,HEAD,PATCH,DELETE"),
         ("PUT", &object, "GET,HEAD,PATCH,DELETE"),
         ("POST", &children, "GET,HEAD"),
+        ("GET", ":batchCreate", "POST"),
+        ("PATCH", ":batchGet", "POST"),
     ] {
         let answer = rest.call(method, path, &[], "").await;
         assert_error(&answer, 405, "method_not_allowed", None);
@@ -354,7 +356,7 @@ pub fn documented_operations() -> Vec<(String, String)> {
         };
         rules.push((field, path));
     }
-    assert_eq!(rules.len(), 8);
+    assert_eq!(rules.len(), 10);
     rules
 }
 

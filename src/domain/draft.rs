@@ -18,6 +18,17 @@ pub enum Field<T> {
     Value(T),
 }
 
+impl<T> Field<T> {
+    /// The value, if there is one.
+    #[must_use]
+    pub fn value(self) -> Option<T> {
+        match self {
+            Self::Absent | Self::Null => None,
+            Self::Value(value) => Some(value),
+        }
+    }
+}
+
 /// The body of a create or an update as a face read it: of the right shape, not yet checked.
 #[derive(Debug, Clone, Default)]
 pub struct Draft {
@@ -163,14 +174,25 @@ impl NewGroup {
         CustomerGroup { id, updated_at: id.created_at(), ..self.0 }
     }
 
+    /// The same group, below another one.
+    pub(super) fn below(mut self, parent: GroupId) -> Self {
+        self.0.parent_id = Some(parent);
+        self
+    }
+
     /// The same for every create that asks for the same, whatever face it comes by.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
-        let parent_id = self.0.parent_id.map(|id| id.to_string());
-        let optional = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
         let mut hash = Sha256::new();
+        self.write(self.0.parent_id.map(|id| id.to_string()), &mut hash);
+        Fingerprint(hash.finalize().into())
+    }
+
+    /// Writes all that the create asks for, with the parent as the caller named it.
+    pub(super) fn write(&self, parent: Option<String>, hash: &mut Sha256) {
+        let optional = |text: &Option<Text>| text.as_ref().map(|text| text.as_str().to_owned());
         for value in [
-            parent_id,
+            parent,
             Some(self.0.is_group.to_string()),
             Some(self.0.customer_group_name.as_str().to_owned()),
             optional(&self.0.parent_customer_group),
@@ -180,7 +202,6 @@ impl NewGroup {
             // No text has a NUL in it, so that no two requests are written alike.
             hash.update(value.map_or_else(|| "\0".to_owned(), |text| format!("={text}\0")));
         }
-        Fingerprint(hash.finalize().into())
     }
 }
 

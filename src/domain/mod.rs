@@ -2,15 +2,19 @@
 //!
 //! Values are made by parsing, so one that exists is valid. Parsing reports every violation at once.
 
+mod batch;
 mod draft;
 mod etag;
 mod group;
 mod id;
 mod idempotency;
 mod page;
+mod room;
 mod text;
 mod violation;
 
+pub(crate) use batch::name_missing;
+pub use batch::{BatchDraft, BatchViolations, EntryDraft, IdList, MAX_BATCH, NewBatch};
 pub use draft::{Change, Changes, Draft, Field, NewGroup};
 pub use etag::{Etag, IfMatch};
 pub use group::{CustomerGroup, List};

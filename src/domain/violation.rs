@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::room;
+
 /// The documented names of the fields and parameters of a request.
 pub mod field {
     /// The id of a customer group.
@@ -27,6 +29,16 @@ pub mod field {
         [PARENT_ID, IS_GROUP, CUSTOMER_GROUP_NAME, PARENT_CUSTOMER_GROUP, DEFAULT_PRICE_LIST, PAYMENT_TERMS];
     /// The fields that only the service sets. They are ignored in requests (AIP-203).
     pub const OUTPUT_ONLY: [&str; 3] = [ID, CREATED_AT, UPDATED_AT];
+    /// The entries of a batch of new groups.
+    pub const REQUESTS: &str = "requests";
+    /// The new group in an entry of a batch.
+    pub const CUSTOMER_GROUP: &str = "customer_group";
+    /// The caller's own name for an entry of a batch.
+    pub const REFERENCE: &str = "reference";
+    /// The name of the entry whose group is the parent of another one's.
+    pub const PARENT_REFERENCE: &str = "parent_reference";
+    /// The ids of the groups that are asked for.
+    pub const IDS: &str = "ids";
     /// The header, or the metadata, by which a create is repeated without being done twice.
     pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
     /// The page size of a list.
@@ -79,6 +91,19 @@ impl Violation {
         )
     }
 
+    /// The same violation, of a field of the object that is another field.
+    #[must_use]
+    pub fn inside(self, outer: &str) -> Self {
+        Self { field: format!("{outer}.{}", self.field), ..self }
+    }
+
+    /// The same violation, of a field of an entry of a batch, which the description names.
+    #[must_use]
+    pub fn in_entry(self, number: usize) -> Self {
+        let entry = format!("{}[{number}]", field::REQUESTS);
+        Self { description: format!("{entry}: {}", self.description), ..self.inside(&entry) }
+    }
+
     /// `parent_id` names no customer group.
     #[must_use]
     pub fn parent_not_found(parent_id: &str) -> Self {
@@ -107,32 +132,59 @@ impl Violation {
 
 /// Everything that is wrong with one request: at least one violation, and one at most for each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Violations(Vec<Violation>);
+pub struct Violations {
+    all: Vec<Violation>,
+    listed: usize,
+}
 
 impl Violations {
     /// Takes what was found while parsing; `None` when nothing is wrong.
     #[must_use]
     pub fn of(found: Vec<Violation>) -> Option<Self> {
-        if found.is_empty() { None } else { Some(Self(found)) }
+        if found.is_empty() { None } else { Some(Self { listed: found.len(), all: found }) }
+    }
+
+    /// The same, of which only as many are listed as a caller can be sent. The message says how many more there
+    /// are.
+    #[must_use]
+    pub fn abridged(mut self) -> Self {
+        let mut taken = 0;
+        let fits = |violation: &&Violation| {
+            taken += room::of_violation(&violation.field, &violation.description);
+            taken <= room::MAX
+        };
+        self.listed = self.all.iter().take_while(fits).count().max(1);
+        self
     }
 
     /// The same, with one more before the others.
     #[must_use]
     pub fn with_first(mut self, violation: Violation) -> Self {
-        self.0.insert(0, violation);
+        self.all.insert(0, violation);
+        self.listed += 1;
         self
     }
 
-    /// The violations, in the documented order of the fields; what is wrong beside them comes last.
+    /// The violations that are listed, in the documented order of the fields; what is wrong beside them comes
+    /// last.
     #[must_use]
     pub fn as_slice(&self) -> &[Violation] {
-        &self.0
+        &self.all[..self.listed]
+    }
+
+    /// The violation, if there is only one.
+    #[must_use]
+    pub fn only(&self) -> Option<&Violation> {
+        match self.all.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
     }
 
     /// The kind that all violations share, or [`ViolationKind::Invalid`] when they differ.
     #[must_use]
     pub fn kind(&self) -> ViolationKind {
-        let mut kinds = self.0.iter().map(|violation| violation.kind);
+        let mut kinds = self.all.iter().map(|violation| violation.kind);
         let first = kinds.next().unwrap_or(ViolationKind::Invalid);
         if kinds.all(|kind| kind == first) { first } else { ViolationKind::Invalid }
     }
@@ -140,17 +192,20 @@ impl Violations {
 
 impl From<Violation> for Violations {
     fn from(violation: Violation) -> Self {
-        Self(vec![violation])
+        Self { all: vec![violation], listed: 1 }
     }
 }
 
 impl fmt::Display for Violations {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, violation) in self.0.iter().enumerate() {
+        for (index, violation) in self.as_slice().iter().enumerate() {
             let separator = if index == 0 { "" } else { "; " };
             write!(f, "{separator}{}", violation.description)?;
         }
-        Ok(())
+        match self.all.len() - self.listed {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
     }
 }
 

@@ -2,18 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::{Stream, StreamExt};
-use prost::Message;
 use prost_types::FieldMask;
-use tonic::Status;
 
-use super::{pb, status};
+use super::pb;
 use crate::domain::{
-    CustomerGroup, Draft, Field, IfMatch, List, Timestamp, Violation, ViolationKind, Violations, excerpt,
-    field,
+    BatchDraft, CustomerGroup, Draft, EntryDraft, Field, IdList, IfMatch, MAX_BATCH, Timestamp, Violation,
+    ViolationKind, Violations, excerpt, field,
 };
-use crate::error::{Error, LateRecord, MAX_ANSWER_BYTES};
-use crate::service::Groups;
+use crate::error::Error;
 
 /// Output only, too, but no field of the object that REST shows.
 const ETAG: &str = "etag";
@@ -82,6 +78,24 @@ pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
     Mask::Populated.draft(request.customer_group.unwrap_or_default(), None)
 }
 
+/// What a batch create says of the new groups.
+pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> BatchDraft {
+    let entry = |entry: pb::NewCustomerGroupEntry| EntryDraft {
+        customer_group: Some(Mask::Populated.draft(*entry.customer_group.unwrap_or_default(), None)),
+        reference: entry.reference,
+        parent_reference: entry.parent_reference,
+        violations: Vec::new(),
+    };
+    let entries = request.requests.into_iter().take(MAX_BATCH + 1).map(entry);
+    BatchDraft { entries: entries.map(Ok).collect(), violations: Vec::new() }
+}
+
+/// Which groups a batch get asks for.
+pub(super) fn ids(request: pb::BatchGetCustomerGroupsRequest) -> IdList {
+    let ids = request.ids.into_iter().take(MAX_BATCH + 1);
+    IdList { ids: ids.map(Ok).collect(), violations: Vec::new() }
+}
+
 /// Which versions a change is for.
 pub(super) fn if_match(etag: &str) -> IfMatch {
     if etag.is_empty() { IfMatch::Any } else { IfMatch::parse(etag) }
@@ -141,75 +155,15 @@ impl From<CustomerGroup> for pb::CustomerGroup {
     }
 }
 
-/// A list as one message has it.
-pub(super) struct Collected {
-    data: Vec<pb::CustomerGroup>,
-    has_more: bool,
-    total: i32,
-}
-
-impl Collected {
-    /// Reads a list to its end.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AnswerTooLarge`] with the advice, as soon as it is.
-    pub(super) async fn from(mut groups: Groups, advice: &'static str) -> Result<Self, Error> {
-        /// What a message in a list costs beside its own bytes, at the most.
-        const HEAD: usize = 5;
-        let mut list = Self { data: Vec::new(), has_more: false, total: 0 };
-        let mut size = 0;
-        while let Some(part) = groups.next().await {
-            let part = part?;
-            (list.has_more, list.total) = (part.has_more, part.total);
-            for group in part.data {
-                let group = pb::CustomerGroup::from(group);
-                size += group.encoded_len() + HEAD;
-                if size > MAX_ANSWER_BYTES {
-                    return Err(Error::AnswerTooLarge(advice));
-                }
-                list.data.push(group);
-            }
-        }
-        Ok(list)
-    }
-}
-
-/// The four list responses have one shape, but a type each, as the style of protobuf wants it.
-macro_rules! from_list {
+/// The answers to the batches have one shape, too.
+macro_rules! from_groups {
     ($($response:ident),+) => {
-        $(impl From<Collected> for pb::$response {
-            fn from(Collected { data, has_more, total }: Collected) -> Self {
-                Self { data, has_more, total }
+        $(impl From<Vec<CustomerGroup>> for pb::$response {
+            fn from(groups: Vec<CustomerGroup>) -> Self {
+                Self { data: groups.into_iter().map(Into::into).collect() }
             }
         })+
     };
 }
 
-from_list!(
-    ListCustomerGroupsResponse,
-    ListCustomerGroupChildrenResponse,
-    ListCustomerGroupAncestorsResponse,
-    ListCustomerGroupDescendantsResponse
-);
-
-/// The groups of a list one by one, and the error that it breaks off with, if it does.
-pub(super) fn stream(
-    groups: Groups,
-    request_id: String,
-    late: LateRecord,
-) -> impl Stream<Item = Result<pb::CustomerGroup, Status>> {
-    let parts = futures_util::stream::unfold(groups, |mut groups| async {
-        groups.next().await.map(|part| (part, groups))
-    });
-    parts.flat_map(move |part| {
-        let messages: Vec<_> = match part {
-            Ok(List { data, .. }) => data.into_iter().map(|group| Ok(group.into())).collect(),
-            Err(error) => {
-                late.set(&error);
-                vec![Err(status::of(&error, &request_id))]
-            }
-        };
-        futures_util::stream::iter(messages)
-    })
-}
+from_groups!(BatchCreateCustomerGroupsResponse, BatchGetCustomerGroupsResponse);

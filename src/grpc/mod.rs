@@ -1,6 +1,7 @@
 //! The gRPC face: protobuf to domain, the service, and back.
 
 mod convert;
+mod lists;
 mod status;
 
 use futures_util::StreamExt;
@@ -15,8 +16,8 @@ pub use status::finish;
 use crate::auth::{Caller, Writer};
 use crate::domain::{IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
 use crate::error::{Cause, Error, LateRecord, MAX_REQUEST_BYTES};
-use crate::service::{Created, Service};
-use convert::Collected;
+use crate::service::{BatchCreated, Created, Service};
+use lists::Collected;
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
 
 /// The generated messages, client and server of `overplane.setup.v1`.
@@ -89,6 +90,15 @@ fn idempotency_key(metadata: &MetadataMap) -> Result<Option<IdempotencyKey>, Vio
     IdempotencyKey::parse(values.iter().map(MetadataValue::as_encoded_bytes))
 }
 
+/// The answer to a create, which says when it was given before.
+fn created<T>(answer: impl Into<T>, replayed: bool) -> Response<T> {
+    let mut response = Response::new(answer.into());
+    if replayed {
+        response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
+    }
+    response
+}
+
 #[tonic::async_trait]
 impl CustomerGroupService for Handlers {
     async fn get_customer_group(
@@ -116,11 +126,7 @@ impl CustomerGroupService for Handlers {
         let (writer, message) = writer(request)?;
         let Created { group, replayed } =
             self.service.create(writer, convert::new_group(message), key).await?;
-        let mut response = Response::new(group.into());
-        if replayed {
-            response.metadata_mut().insert("idempotent-replayed", MetadataValue::from_static("true"));
-        }
-        Ok(response)
+        Ok(created(group, replayed))
     }
 
     async fn update_customer_group(
@@ -142,6 +148,25 @@ impl CustomerGroupService for Handlers {
         let if_match = convert::if_match(&message.etag);
         let id = self.service.delete(writer, &message.id, &if_match).await?;
         Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
+    }
+
+    async fn batch_create_customer_groups(
+        &self,
+        request: Request<pb::BatchCreateCustomerGroupsRequest>,
+    ) -> Result<Response<pb::BatchCreateCustomerGroupsResponse>, Status> {
+        let key = idempotency_key(request.metadata());
+        let (writer, message) = writer(request)?;
+        let BatchCreated { groups, replayed } =
+            self.service.batch_create(writer, convert::new_batch(message), key).await?;
+        Ok(created(groups, replayed))
+    }
+
+    async fn batch_get_customer_groups(
+        &self,
+        request: Request<pb::BatchGetCustomerGroupsRequest>,
+    ) -> Result<Response<pb::BatchGetCustomerGroupsResponse>, Status> {
+        let ids = convert::ids(request.into_inner());
+        Ok(Response::new(self.service.batch_get(ids).await?.into()))
     }
 
     async fn list_customer_group_children(
@@ -183,7 +208,7 @@ impl CustomerGroupService for Handlers {
         let pb::StreamCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
             request.into_inner();
         let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
-        let mut response = Response::new(convert::stream(groups, request_id, late.clone()).boxed());
+        let mut response = Response::new(lists::one_by_one(groups, request_id, late.clone()).boxed());
         response.extensions_mut().insert(late);
         Ok(response)
     }

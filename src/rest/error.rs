@@ -82,10 +82,7 @@ pub(super) fn header(status: StatusCode) -> Option<(HeaderName, &'static str)> {
 /// The one field that is to blame.
 fn param(error: &Error) -> Option<&str> {
     match error {
-        Error::Invalid(violations) => match violations.as_slice() {
-            [only] => Some(&only.field),
-            _ => None,
-        },
+        Error::Invalid(violations) => violations.only().map(|only| only.field.as_str()),
         Error::NotFound(_)
         | Error::HasChildren(_)
         | Error::EtagMismatch(_)

@@ -111,7 +111,17 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 /// draft.
 pub(super) async fn body(request: Request) -> Result<Draft, Error> {
     let mut found = Vec::new();
-    parameters(&request, &[], &mut found);
+    let object = object(request, &mut found).await?;
+    Ok(draft(object, found))
+}
+
+/// Reads a body that is a JSON object, with a violation for each parameter.
+///
+/// # Errors
+///
+/// That it is not `application/json`, too large, or no JSON object.
+pub(super) async fn object(request: Request, found: &mut Vec<Violation>) -> Result<Entries, Error> {
+    parameters(&request, &[], found);
     check_content_type(request.headers())?;
     let bytes = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await.map_err(|error| {
         let source = std::error::Error::source(&error);
@@ -121,9 +131,7 @@ pub(super) async fn body(request: Request) -> Result<Draft, Error> {
             Error::Undecodable(error.to_string())
         }
     })?;
-    let Entries(entries) = serde_json::from_slice(&bytes)
-        .map_err(|error| Error::Undecodable(format!("invalid JSON: {error}")))?;
-    Ok(draft(entries, found))
+    serde_json::from_slice(&bytes).map_err(|error| Error::Undecodable(format!("invalid JSON: {error}")))
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
@@ -143,7 +151,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
 }
 
 /// The entries of a JSON object, in their order, with what they hold not yet read.
-struct Entries(Vec<(String, Box<RawValue>)>);
+pub(super) struct Entries(Vec<(String, Box<RawValue>)>);
 
 impl<'de> Deserialize<'de> for Entries {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -169,13 +177,21 @@ impl<'de> Deserialize<'de> for Entries {
     }
 }
 
-fn draft(entries: Vec<(String, Box<RawValue>)>, mut found: Vec<Violation>) -> Draft {
-    let mut given = Given::default();
-    for (name, value) in entries {
-        if !field::OUTPUT_ONLY.contains(&name.as_str()) {
-            given.add("field", &field::MUTABLE, name, value, &mut found);
+impl Entries {
+    /// The fields that are known, with a violation for each other one.
+    pub(super) fn fields(self, known: &[&str], found: &mut Vec<Violation>) -> Given<Box<RawValue>> {
+        let mut given = Given::default();
+        for (name, value) in self.0 {
+            given.add("field", known, name, value, found);
         }
+        given
     }
+}
+
+/// What the object of a group says of its fields.
+pub(super) fn draft(mut object: Entries, mut found: Vec<Violation>) -> Draft {
+    object.0.retain(|(name, _)| !field::OUTPUT_ONLY.contains(&name.as_str()));
+    let mut given = object.fields(&field::MUTABLE, &mut found);
     let mut text = |name| read(name, "a string or null", given.take(name), &mut found);
     let parent_id = text(field::PARENT_ID);
     let customer_group_name = text(field::CUSTOMER_GROUP_NAME);
@@ -196,7 +212,7 @@ fn draft(entries: Vec<(String, Box<RawValue>)>, mut found: Vec<Violation>) -> Dr
 }
 
 /// What a body says of a field.
-fn read<T: DeserializeOwned>(
+pub(super) fn read<T: DeserializeOwned>(
     name: &str,
     expected: &str,
     given: Option<Box<RawValue>>,
@@ -207,15 +223,20 @@ fn read<T: DeserializeOwned>(
         Ok(None) => Field::Null,
         Ok(Some(value)) => Field::Value(value),
         Err(_) => {
-            let description = format!("{name} is {}; give {expected}", cut(value.get()));
-            found.push(Violation::new(name, ViolationKind::Invalid, description));
+            found.push(misfit(name, expected, &value));
             Field::Absent
         }
     }
 }
 
+/// A value that is not what is expected in its place.
+pub(super) fn misfit(name: &str, expected: &str, value: &RawValue) -> Violation {
+    let description = format!("{name} is {}; give {expected}", cut(value.get()));
+    Violation::new(name, ViolationKind::Invalid, description)
+}
+
 /// Values by their names; a name that was given more than once has none.
-struct Given<V>(BTreeMap<String, Option<V>>);
+pub(super) struct Given<V>(BTreeMap<String, Option<V>>);
 
 impl<V> Default for Given<V> {
     fn default() -> Self {
@@ -243,7 +264,7 @@ impl<V> Given<V> {
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<V> {
+    pub(super) fn take(&mut self, name: &str) -> Option<V> {
         self.0.remove(name).flatten()
     }
 }

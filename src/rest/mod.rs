@@ -1,5 +1,6 @@
 //! The REST face: the documented paths, from JSON to the domain, the service, and back.
 
+mod batch;
 mod error;
 mod input;
 mod openapi;
@@ -80,6 +81,8 @@ fn described() -> OpenApiRouter<Service> {
         .routes(compressed_list(routes!(children)))
         .routes(compressed_list(routes!(ancestors)))
         .routes(compressed_list(routes!(descendants)))
+        .routes(compressed_list(routes!(batch::batch_create)))
+        .routes(compressed_list(routes!(batch::batch_get)))
         // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
         .routes(routes!(create))
         .routes(routes!(retrieve, update, delete))

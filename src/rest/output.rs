@@ -62,6 +62,14 @@ pub(super) struct List<'a> {
     total: i32,
 }
 
+/// The answer to a batch.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CustomerGroupBatch)]
+pub(super) struct Batch<'a> {
+    /// The objects, in the order of the request.
+    data: Vec<CustomerGroupObject<'a>>,
+}
+
 /// The confirmation of a delete.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = DeletedCustomerGroup)]
@@ -175,6 +183,12 @@ impl Written {
         write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
             .map_err(Error::internal)?;
         Ok(self.json)
+    }
+}
+
+impl<'a> From<&'a [CustomerGroup]> for Batch<'a> {
+    fn from(groups: &'a [CustomerGroup]) -> Self {
+        Self { data: groups.iter().map(Into::into).collect() }
     }
 }
 

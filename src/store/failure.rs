@@ -18,6 +18,9 @@ pub(super) enum Failure {
     /// A statement failed.
     #[error("a statement failed")]
     Query(#[from] PgError),
+    /// The idempotency key, which is quoted and cut, has the record of another request.
+    #[error("the idempotency key {0} was used for another request")]
+    KeyReused(String),
 }
 
 impl Failure {
@@ -59,6 +62,7 @@ impl From<&Failure> for Error {
             // It was tried again, and lost again: there are too many at once.
             Failure::Query(_) if failure.is_conflict() => Self::Overloaded,
             Failure::Query(_) => Self::internal(cause()),
+            Failure::KeyReused(key) => Self::IdempotencyKeyReused(key.clone()),
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::{Change, Changes, CustomerGroup, GroupId, IfMatch, Name, Text
 use crate::error::Error;
 
 /// The foreign key from a group to its parent.
-const PARENT_KEY: &str = "customer_group_parent_id_fkey";
+pub(super) const PARENT_KEY: &str = "customer_group_parent_id_fkey";
 
 /// The advisory lock that serialises moves: `cg_move` in ASCII.
 const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;

@@ -1,6 +1,7 @@
 //! All SQL. PostgreSQL's errors end here: what leaves is an [`Error`](crate::error::Error), or
 //! at start an [`OpenError`].
 
+mod batch;
 mod connection;
 mod create;
 mod failure;
@@ -21,6 +22,7 @@ use deadpool_postgres::{Manager, ManagerConfig, Pool, RecyclingMethod, Runtime, 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
+pub use batch::BatchInsertion;
 pub use create::Insertion;
 pub use groups::ParentCheck;
 pub use open::OpenError;

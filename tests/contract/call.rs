@@ -24,6 +24,9 @@ pub enum Call {
     Create(Value),
     Update(String, Value),
     Delete(String),
+    /// The entries.
+    BatchCreate(Vec<Value>),
+    BatchGet(Vec<String>),
     Children(String, Page),
     Ancestors(String, Page),
     Descendants(String, Page),
@@ -35,6 +38,8 @@ pub enum Call {
     UnknownRoute,
     /// REST as it stands: the method, the path after that of the collection, and the content type of its body.
     Http(&'static str, &'static str, Option<&'static str>),
+    /// A body for the path after that of the collection, whatever is in it.
+    Post(&'static str, Value),
     /// An update whose mask has these paths, which only an RPC has.
     Masked(String, Value, Vec<&'static str>),
 }
@@ -66,6 +71,13 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
         Call::Create(body) => ("POST", COLLECTION.to_owned(), Some(body.to_string())),
         Call::Update(id, body) => ("PATCH", object_path(id), Some(body.to_string())),
         Call::Delete(id) => ("DELETE", object_path(id), None),
+        Call::BatchCreate(entries) => {
+            ("POST", format!("{COLLECTION}:batchCreate"), Some(json!({"requests": entries}).to_string()))
+        }
+        Call::BatchGet(ids) => {
+            ("POST", format!("{COLLECTION}:batchGet"), Some(json!({"ids": ids}).to_string()))
+        }
+        Call::Post(path, body) => ("POST", format!("{COLLECTION}{path}"), Some(body.to_string())),
         Call::Children(id, page) => ("GET", format!("{}/children{}", object_path(id), query(*page)), None),
         Call::Ancestors(id, page) => ("GET", format!("{}/ancestors{}", object_path(id), query(*page)), None),
         Call::Descendants(id, page) => {
@@ -92,7 +104,7 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
     }
     let answer = request(address, method, &path, &headers, body.unwrap_or_default()).await;
     if answer.status.is_success() {
-        let created = method == "POST";
+        let created = method == "POST" && !path.contains(":batch");
         assert_eq!(answer.status, if created { 201 } else { 200 }, "{call:?}");
         let location = answer.headers.get("location").map(|location| location.to_str().unwrap());
         let id = answer.json()["id"].as_str().map(|id| format!("{COLLECTION}/{id}"));
@@ -121,7 +133,7 @@ fn with_headers(call: &Call, mut answer: Value, headers: &HeaderMap) -> Value {
     if let Some(etag) = headers.get("etag") {
         answer["etag"] = json!(etag.to_str().unwrap());
     }
-    if matches!(call, Call::Create(_)) {
+    if matches!(call, Call::Create(_) | Call::BatchCreate(_)) {
         answer["replayed"] = json!(headers.contains_key("idempotent-replayed"));
     }
     answer
@@ -164,6 +176,15 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
         Call::Delete(of) => {
             ("DeleteCustomerGroup", pb::DeleteCustomerGroupRequest { id: id(of), etag }.encode_to_vec())
         }
+        Call::BatchCreate(entries) => {
+            let request =
+                pb::BatchCreateCustomerGroupsRequest { requests: entries.iter().map(entry).collect() };
+            ("BatchCreateCustomerGroups", request.encode_to_vec())
+        }
+        Call::BatchGet(ids) => {
+            let request = pb::BatchGetCustomerGroupsRequest { ids: ids.clone() };
+            ("BatchGetCustomerGroups", request.encode_to_vec())
+        }
         Call::Children(of, (limit, offset)) => {
             let request = pb::ListCustomerGroupChildrenRequest {
                 id: id(of),
@@ -194,7 +215,7 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
         Call::Malformed => ("CreateCustomerGroup", vec![0xff]),
         Call::TooLarge => ("CreateCustomerGroup", vec![0; 5_000_000]),
         Call::UnknownRoute => ("NoSuchMethod", Vec::new()),
-        Call::Http(..) => panic!("an RPC is no REST"),
+        Call::Http(..) | Call::Post(..) => panic!("an RPC is no REST"),
     }
 }
 
@@ -203,6 +224,16 @@ fn update(id: &str, body: &Value, paths: Vec<String>, etag: String) -> (&'static
     let update_mask = Some(prost_types::FieldMask { paths });
     let request = pb::UpdateCustomerGroupRequest { customer_group, update_mask, etag };
     ("UpdateCustomerGroup", request.encode_to_vec())
+}
+
+/// An entry of a batch, whose values all fit.
+fn entry(body: &Value) -> pb::NewCustomerGroupEntry {
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    pb::NewCustomerGroupEntry {
+        customer_group: body.get("customer_group").map(|body| Box::new(group(body))),
+        reference: text("reference"),
+        parent_reference: text("parent_reference"),
+    }
 }
 
 /// The fields of a body, whose values all fit; null is none.
@@ -228,7 +259,16 @@ fn json_of(call: &Call, message: Bytes) -> Value {
             json!({"data": data, "has_more": list.has_more, "total": list.total})
         }};
     }
+    macro_rules! batch {
+        ($response:ident) => {{
+            let batch = pb::$response::decode(message).unwrap();
+            let data: Vec<Value> = batch.data.iter().map(|group| Value::Object(object(group))).collect();
+            json!({"data": data})
+        }};
+    }
     match call {
+        Call::BatchCreate(_) => batch!(BatchCreateCustomerGroupsResponse),
+        Call::BatchGet(_) => batch!(BatchGetCustomerGroupsResponse),
         Call::List(_) => list!(ListCustomerGroupsResponse),
         Call::Children(..) => list!(ListCustomerGroupChildrenResponse),
         Call::Ancestors(..) => list!(ListCustomerGroupAncestorsResponse),
@@ -243,7 +283,7 @@ fn json_of(call: &Call, message: Bytes) -> Value {
             object.insert("etag".to_owned(), json!(group.etag));
             Value::Object(object)
         }
-        Call::Malformed | Call::TooLarge | Call::UnknownRoute | Call::Http(..) => {
+        Call::Malformed | Call::TooLarge | Call::UnknownRoute | Call::Http(..) | Call::Post(..) => {
             panic!("{call:?} was answered")
         }
     }

@@ -1,5 +1,7 @@
 //! The contract, rule by rule, through every face: the same calls have the same outcome.
 
+mod batches;
+mod bodies;
 mod call;
 mod reads;
 mod refusal;
@@ -34,7 +36,7 @@ pub struct Step {
     call: Call,
     with: With,
     key: Key,
-    name: Option<&'static str>,
+    names: Vec<&'static str>,
     expected: Result<Value, Refusal>,
 }
 
@@ -80,14 +82,19 @@ impl Call {
     }
 
     fn ends(self, expected: Result<Value, Refusal>) -> Step {
-        Step { call: self, with: With::default(), key: Key::Writing, name: None, expected }
+        Step { call: self, with: With::default(), key: Key::Writing, names: Vec::new(), expected }
     }
 }
 
 impl Step {
     /// Gives the group of the answer a name.
     pub fn named(self, name: &'static str) -> Self {
-        Self { name: Some(name), ..self }
+        Self { names: vec![name], ..self }
+    }
+
+    /// Gives the groups of a list names.
+    pub fn naming(self, names: &[&'static str]) -> Self {
+        Self { names: names.to_vec(), ..self }
     }
 
     pub fn by(self, key: Key) -> Self {
@@ -111,9 +118,9 @@ struct Named(Vec<(&'static str, String, String)>);
 
 impl Named {
     fn learn(&mut self, name: &'static str, group: &Value) {
-        let text = |field: &str| group[field].as_str().unwrap().to_owned();
+        let (id, etag) = (group["id"].as_str().unwrap(), group["etag"].as_str().unwrap_or_default());
         self.0.retain(|(other, ..)| *other != name);
-        self.0.push((name, text("id"), text("etag")));
+        self.0.push((name, id.to_owned(), etag.to_owned()));
     }
 
     fn id(&self, text: &str) -> String {
@@ -149,6 +156,11 @@ impl Named {
             Call::Create(body) => Call::Create(self.body(body)),
             Call::Update(id, body) => Call::Update(self.id(id), self.body(body)),
             Call::Delete(id) => Call::Delete(self.id(id)),
+            Call::BatchCreate(entries) => {
+                Call::BatchCreate(entries.iter().map(|entry| self.body(entry)).collect())
+            }
+            Call::BatchGet(ids) => Call::BatchGet(ids.iter().map(|id| self.id(id)).collect()),
+            Call::Post(path, body) => Call::Post(path, self.body(body)),
             Call::Children(id, page) => Call::Children(self.id(id), *page),
             Call::Ancestors(id, page) => Call::Ancestors(self.id(id), *page),
             Call::Descendants(id, page) => Call::Descendants(self.id(id), *page),
@@ -252,8 +264,9 @@ async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<R
             idempotency_key: step.with.idempotency_key.clone(),
         };
         let outcome = make(face, address, &named.call(&step.call), &with).await;
-        if let (Some(name), Ok(group)) = (step.name, &outcome) {
-            named.learn(name, group);
+        if let Ok(answer) = &outcome {
+            let groups = answer["data"].as_array().map_or(std::slice::from_ref(answer), Vec::as_slice);
+            step.names.iter().zip(groups).for_each(|(name, group)| named.learn(name, group));
         }
         let as_expected = match (&outcome, &step.expected) {
             (Ok(answer), Ok(expected)) => has(answer, &named.body(expected)),

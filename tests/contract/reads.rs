@@ -7,7 +7,7 @@ use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
 const ALL: Page = (None, None);
 
 /// Texts that are no id of this service, some of them almost.
-const WILD_IDS: [&str; 11] = [
+pub const WILD_IDS: [&str; 11] = [
     " ",
     "customer-group_",
     "customer-group_abc123",
@@ -25,7 +25,7 @@ pub fn get(id: &str) -> Call {
     Call::Get(id.to_owned())
 }
 
-fn list(limit: Option<i32>, offset: Option<i32>) -> Call {
+pub fn list(limit: Option<i32>, offset: Option<i32>) -> Call {
     Call::List((limit, offset))
 }
 
@@ -66,7 +66,7 @@ pub fn on_tree(text: &'static str, steps: Vec<Step>) -> Case {
 }
 
 /// A page with these groups.
-fn page(names: &[&str], has_more: bool, total: i32) -> Value {
+pub fn page(names: &[&str], has_more: bool, total: i32) -> Value {
     let data: Vec<Value> = names.iter().map(|name| json!({"id": format!("@{name}")})).collect();
     json!({"data": data, "has_more": has_more, "total": total})
 }
@@ -120,6 +120,8 @@ async fn authentication() {
             Call::Create(json!({})),
             Call::Update("nobody".to_owned(), body),
             Call::Delete("nobody".to_owned()),
+            Call::BatchCreate(Vec::new()),
+            Call::BatchGet(Vec::new()),
             children("nobody", ALL),
             ancestors("nobody", ALL),
             descendants("nobody", ALL),
@@ -136,6 +138,7 @@ async fn authentication() {
             vec![
                 create("a").works().named("a"),
                 get("@a").works().by(Key::ReadOnly),
+                Call::BatchGet(vec!["@a".to_owned()]).works().by(Key::ReadOnly),
                 list(None, None).works().by(Key::ReadOnly),
                 children("@a", ALL).works().by(Key::ReadOnly),
                 ancestors("@a", ALL).works().by(Key::ReadOnly),
@@ -147,6 +150,7 @@ async fn authentication() {
             vec![
                 create("a").works().named("a"),
                 Call::Create(json!({})).fails("api_key_read_only", &[]).by(Key::ReadOnly),
+                Call::BatchCreate(Vec::new()).fails("api_key_read_only", &[]).by(Key::ReadOnly),
                 Call::Update("@a".to_owned(), json!({"is_group": true}))
                     .fails("api_key_read_only", &[])
                     .by(Key::ReadOnly),

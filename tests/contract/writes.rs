@@ -17,7 +17,7 @@ fn delete(id: &str) -> Call {
     Call::Delete(id.to_owned())
 }
 
-fn total(total: i32) -> Step {
+pub fn total(total: i32) -> Step {
     Call::List((Some(0), None)).gives(json!({"total": total}))
 }
 

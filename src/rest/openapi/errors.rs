@@ -9,7 +9,7 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, Respo
 use utoipa::{IntoResponses, ToSchema};
 
 use super::{EXAMPLE_ID, string};
-use crate::domain::{GroupId, Violation, ViolationKind, field};
+use crate::domain::{GroupId, Violation, ViolationKind, Violations, field};
 use crate::error::{Answer, Error};
 use crate::rest::error::{ErrorBody, header};
 
@@ -46,6 +46,13 @@ errors! {
     /// What a create can end in, too.
     CreateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), Error::KeyReadOnly,
         Error::IdempotencyKeyReused("\"order 17\"".to_owned()), Error::BodyTooLarge, content_type();
+    /// What a batch create can end in, too.
+    BatchCreateErrors: in_entry(invalid_field()), in_entry(missing()), unknown_field(), malformed(),
+        in_entry(parent_not_found()), reference_cycle(), Error::KeyReadOnly,
+        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), Error::BodyTooLarge, content_type();
+    /// What a batch get can end in, too.
+    BatchGetErrors: no_text(), no_ids(), unknown_field(), malformed(), Error::not_found(EXAMPLE_ID),
+        Error::BodyTooLarge, content_type();
     /// What an update can end in, too.
     UpdateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), parent_cycle(),
         Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), Error::BodyTooLarge, content_type();
@@ -108,6 +115,29 @@ fn parent_not_found() -> Error {
 
 fn parent_cycle() -> Error {
     Error::Invalid(Violation::parent_cycle(EXAMPLE_ID).into())
+}
+
+/// The same, of the group in an entry of a batch.
+fn in_entry(error: Error) -> Error {
+    let Error::Invalid(violations) = error else { return error };
+    let inside = |violation: &Violation| violation.clone().inside(field::CUSTOMER_GROUP).in_entry(3);
+    let inside: Vec<Violation> = violations.as_slice().iter().map(inside).collect();
+    Error::Invalid(Violations::of(inside).unwrap_or(violations))
+}
+
+fn reference_cycle() -> Error {
+    let description = "parent_reference \"export\" is the entry itself or one below it; give one outside of its own \
+                       subtree";
+    let violation = Violation::new(field::PARENT_REFERENCE, ViolationKind::ParentCycle, description);
+    Error::Invalid(violation.in_entry(3).into())
+}
+
+fn no_text() -> Error {
+    violation("ids[3]", ViolationKind::Invalid, "ids[3] is 7; give a string")
+}
+
+fn no_ids() -> Error {
+    violation(field::IDS, ViolationKind::Missing, "ids is required; give it 1 to 1000 entries")
 }
 
 fn malformed() -> Error {

@@ -14,7 +14,7 @@ use crate::rest::input::Id;
 const ID_PATTERN: &str = "^customer-group_[0-7][0-9a-hjkmnp-tv-z]{25}$";
 
 /// Text without control characters.
-const TEXT_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
+pub(super) const TEXT_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
 /// The same with up to 255 characters, the first and the last of which are no white space, and any around them.
 const NAME_PATTERN: &str = concat!(
@@ -185,6 +185,6 @@ fn body() -> ObjectBuilder {
     body
 }
 
-fn nullable(schema_type: Type) -> ObjectBuilder {
+pub(super) fn nullable(schema_type: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(SchemaType::from_iter([schema_type, Type::Null]))
 }

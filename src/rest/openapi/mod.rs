@@ -1,6 +1,7 @@
 //! The published description of the API (OpenAPI 3.1): what the handlers say of themselves, and what holds for
 //! all of them.
 
+mod batches;
 mod errors;
 mod inputs;
 
@@ -14,8 +15,10 @@ use utoipa::openapi::{Components, HeaderBuilder, OpenApi, Ref, RefOr, Response, 
 use utoipa::{IntoResponses, Modify};
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+pub(super) use batches::{CustomerGroupIds, NewCustomerGroups};
 pub(super) use errors::{
-    CreateErrors, DeleteErrors, GetErrors, ListErrors, TreeErrors, UpdateErrors, error_codes, error_types,
+    BatchCreateErrors, BatchGetErrors, CreateErrors, DeleteErrors, GetErrors, ListErrors, TreeErrors,
+    UpdateErrors, error_codes, error_types,
 };
 pub(super) use inputs::{
     CustomerGroupChanges, IdempotencyKey, IfMatch, IfNoneMatch, ListPage, NewCustomerGroup, TreePage, id,
