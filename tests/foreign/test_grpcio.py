@@ -97,6 +97,33 @@ class Tour(unittest.TestCase):
         self.assertTrue(call("DeleteCustomerGroup", id=child.id).deleted)
         self.refused(grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", "DeleteCustomerGroup", id=child.id)
 
+    def test_batches(self):
+        call = self.client.call
+        entries = [
+            {"customer_group": {"customer_group_name": "Export"}, "parent_reference": "all"},
+            {"customer_group": {"customer_group_name": "All customers", "is_group": True}, "reference": "all"},
+        ]
+        export, all_customers = call("BatchCreateCustomerGroups", requests=entries).data
+        self.assertEqual(export.parent_id, all_customers.id)
+        ids = [all_customers.id, export.id, all_customers.id]
+        self.assertEqual(list(call("BatchGetCustomerGroups", ids=ids).data), [all_customers, export, all_customers])
+
+    def test_the_errors_of_large_batches_are_not_too_long(self):
+        there = self.client.call("CreateCustomerGroup", customer_group={"customer_group_name": "there"}).id
+        for text in ["nobody", "\1" * 99, "\u2003" * 99]:
+            # Of three in a row one is there, which takes the most words.
+            ids = [there if number % 3 == 0 else f"{text} {number}" for number in range(1000)]
+            self.refused(grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", "BatchGetCustomerGroups", ids=ids)
+        for reason, fields in [
+            ("PARAMETER_MISSING", {}),
+            ("PARAMETER_INVALID", {"payment_terms": "\0"}),
+            ("PARENT_NOT_FOUND", {"customer_group_name": "x", "parent_id": "\1" * 99}),
+        ]:
+            requests = [{"customer_group": fields}] * 1000
+            code = grpc.StatusCode.INVALID_ARGUMENT
+            details = self.refused(code, reason, "BatchCreateCustomerGroups", requests=requests)
+            self.assertGreater(len(details["google.rpc.BadRequest"].field_violations), 2)
+
     def test_every_violated_field_is_listed(self):
         details = self.refused(
             grpc.StatusCode.INVALID_ARGUMENT,

@@ -40,6 +40,21 @@ READS = [
     "/{root}/descendants?limit=1&offset=1",
 ]
 
+# Bodies of batches that create, and of ones that read.
+BATCHES = [
+    {"requests": [{"customer_group": {"customer_group_name": " Export "}}]},
+    {
+        "requests": [
+            {"customer_group": {"customer_group_name": "below"}, "parent_reference": "above"},
+            {
+                "customer_group": {"customer_group_name": "above", "parent_id": "{root}", "is_group": True},
+                "reference": "above",
+            },
+        ]
+    },
+]
+IDS = [{"ids": ["{twig}"]}, {"ids": ["{leaf}", "{root}", "{leaf}"]}]
+
 # The query is for Envoy alone: it makes no mask out of a body, and without a mask what is null, false or empty
 # cannot be told from what is not there.
 UPDATES = [
@@ -86,6 +101,26 @@ ERRORS = [
     (400, Request("POST", "", {"customer_group_name": " ", "parent_id": "nobody", "payment_terms": "\0"})),
     (400, Request("PATCH", "/{root}", {"parent_id": "{twig}"})),
     (400, Request("PATCH", "/{root}", {"payment_terms": "x" * 256})),
+    (400, Request("POST", ":batchCreate", {})),
+    (400, Request("POST", ":batchCreate", {"requests": [{"customer_group": {"customer_group_name": " "}}]})),
+    (
+        400,
+        Request(
+            "POST",
+            ":batchCreate",
+            {
+                "requests": [
+                    {"customer_group": {"customer_group_name": "x", "parent_id": "nobody"}, "reference": "x"},
+                    {"customer_group": {"payment_terms": "\0"}, "reference": "x"},
+                    {"customer_group": {"customer_group_name": "y"}, "parent_reference": "nothing"},
+                ]
+            },
+        ),
+    ),
+    (400, Request("POST", ":batchGet", {})),
+    (404, Request("POST", ":batchGet", {"ids": ["{leaf}", "nobody", "{root}", ""]})),
+    (401, Request("POST", ":batchGet", {"ids": ["{leaf}"]}, {"Authorization": ""})),
+    (403, Request("POST", ":batchCreate", {}, {"Authorization": "Bearer {reader}"})),
     (401, Request("GET", "", headers={"Authorization": ""})),
     (401, Request("GET", "", headers={"Authorization": "Bearer sk_test_that_nobody_ever_made"})),
     (403, Request("DELETE", "/{leaf}", headers={"Authorization": "Bearer {reader}"})),
@@ -101,6 +136,9 @@ REFUSED_BY_ENVOY = [
     Request("POST", "", {"customer_group_name": 1}),
     Request("POST", "", {"customer_group_name": "x", "is_group": "perhaps"}),
     Request("POST", "", '{"customer_group_name": "x", "payment_terms": "a", "payment_terms": "b"}'),
+    Request("POST", ":batchCreate", {"requests": [{"customer_group": 1}]}),
+    Request("POST", ":batchGet", {"ids": [1]}),
+    Request("POST", ":batchGet", "{"),
 ]
 
 
@@ -111,6 +149,7 @@ class Difference(NamedTuple):
     why: str
 
 
+ONE_OF_A_COLOUR = {"requests": [{"customer_group": {"customer_group_name": "x", "colour": "red"}}]}
 STALE = {"If-Match": '"1"'}
 DIFFERENCES = [
     Difference(Request("POST", "", {"customer_group_name": "x"}), 201, 200, "every success is 200"),
@@ -125,6 +164,8 @@ DIFFERENCES = [
     Difference(Request("GET", "?limit=3000000000"), 200, 400, "it is no int32, so it cannot be lowered to 1000"),
     Difference(Request("GET", "/{leaf}/children/"), 404, 200, "a slash at the end of any path is taken off"),
     Difference(Request("PATCH", "/{leaf}", {"nothing": 1}), 400, 200, "unknown fields are left out"),
+    Difference(Request("GET", ":batchGet"), 405, 404, "no rule has this method for the path"),
+    Difference(Request("POST", ":batchCreate", ONE_OF_A_COLOUR), 400, 200, "unknown fields are left out"),
     Difference(Request("PATCH", "/{leaf}", ""), 400, 200, "no body is an empty message"),
     Difference(Request("PATCH", "/{leaf}", {"customer_group_name": None}), 400, 200, "null is unset"),
     Difference(Request("PATCH", "/{leaf}", {"id": "another"}), 200, 400, "an id in the body may be no other"),
@@ -261,6 +302,41 @@ class Transcoder(unittest.TestCase):
             status, _, _ = self.send(to, request._replace(body={"customer_group_name": "another"}))
             self.assertEqual(status, expected)
 
+    def test_a_batch_creates_the_same(self):
+        for body in BATCHES:
+            with self.subTest(body=body):
+                parents = []
+                for to, group_of in [(self.service, from_rest), (self.envoy, from_envoy)]:
+                    status, _, answer = self.send(to, Request("POST", ":batchCreate", body))
+                    self.assertEqual(status, 200)
+                    created = [group_of(group) for group in json.loads(answer)["data"]]
+                    ids = [group["id"] for group in created]
+                    read = self.batch_get(self.service, {"ids": ids})
+                    self.assertEqual(created, [from_rest(group) for group in read])
+                    # Those within the batch by their place in it.
+                    parents.append([ids.index(id) if id in ids else id for id in map(parent_of, created)])
+                self.assertEqual(parents[0], parents[1])
+
+    def test_an_idempotency_key_of_a_batch_counts_on_both_faces(self):
+        request = Request("POST", ":batchCreate", BATCHES[1], {"Idempotency-Key": "the-same"})
+        _, _, created = self.send(self.service, request)
+        _, headers, repeated = self.send(self.envoy, request)
+        groups = [from_envoy(group) for group in json.loads(repeated)["data"]]
+        self.assertEqual(groups, [from_rest(group) for group in json.loads(created)["data"]])
+        self.assertEqual(headers["Idempotent-Replayed"], "true")
+
+    def test_a_batch_reads_the_same(self):
+        for body in IDS:
+            with self.subTest(body=body):
+                rest = [from_rest(group) for group in self.batch_get(self.service, body)]
+                self.assertEqual([from_envoy(group) for group in self.batch_get(self.envoy, body)], rest)
+                self.assertEqual([group["id"] for group in rest], [self.filled(id) for id in body["ids"]])
+
+    def batch_get(self, to, body):
+        status, _, answer = self.send(to, Request("POST", ":batchGet", body))
+        self.assertEqual(status, 200)
+        return json.loads(answer)["data"]
+
     def test_a_delete_answers_the_same(self):
         for to, name in [(self.envoy, "twig"), (self.service, "branch")]:
             status, _, body = self.send(to, Request("DELETE", "/{" + name + "}"))
@@ -317,6 +393,10 @@ class Transcoder(unittest.TestCase):
 def from_rest(group):
     """A group of REST without what proto3 leaves out."""
     return {name: value for name, value in with_instants(group).items() if value is not None}
+
+
+def parent_of(group):
+    return group.get("parent_id")
 
 
 def from_envoy(group):
