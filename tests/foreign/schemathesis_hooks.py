@@ -22,12 +22,29 @@ def before_call(context, case, kwargs):
     if isinstance(case.body, dict) and isinstance(case.body.get("parent_id"), str):
         # A new one is in no subtree that the call could move.
         case.body["parent_id"] = create(case)
-    group_id = case.path_parameters.get("id", "")
+    if isinstance(case.body, dict) and isinstance(case.body.get("requests"), list):
+        for number, entry in enumerate(case.body["requests"]):
+            settle(case, number, entry)
     # The other half stay as odd as they are.
+    if isinstance(case.body, dict) and isinstance(case.body.get("ids"), list) and len(case.body["ids"]) % 2 == 1:
+        case.body["ids"] = [create(case)] * len(case.body["ids"])
+    group_id = case.path_parameters.get("id", "")
     if case.meta.phase.name == "fuzzing" and len(group_id) % 2 == 1:
         case.path_parameters["id"] = create(case, parent_id=create(case))
         if case.method == "GET":
             create(case, parent_id=case.path_parameters["id"])
+
+
+def settle(case, number, entry):
+    """Gives an entry of a batch a name of its own, and a parent that there is, in one way."""
+    if isinstance(entry.get("reference"), str):
+        entry["reference"] = f"{number} {entry['reference']}"[:255]
+    if isinstance(entry["customer_group"].get("parent_id"), str):
+        entry["customer_group"]["parent_id"] = create(case)
+        entry.pop("parent_reference", None)
+    before = case.body["requests"][number - 1].get("reference") if number > 0 else None
+    if isinstance(entry.get("parent_reference"), str):
+        entry["parent_reference"] = before
 
 
 def create(case, **fields):
