@@ -18,6 +18,10 @@ pub const MILLION: u32 = 1_111_111;
 const FIRST: u128 = 0x0189_0a5d_ac96_774b_8cce_0000_0000_0000;
 const TAIL: u64 = 100_000_000_000;
 
+/// What the service reads of a group.
+pub const COLUMNS: &str = "id, updated_at, parent_id, is_group, customer_group_name, parent_customer_group,
+    default_price_list, payment_terms";
+
 /// The id of the group with that number.
 pub fn uuid(number: u32) -> Uuid {
     let digits = (TAIL + u64::from(number)).to_string();
@@ -54,6 +58,17 @@ pub async fn fill(sql: &Client, count: u32) {
     assert_eq!(rows.as_mut().finish().await.expect("COPY ends"), u64::from(count));
     sql.batch_execute("vacuum analyze customer_group").await.expect("a vacuum");
     sql.batch_execute("checkpoint").await.expect("a checkpoint");
+}
+
+/// Takes away what was made since the table was filled, so that every round begins with the same groups.
+pub async fn tidy(sql: &Client, count: u32) {
+    sql.execute("delete from customer_group where id > $1", &[&uuid(count - 1)]).await.expect("a delete");
+    for statement in ["vacuum analyze customer_group", "vacuum customer_group_count", "checkpoint"] {
+        sql.batch_execute(statement).await.expect(statement);
+    }
+    let total = "select sum(groups)::bigint from customer_group_count";
+    let total: i64 = sql.query_one(total, &[]).await.expect("the number of groups").get(0);
+    assert_eq!(total, i64::from(count));
 }
 
 /// A script for pgbench, which sets `id` to that of one of the groups.

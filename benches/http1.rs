@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::load::{Load, Tally};
+use crate::service::authorization;
 
 /// Sends requests on one connection until the load's time is up. What is asked for is the end of the path, or
 /// the body of a POST.
@@ -14,7 +15,7 @@ pub async fn run(load: &Load) -> Tally {
     socket.set_nodelay(true).expect("no delay");
     let mut tally = Tally::default();
     let (mut request, mut input) = (Vec::new(), vec![0; 1 << 16]);
-    let authorization = &load.authorization;
+    let authorization = authorization();
     while load.goes_on() {
         let (asked_for, asked) = (load.ask)(&mut tally.random);
         request.clear();

@@ -1,12 +1,11 @@
-//! A client for gRPC that costs little: it writes the frames of HTTP/2 (RFC 9113) by hand, and keeps a number of
-//! calls in flight on a connection.
+//! HTTP/2 (RFC 9113) as far as a client for gRPC needs it. It costs little, since it writes the frames by hand.
 
-use std::time::Instant;
+use std::net::SocketAddr;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::load::{Asked, Load, Tally};
+use crate::service::authorization;
 
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
@@ -21,168 +20,46 @@ const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
 const FRAME_HEAD: usize = 9;
-const GRPC_HEAD: usize = 5;
-const MAX_WINDOW: u32 = (1 << 31) - 1;
+
+/// How many bytes of answers the server may send before it is told that some were taken.
+const WINDOW: u32 = 1 << 20;
 const DEFAULT_WINDOW: u32 = 65_535;
-
-/// A call in flight.
-struct Stream {
-    id: u32,
-    begun: Instant,
-    asked: Asked,
-    message: Vec<u8>,
-    has_head: bool,
-}
-
-/// One connection.
-struct Connection<'a> {
-    socket: TcpStream,
-    load: &'a Load,
-    out: Vec<u8>,
-    streams: Vec<Stream>,
-    next_id: u32,
-    /// The fields of the trailers of an answer that was right. Every other's must be the same.
-    trailers: Option<Vec<u8>>,
-    tally: Tally,
-}
-
-/// Makes calls on one connection until the load's time is up, and waits for the last answers.
-pub async fn run(load: &Load, in_flight: usize) -> Tally {
-    let socket = TcpStream::connect(load.address).await.expect("a connection");
-    socket.set_nodelay(true).expect("no delay");
-    let mut connection = Connection {
-        socket,
-        load,
-        out: Vec::new(),
-        streams: Vec::new(),
-        next_id: 1,
-        trailers: None,
-        tally: Tally::default(),
-    };
-    connection.greet();
-    for _ in 0..in_flight {
-        connection.call();
-    }
-    connection.serve().await;
-    connection.tally
-}
-
-fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-    out.extend_from_slice(&length[1..]);
-    out.extend_from_slice(&[kind, flags]);
-    out.extend_from_slice(&stream.to_be_bytes());
-    out.extend_from_slice(payload);
-}
 
 /// The first index of HPACK's dynamic table, which is that of the newest field.
 const NEWEST: usize = 62;
 
-/// The fields of a call, in HPACK (RFC 7541): those of the first call are put into the dynamic table, which the
-/// others refer to.
-fn fields(load: &Load, first: bool) -> Vec<u8> {
-    let fields = [
-        (":method", "POST"),
-        (":scheme", "http"),
-        (":path", load.path.as_str()),
-        (":authority", "bench"),
-        ("content-type", "application/grpc"),
-        ("te", "trailers"),
-        ("authorization", load.authorization.as_str()),
-    ];
-    let mut block = Vec::new();
-    for (number, (name, value)) in fields.iter().enumerate() {
-        if first {
-            block.push(0x40);
-            for text in [name, value] {
-                block.push(u8::try_from(text.len()).expect("a short text"));
-                block.extend_from_slice(text.as_bytes());
-            }
-        } else {
-            block.push(0x80 | u8::try_from(NEWEST + fields.len() - 1 - number).expect("a small index"));
-        }
-    }
-    block
+/// One connection.
+pub struct Connection {
+    socket: TcpStream,
+    authorization: String,
+    out: Vec<u8>,
+    input: Vec<u8>,
+    /// How much of `input` is filled.
+    filled: usize,
+    /// The fields that the server has in HPACK's dynamic table (RFC 7541), the newest last.
+    known: Vec<(&'static str, String)>,
+    next_id: u32,
+    /// How many bytes were taken that the server was not told of.
+    taken: u32,
 }
 
-impl Connection<'_> {
-    fn greet(&mut self) {
-        const HEADER_TABLE_SIZE: [u8; 6] = [0, 1, 0, 0, 0, 0];
-        const INITIAL_WINDOW_SIZE: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
-        self.out.extend_from_slice(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        // Without a table of the server's own, equal trailers are equal bytes.
-        frame(&mut self.out, SETTINGS, 0, 0, &[HEADER_TABLE_SIZE, INITIAL_WINDOW_SIZE].concat());
-        let more = MAX_WINDOW - DEFAULT_WINDOW;
-        frame(&mut self.out, WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
-    }
+/// What came on a stream.
+#[derive(Clone, Copy)]
+pub enum Part<'a> {
+    Head,
+    Data(&'a [u8]),
+    /// The fields, as they were sent.
+    Trailers(&'a [u8]),
+}
 
-    fn call(&mut self) {
-        let (message, asked) = (self.load.ask)(&mut self.tally.random);
-        let length = u32::try_from(message.len()).expect("a short message").to_be_bytes();
-        let id = self.next_id;
-        let block = fields(self.load, id == 1);
-        frame(&mut self.out, HEADERS, END_HEADERS, id, &block);
-        frame(&mut self.out, DATA, END_STREAM, id, &[&[0], length.as_slice(), &message].concat());
-        self.next_id += 2;
-        let begun = Instant::now();
-        self.streams.push(Stream { id, begun, asked, message: Vec::new(), has_head: false });
-    }
-
-    async fn serve(&mut self) {
-        let mut input = vec![0; 1 << 16];
-        let mut filled = 0;
-        while !self.streams.is_empty() {
-            self.socket.write_all(&self.out).await.expect("the frames are taken");
-            self.out.clear();
-            let read = self.socket.read(&mut input[filled..]).await.expect("frames");
-            assert!(read > 0, "the server closed the connection");
-            filled += read;
-            let mut taken = 0;
-            while let Some(length) = whole_frame(&input[taken..filled]) {
-                self.take(&input[taken..taken + length]);
-                taken += length;
-            }
-            input.copy_within(taken..filled, 0);
-            filled -= taken;
-            if filled == input.len() {
-                input.resize(2 * filled, 0);
-            }
-        }
-    }
-
-    fn take(&mut self, frame_bytes: &[u8]) {
-        let (head, payload) = frame_bytes.split_at(FRAME_HEAD);
-        let (kind, flags) = (head[3], head[4]);
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        match kind {
-            DATA => self.stream(stream).message.extend_from_slice(payload),
-            HEADERS if flags & END_STREAM != 0 => self.finish(stream, payload),
-            HEADERS => self.stream(stream).has_head = true,
-            SETTINGS if flags & ACK == 0 => frame(&mut self.out, SETTINGS, ACK, 0, &[]),
-            PING if flags & ACK == 0 => frame(&mut self.out, PING, ACK, 0, payload),
-            RST_STREAM | GOAWAY => panic!("the server gave up on a call: {payload:?}"),
-            // What is sent is far below the window that the server keeps open.
-            _ => {}
-        }
-    }
-
-    fn stream(&mut self, id: u32) -> &mut Stream {
-        self.streams.iter_mut().find(|stream| stream.id == id).expect("a stream in flight")
-    }
-
-    /// Ends a call with its trailers; there is no answer without them.
-    fn finish(&mut self, id: u32, trailers: &[u8]) {
-        let at = self.streams.iter().position(|stream| stream.id == id).expect("a stream in flight");
-        let stream = self.streams.swap_remove(at);
-        let message = stream.message.get(GRPC_HEAD..).unwrap_or_default();
-        let right = stream.has_head && (self.load.check)(&stream.asked, message);
-        assert!(right, "{:?} was answered with {message:?} and {trailers:?}", stream.asked);
-        let known = self.trailers.get_or_insert_with(|| trailers.to_vec());
-        assert_eq!(known, trailers, "the trailers of a right answer");
-        self.tally.count(stream.begun);
-        if self.load.goes_on() {
-            self.call();
-        }
+fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[&[u8]]) {
+    let length = payload.iter().map(|part| part.len()).sum::<usize>();
+    let length = u32::try_from(length).expect("a short frame").to_be_bytes();
+    out.extend_from_slice(&length[1..]);
+    out.extend_from_slice(&[kind, flags]);
+    out.extend_from_slice(&stream.to_be_bytes());
+    for part in payload {
+        out.extend_from_slice(part);
     }
 }
 
@@ -190,4 +67,102 @@ fn whole_frame(bytes: &[u8]) -> Option<usize> {
     let head = bytes.get(..FRAME_HEAD)?;
     let length = FRAME_HEAD + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
     (bytes.len() >= length).then_some(length)
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Self {
+        const HEADER_TABLE_SIZE: [u8; 6] = [0, 1, 0, 0, 0, 0];
+        const INITIAL_WINDOW_SIZE: [u8; 6] = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+        let socket = TcpStream::connect(address).await.expect("a connection");
+        socket.set_nodelay(true).expect("no delay");
+        let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+        // Without a table of the server's own, equal trailers are equal bytes. And a stream has no bound of its
+        // own, so that only that of the connection has to be kept.
+        frame(&mut out, SETTINGS, 0, 0, &[&HEADER_TABLE_SIZE, &INITIAL_WINDOW_SIZE]);
+        frame(&mut out, WINDOW_UPDATE, 0, 0, &[&(WINDOW - DEFAULT_WINDOW).to_be_bytes()]);
+        Self {
+            socket,
+            authorization: authorization(),
+            out,
+            input: vec![0; 1 << 16],
+            filled: 0,
+            known: Vec::new(),
+            next_id: 1,
+            taken: 0,
+        }
+    }
+
+    /// Begins a call, on the stream with the number that it answers. It is sent with the next exchange.
+    pub fn request(&mut self, path: &str, message: &[u8]) -> u32 {
+        let id = self.next_id;
+        self.next_id += 2;
+        let fields = self.fields(path);
+        frame(&mut self.out, HEADERS, END_HEADERS, id, &[&fields]);
+        let length = u32::try_from(message.len()).expect("a short message").to_be_bytes();
+        frame(&mut self.out, DATA, END_STREAM, id, &[&[0], &length, message]);
+        id
+    }
+
+    /// The fields of a call in HPACK. One that comes for the first time is put into the dynamic table.
+    fn fields(&mut self, path: &str) -> Vec<u8> {
+        let fields = [
+            (":method", "POST"),
+            (":scheme", "http"),
+            (":path", path),
+            (":authority", "bench"),
+            ("content-type", "application/grpc"),
+            ("te", "trailers"),
+            ("authorization", &self.authorization),
+        ];
+        let mut block = Vec::with_capacity(fields.len());
+        for (name, value) in fields {
+            let at = self.known.iter().rev().position(|known| known.0 == name && known.1 == value);
+            if let Some(at) = at {
+                block.push(0x80 | u8::try_from(NEWEST + at).expect("a small index"));
+                continue;
+            }
+            block.push(0x40);
+            for text in [name, value] {
+                block.push(u8::try_from(text.len()).expect("a short text"));
+                block.extend_from_slice(text.as_bytes());
+            }
+            self.known.push((name, value.to_owned()));
+        }
+        block
+    }
+
+    /// Sends what there is to send, waits until something comes, and hands out what came on which stream.
+    pub async fn exchange(&mut self, mut take: impl FnMut(u32, Part<'_>)) {
+        self.socket.write_all(&self.out).await.expect("the frames are taken");
+        self.out.clear();
+        let read = self.socket.read(&mut self.input[self.filled..]).await.expect("frames");
+        assert!(read > 0, "the server closed the connection");
+        self.filled += read;
+        let mut at = 0;
+        while let Some(length) = whole_frame(&self.input[at..self.filled]) {
+            let (head, payload) = self.input[at..at + length].split_at(FRAME_HEAD);
+            let (kind, flags) = (head[3], head[4]);
+            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            match kind {
+                DATA => {
+                    self.taken += u32::try_from(payload.len()).expect("a short frame");
+                    take(stream, Part::Data(payload));
+                }
+                HEADERS if flags & END_STREAM != 0 => take(stream, Part::Trailers(payload)),
+                HEADERS => take(stream, Part::Head),
+                SETTINGS if flags & ACK == 0 => frame(&mut self.out, SETTINGS, ACK, 0, &[]),
+                PING if flags & ACK == 0 => frame(&mut self.out, PING, ACK, 0, &[payload]),
+                RST_STREAM | GOAWAY => panic!("the server gave up on a call: {payload:?}"),
+                // What is sent is far below the window that the server keeps open.
+                _ => {}
+            }
+            at += length;
+        }
+        self.input.copy_within(at..self.filled, 0);
+        self.filled -= at;
+        if self.taken > WINDOW / 2 {
+            frame(&mut self.out, WINDOW_UPDATE, 0, 0, &[&self.taken.to_be_bytes()]);
+            self.taken = 0;
+        }
+    }
 }

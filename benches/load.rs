@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
 
-use crate::{http1, http2};
+use crate::{grpc, http1, tonic_client};
 
 /// What a request was for.
 #[derive(Debug, Clone)]
@@ -24,7 +24,6 @@ pub type Check = fn(&Asked, &[u8]) -> bool;
 #[derive(Clone)]
 pub struct Load {
     pub address: SocketAddr,
-    pub authorization: String,
     /// The path of an RPC, or the method and the path of REST.
     pub path: String,
     pub ask: Ask,
@@ -35,8 +34,18 @@ pub struct Load {
 /// How the requests come.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
-    Grpc { connections: usize, in_flight: usize },
-    Rest { connections: usize },
+    Grpc {
+        connections: usize,
+        in_flight: usize,
+    },
+    Rest {
+        connections: usize,
+    },
+    /// Reads of one group, whatever the load asks for.
+    Tonic {
+        connections: usize,
+        in_flight: usize,
+    },
 }
 
 /// What came of a load.
@@ -75,14 +84,17 @@ impl Load {
     pub async fn run(&self, shape: Shape) -> Tally {
         let mut connections = JoinSet::new();
         let number = match shape {
-            Shape::Grpc { connections, .. } | Shape::Rest { connections } => connections,
+            Shape::Grpc { connections, .. }
+            | Shape::Rest { connections }
+            | Shape::Tonic { connections, .. } => connections,
         };
         for _ in 0..number {
             let load = self.clone();
             connections.spawn_local(async move {
                 match shape {
-                    Shape::Grpc { in_flight, .. } => http2::run(&load, in_flight).await,
+                    Shape::Grpc { in_flight, .. } => grpc::run(&load, in_flight).await,
                     Shape::Rest { .. } => http1::run(&load).await,
+                    Shape::Tonic { in_flight, .. } => tonic_client::run(&load, in_flight).await,
                 }
             });
         }

@@ -5,36 +5,27 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
 mod database;
+mod grpc;
 mod http1;
 mod http2;
 mod load;
+mod report;
 mod service;
+mod throughput;
+mod tonic_client;
 mod works;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use database::{MILLION, fill, pgbench};
-use load::Load;
-use service::{KEY, Service};
-use works::{Work, works};
+use database::{MILLION, fill, tidy};
+use report::{Bar, Spread, head, introduce, row};
+use service::Service;
+use works::works;
 
 /// How often and how long everything is run.
 struct Plan {
     rounds: usize,
     time: Duration,
-}
-
-/// One turn of a work and its yardstick.
-struct Turn {
-    rate: f64,
-    yardstick: Option<f64>,
-    p50: Duration,
-    p99: Duration,
-    /// Microseconds of processor time a call.
-    service: f64,
-    database: f64,
-    /// The same for the database alone under pgbench.
-    pgbench: f64,
 }
 
 fn main() {
@@ -49,89 +40,38 @@ fn main() {
 }
 
 async fn measure(plan: &Plan) {
-    let mut service = Service::start();
-    println!("idle: {:.1} MiB", service.memory("VmRSS"));
-    fill(&service.sql().await, MILLION).await;
-    println!("start on an existing database: {} ms", service.restart().as_millis());
+    let mut million = Service::start();
+    introduce(&million.sql().await).await;
+    let (rounds, seconds) = (plan.rounds, plan.time.as_secs());
+    println!(
+        "Rounds: {rounds}, with {seconds} s for each load. Medians, with the least and the most of the rounds."
+    );
+    let idle = million.memory("VmRSS");
+    fill(&million.sql().await, MILLION).await;
+    let starts = Spread::of((0..plan.rounds).map(|_| million.restart().as_secs_f64() * 1e3));
 
-    let works = works();
-    let mut turns: Vec<Vec<Turn>> = works.iter().map(|_| Vec::new()).collect();
+    let (works, logging) = (works(), million.start_logging());
+    let mut turns: Vec<Vec<throughput::Turn>> = works.iter().map(|_| Vec::new()).collect();
     for _ in 0..plan.rounds {
         for (work, turns) in works.iter().zip(&mut turns) {
-            turns.push(turn(work, &service, plan.time).await);
+            let service = if work.logged { &logging } else { &million };
+            turns.push(throughput::turn(work, service, plan.time).await);
         }
+        tidy(&million.sql().await, MILLION).await;
     }
-    print(&works, &turns);
-    println!("after all: {:.1} MiB, {:.1} at most", service.memory("VmRSS"), service.memory("VmHWM"));
+    throughput::print(&works, &turns);
+    print(idle, million.memory("VmRSS"), million.memory("VmHWM"), starts);
 }
 
-async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
-    let before = service.cost();
-    let yardstick = match &work.yardstick {
-        Some(script) => {
-            let (socket, script) = (service.socket(), script.clone());
-            let run = tokio::task::spawn_blocking(move || pgbench(&socket, &script, time));
-            Some(run.await.expect("pgbench"))
-        }
-        None => None,
-    };
-    let between = service.cost();
-    let begun = Instant::now();
-    let load = Load {
-        address: service.address,
-        authorization: format!("Bearer {KEY}"),
-        path: work.path.clone(),
-        ask: work.ask,
-        check: work.check,
-        until: begun + time,
-    };
-    let tally = load.run(work.shape).await;
-    let took = begun.elapsed().as_secs_f64();
-    let after = service.cost();
-    let calls = tally.latencies.len() as f64;
-    let transactions = yardstick.unwrap_or(f64::INFINITY) * time.as_secs_f64();
-    Turn {
-        rate: calls / took,
-        yardstick,
-        p50: tally.percentile(50),
-        p99: tally.percentile(99),
-        service: (after.service - between.service) / calls * 1e6,
-        database: (after.database - between.database) / calls * 1e6,
-        pgbench: (between.database - before.database) / transactions * 1e6,
+/// What the service takes beside the time of calls.
+fn print(idle: f64, after: f64, peak: f64, starts: Spread) {
+    head(&["the service", "", "bar", "met"]);
+    for (name, figure, bar) in [
+        ("memory before the first call, MiB", Spread::of([idle]), Bar::None),
+        ("memory after everything, MiB", Spread::of([after]), Bar::None),
+        ("most memory, MiB", Spread::of([peak]), Bar::None),
+        ("start on an existing database until it serves, ms", starts, Bar::None),
+    ] {
+        row(&[&[name.to_owned(), format!("{figure:.1}")], &bar.of(figure)]);
     }
-}
-
-fn print(works: &[Work], turns: &[Vec<Turn>]) {
-    println!(
-        "| work | a second | p50 µs | p99 µs | pgbench a second | ratio (spread) | µs of service | of database | of database under pgbench |"
-    );
-    println!("|---|---|---|---|---|---|---|---|---|");
-    for (work, turns) in works.iter().zip(turns) {
-        let of = |figure: fn(&Turn) -> f64| median(turns.iter().map(figure).collect());
-        let mut ratios: Vec<f64> =
-            turns.iter().filter_map(|turn| turn.yardstick.map(|yardstick| turn.rate / yardstick)).collect();
-        ratios.sort_by(f64::total_cmp);
-        let ratio = match (ratios.first(), ratios.last()) {
-            (Some(least), Some(most)) => {
-                format!("{:.2} ({least:.2} to {most:.2})", median(ratios.clone()))
-            }
-            _ => "-".to_owned(),
-        };
-        println!(
-            "| {} | {:.0} | {:.0} | {:.0} | {:.0} | {ratio} | {:.1} | {:.1} | {:.1} |",
-            work.name,
-            of(|turn| turn.rate),
-            of(|turn| turn.p50.as_secs_f64() * 1e6),
-            of(|turn| turn.p99.as_secs_f64() * 1e6),
-            of(|turn| turn.yardstick.unwrap_or_default()),
-            of(|turn| turn.service),
-            of(|turn| turn.database),
-            of(|turn| turn.pgbench),
-        );
-    }
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }

@@ -1,56 +1,90 @@
 //! The release binary on a private PostgreSQL, with what both cost.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-pub const KEY: &str = "sk_test_the_key_of_the_benchmark";
+const KEY: &str = "sk_test_the_key_of_the_benchmark";
 
 /// How fast `/proc` counts, on every Linux: ticks a second.
 const TICKS: f64 = 100.0;
 
+/// What all calls of the benchmark say of who makes them.
+pub fn authorization() -> String {
+    format!("Bearer {KEY}")
+}
+
+/// A service that runs.
 pub struct Service {
-    folder: TempDir,
     process: Child,
     pub address: SocketAddr,
+    /// Shared by all services on its cluster.
+    folder: Rc<TempDir>,
+    log: PathBuf,
+    settings: Vec<(&'static str, String)>,
 }
 
 /// Processor time so far.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub service: f64,
+    pub client: f64,
     pub database: f64,
 }
 
 impl Service {
-    /// Starts it on a new cluster and waits until it serves.
+    /// Starts it on a new cluster and waits until it serves. It writes no line for a call.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("customer-groups-bench-").tempdir().expect("a folder");
         // PostgreSQL may have to run as another user.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
-        let (process, address, _) = spawn(folder.path());
-        Self { folder, process, address }
+        let settings = vec![
+            ("DATA_DIR", folder.path().display().to_string()),
+            ("RUST_LOG", "warn,customer_groups::server=info,customer_groups::server::call=warn".to_owned()),
+        ];
+        Self::with(Rc::new(folder), "service.log", settings)
+    }
+
+    /// Starts another one on the same cluster, which writes all that it does by default, into a file.
+    pub fn start_logging(&self) -> Self {
+        let socket = self.socket().display().to_string().replace('/', "%2F");
+        let settings = vec![("DATABASE_URL", format!("postgres://customer_groups@{socket}/postgres"))];
+        Self::with(self.folder.clone(), "logging.log", settings)
+    }
+
+    fn with(folder: Rc<TempDir>, log: &str, settings: Vec<(&'static str, String)>) -> Self {
+        let log = folder.path().join(log);
+        let (process, address, _) = spawn(&settings, &log);
+        Self { process, address, folder, log, settings }
     }
 
     /// Stops it and starts it again on the same cluster; answers how long it took to be ready.
     pub fn restart(&mut self) -> Duration {
-        self.stop();
-        let (process, address, took) = spawn(self.folder.path());
+        assert!(self.stop().success());
+        let (process, address, took) = spawn(&self.settings, &self.log);
         (self.process, self.address) = (process, address);
         took
     }
 
-    fn stop(&mut self) {
-        let pid = nix::unistd::Pid::from_raw(self.process.id().try_into().expect("a pid"));
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("it runs");
-        assert!(self.process.wait().expect("it ends").success());
+    fn stop(&mut self) -> ExitStatus {
+        nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM).expect("it runs");
+        self.process.wait().expect("it ends")
+    }
+
+    fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.process.id().try_into().expect("a pid"))
+    }
+
+    /// Empties its log.
+    pub fn forget_log(&self) {
+        File::options().write(true).truncate(true).open(&self.log).expect("the log");
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -64,7 +98,7 @@ impl Service {
         client
     }
 
-    /// Processor time of the service and of all processes of its PostgreSQL.
+    /// Processor time of the service, of this process, and of all processes of the cluster's PostgreSQL.
     pub fn cost(&self) -> Cost {
         let postmaster =
             fs::read_to_string(self.folder.path().join("postgres/postmaster.pid")).expect("a pid");
@@ -76,12 +110,13 @@ impl Service {
                 database += seconds(&pid, false);
             }
         }
-        Cost { service: seconds(&self.process.id().to_string(), false), database }
+        let (service, client) = (seconds(&self.pid().to_string(), false), seconds("self", false));
+        Cost { service, client, database }
     }
 
     /// A size from the service's status, in MiB: `VmRSS` now, `VmHWM` at most.
     pub fn memory(&self, name: &str) -> f64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.process.id())).expect("its status");
+        let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
         let line = status.lines().find(|line| line.starts_with(name)).expect("the size");
         let kib: f64 = line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number");
         kib / 1024.0
@@ -90,33 +125,44 @@ impl Service {
 
 impl Drop for Service {
     fn drop(&mut self) {
-        self.stop();
+        let stopped = self.stop().success();
+        assert!(stopped || std::thread::panicking(), "{}", fs::read_to_string(&self.log).expect("the log"));
     }
 }
 
-fn spawn(folder: &std::path::Path) -> (Child, SocketAddr, Duration) {
+/// Starts the release binary, with a file for its log: what a pipe takes costs the reader's time, too.
+fn spawn(settings: &[(&str, String)], log: &Path) -> (Child, SocketAddr, Duration) {
+    fs::write(log, "").expect("an empty log");
     let begun = Instant::now();
-    let mut process = Command::new(env!("CARGO_BIN_EXE_customer-groups"))
+    let process = Command::new(env!("CARGO_BIN_EXE_customer-groups"))
         .env_clear()
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-        .env("DATA_DIR", folder)
+        .envs(std::env::var_os("PG_BIN_DIR").map(|folder| ("PG_BIN_DIR", folder)))
         .env("LISTEN", "127.0.0.1:0")
         .env("API_KEY", KEY)
-        // A line for every call is what an operator can turn off, and what a disk would be measured by.
-        .env("RUST_LOG", "warn,customer_groups::server=info,customer_groups::server::call=warn")
+        .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())
-        .stderr(Stdio::piped())
+        .stderr(File::options().append(true).open(log).expect("the log"))
         .spawn()
         .expect("the release binary");
-    let mut lines = BufReader::new(process.stderr.take().expect("a pipe")).lines();
-    let serving = lines.by_ref().map_while(Result::ok).find_map(|line| {
-        let (_, address) = line.split_once("serving address=")?;
-        address.trim().parse().ok()
-    });
-    let took = begun.elapsed();
-    // A log that nobody reads would in the end stop the service.
-    std::thread::spawn(move || lines.for_each(drop));
-    (process, serving.expect("the service serves"), took)
+    (process, serving(log), begun.elapsed())
+}
+
+/// Waits until the service says where it serves.
+fn serving(log: &Path) -> SocketAddr {
+    const PATIENCE: Duration = Duration::from_mins(1);
+    let begun = Instant::now();
+    loop {
+        let lines = fs::read_to_string(log).expect("the log");
+        let (whole, _) = lines.rsplit_once('\n').unwrap_or_default();
+        let address =
+            whole.lines().find_map(|line| line.split_once("serving address=")?.1.trim().parse().ok());
+        if let Some(address) = address {
+            return address;
+        }
+        assert!(begun.elapsed() < PATIENCE, "the service does not serve: {lines}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// What stands after the name of the program in `/proc/<pid>/stat`.

@@ -3,98 +3,122 @@
 use customer_groups::grpc::pb;
 use prost::Message;
 
-use crate::database::{MILLION, id, parent, script};
+use crate::database::{COLUMNS, MILLION, id, parent, script};
 use crate::http1::find;
 use crate::load::{Ask, Asked, Check, Random, Shape};
+use crate::report::Bar;
 
 const SERVICE: &str = "/overplane.setup.v1.CustomerGroupService";
-const OBJECT: &str = "/api/setup/customer-group/";
+pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
+/// The answer to that.
+pub const SERVING: &[u8] = &[8, 1];
 
-const GET: &str = "select id, updated_at, parent_id, is_group, customer_group_name, parent_customer_group,
-    default_price_list, payment_terms from customer_group where id = :id";
+pub const OBJECT: &str = "/api/setup/customer-group/";
 
 const ANCESTORS: &str = "with recursive walk as (
     select 0 as distance, g.* from customer_group g where id = :id
     union all
     select walk.distance + 1, g.* from walk join customer_group g on g.id = walk.parent_id)
-    select total, found, page.* from (select count(*) - 1 as total, count(*) > 0 as found from walk) whole
+    select total, found, :columns from (select count(*) - 1 as total, count(*) > 0 as found from walk) whole
     left join lateral (
         select * from walk where distance > 0 order by distance, id desc limit null offset 0) page on true
     order by page.distance, page.id desc";
 
-const INSERT: &str = "insert into customer_group (id, updated_at, parent_id, is_group, customer_group_name)
-    values (gen_random_uuid(), now(), :id, false, 'a new group')";
+/// The id is a UUIDv7, like those of the service: one by chance alone would make the index dearer.
+const INSERT: &str = "insert into customer_group (id, updated_at, parent_id, is_group, customer_group_name,
+                                parent_customer_group, default_price_list, payment_terms)
+    select (lpad(to_hex((extract(epoch from clock_timestamp()) * 1000)::bigint), 12, '0') || '7'
+            || substr(replace(gen_random_uuid()::text, '-', ''), 14))::uuid,
+        now(), :id, false, 'a new group', null::text, null::text, null::text";
 
 /// One work.
+#[derive(Clone)]
 pub struct Work {
     pub name: &'static str,
+    /// Whether it is given to the service that writes a line for every call.
+    pub logged: bool,
     pub shape: Shape,
     pub path: String,
     pub ask: Ask,
     pub check: Check,
     /// What pgbench runs beside it; none for what shows only how fast the client is.
     pub yardstick: Option<String>,
+    /// What the ratio to pgbench may be.
+    pub bar: Bar,
 }
 
-fn rpc(method: &str) -> String {
+pub fn rpc(method: &str) -> String {
     format!("{SERVICE}/{method}")
 }
 
 pub fn works() -> Vec<Work> {
     let grpc = Shape::Grpc { connections: 8, in_flight: 8 };
-    let rest = Shape::Rest { connections: 64 };
-    let get = Some(script(MILLION, GET));
-    let ancestors = Some(script(MILLION, ANCESTORS));
+    let get = Work {
+        name: "get over gRPC, 64 in flight on 8 connections",
+        logged: false,
+        shape: grpc,
+        path: rpc("GetCustomerGroup"),
+        ask: |random| ask_for_one(random.below(MILLION)),
+        check: is_group,
+        yardstick: Some(script(MILLION, &format!("select {COLUMNS} from customer_group where id = :id"))),
+        bar: Bar::AtLeast(1.0),
+    };
     vec![
         Work {
             name: "health check, the client's own limit",
-            shape: grpc,
-            path: "/grpc.health.v1.Health/Check".to_owned(),
+            path: HEALTH.to_owned(),
             ask: |_| (Vec::new(), Asked { number: 0 }),
-            // SERVING.
-            check: |_, answer| answer == [8, 1],
+            check: |_, answer| answer == SERVING,
             yardstick: None,
+            ..get.clone()
+        },
+        get.clone(),
+        Work {
+            name: "the same with a line in the log for each, a file",
+            logged: true,
+            bar: Bar::None,
+            ..get.clone()
         },
         Work {
-            name: "get over gRPC, 64 in flight on 8 connections",
-            shape: grpc,
-            path: rpc("GetCustomerGroup"),
-            ask: |random| ask_for_one(random.below(MILLION)),
-            check: is_group,
-            yardstick: get.clone(),
+            name: "get over gRPC by tonic's own client, 64 in flight on 8 connections",
+            shape: Shape::Tonic { connections: 8, in_flight: 8 },
+            bar: Bar::None,
+            ..get.clone()
         },
         Work {
             name: "get over REST, 64 connections",
-            shape: rest,
+            shape: Shape::Rest { connections: 64 },
             path: format!("GET {OBJECT}"),
             ask: |random| {
                 let number = random.below(MILLION);
                 (id(number).into_bytes(), Asked { number })
             },
             check: is_object,
-            yardstick: get,
+            ..get.clone()
         },
         Work {
             name: "ancestors over gRPC, 64 in flight",
-            shape: grpc,
             path: rpc("ListCustomerGroupAncestors"),
             ask: |random| ask_for_one(MILLION / 10 + 1 + random.below(MILLION - MILLION / 10 - 1)),
             check: are_ancestors,
-            yardstick: ancestors,
+            yardstick: Some(script(MILLION, &ANCESTORS.replace(":columns", COLUMNS))),
+            bar: Bar::None,
+            ..get.clone()
         },
         Work {
             name: "create over gRPC, 64 in flight",
-            shape: grpc,
             path: rpc("CreateCustomerGroup"),
             ask: ask_to_create,
             check: is_created,
             yardstick: Some(script(MILLION, INSERT)),
+            bar: Bar::None,
+            ..get
         },
     ]
 }
 
 /// All requests for one group begin with its id.
-fn ask_for_one(number: u32) -> (Vec<u8>, Asked) {
+pub fn ask_for_one(number: u32) -> (Vec<u8>, Asked) {
     (pb::GetCustomerGroupRequest { id: id(number) }.encode_to_vec(), Asked { number })
 }
 
@@ -113,7 +137,7 @@ fn has(answer: &[u8], text: &str) -> bool {
 }
 
 /// The message begins with the id, and has the group's own name in it, before the field that comes next.
-fn is_group(asked: &Asked, message: &[u8]) -> bool {
+pub fn is_group(asked: &Asked, message: &[u8]) -> bool {
     let (id, name) = (id(asked.number), format!("group {}\u{42}", asked.number));
     message.get(2..).is_some_and(|rest| rest.starts_with(id.as_bytes())) && has(message, &name)
 }

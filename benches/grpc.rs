@@ -1,0 +1,81 @@
+//! A client for gRPC that costs little, and keeps a number of calls in flight on a connection.
+
+use std::time::Instant;
+
+use crate::http2::{Connection, Part};
+use crate::load::{Asked, Load, Tally};
+
+const MESSAGE_HEAD: usize = 5;
+
+/// Makes calls on one connection until the load's time is up, and waits for the last answers.
+pub async fn run(load: &Load, in_flight: usize) -> Tally {
+    let mut connection = Connection::open(load.address).await;
+    let mut calls =
+        Calls { load, streams: Vec::new(), trailers: Trailers::default(), tally: Tally::default() };
+    for _ in 0..in_flight {
+        calls.begin(&mut connection);
+    }
+    while !calls.streams.is_empty() {
+        connection.exchange(|stream, part| calls.take(stream, part)).await;
+        while calls.streams.len() < in_flight && load.goes_on() {
+            calls.begin(&mut connection);
+        }
+    }
+    calls.tally
+}
+
+/// The trailers of the first answer that was right. Every other's must be the same, so that none of them tells
+/// of an error.
+#[derive(Default)]
+struct Trailers(Option<Vec<u8>>);
+
+impl Trailers {
+    fn check(&mut self, path: &str, trailers: &[u8]) {
+        let known = self.0.get_or_insert_with(|| trailers.to_vec());
+        assert_eq!(known, trailers, "the trailers of a right answer, and those of {path}");
+    }
+}
+
+/// The calls of a load that are in flight on one connection.
+struct Calls<'a> {
+    load: &'a Load,
+    streams: Vec<Stream>,
+    trailers: Trailers,
+    tally: Tally,
+}
+
+struct Stream {
+    id: u32,
+    begun: Instant,
+    asked: Asked,
+    message: Vec<u8>,
+    has_head: bool,
+}
+
+impl Calls<'_> {
+    fn begin(&mut self, connection: &mut Connection) {
+        let (message, asked) = (self.load.ask)(&mut self.tally.random);
+        let id = connection.request(&self.load.path, &message);
+        let begun = Instant::now();
+        self.streams.push(Stream { id, begun, asked, message: Vec::new(), has_head: false });
+    }
+
+    fn take(&mut self, id: u32, part: Part<'_>) {
+        let at = self.streams.iter().position(|stream| stream.id == id).expect("a stream in flight");
+        match part {
+            Part::Head => self.streams[at].has_head = true,
+            Part::Data(bytes) => self.streams[at].message.extend_from_slice(bytes),
+            Part::Trailers(trailers) => self.finish(at, trailers),
+        }
+    }
+
+    /// Ends a call with its trailers; there is no answer without them.
+    fn finish(&mut self, at: usize, trailers: &[u8]) {
+        let stream = self.streams.swap_remove(at);
+        let message = stream.message.get(MESSAGE_HEAD..).unwrap_or_default();
+        let right = stream.has_head && (self.load.check)(&stream.asked, message);
+        assert!(right, "{:?} was answered with {message:?} and {trailers:?}", stream.asked);
+        self.trailers.check(&self.load.path, trailers);
+        self.tally.count(stream.begun);
+    }
+}

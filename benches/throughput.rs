@@ -1,0 +1,98 @@
+//! How many calls a second, against `pgbench` with the same statement on the same database.
+
+use std::time::{Duration, Instant};
+
+use crate::database::pgbench;
+use crate::load::Load;
+use crate::report::{Spread, head, row};
+use crate::service::Service;
+use crate::works::Work;
+
+/// One turn of a work and its yardstick.
+pub struct Turn {
+    rate: f64,
+    yardstick: Option<f64>,
+    p50: Duration,
+    p99: Duration,
+    /// Microseconds of processor time a call.
+    service: f64,
+    client: f64,
+    database: f64,
+    /// The same for the database alone under pgbench.
+    pgbench: f64,
+}
+
+pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
+    let before = service.cost();
+    let yardstick = match &work.yardstick {
+        Some(script) => {
+            let (socket, script) = (service.socket(), script.clone());
+            let run = tokio::task::spawn_blocking(move || pgbench(&socket, &script, time));
+            Some(run.await.expect("pgbench"))
+        }
+        None => None,
+    };
+    let between = service.cost();
+    let begun = Instant::now();
+    let load = Load {
+        address: service.address,
+        path: work.path.clone(),
+        ask: work.ask,
+        check: work.check,
+        until: begun + time,
+    };
+    let tally = load.run(work.shape).await;
+    let took = begun.elapsed().as_secs_f64();
+    let after = service.cost();
+    service.forget_log();
+    let calls = tally.latencies.len() as f64;
+    let transactions = yardstick.unwrap_or(f64::INFINITY) * time.as_secs_f64();
+    Turn {
+        rate: calls / took,
+        yardstick,
+        p50: tally.percentile(50),
+        p99: tally.percentile(99),
+        service: (after.service - between.service) / calls * 1e6,
+        client: (after.client - between.client) / calls * 1e6,
+        database: (after.database - between.database) / calls * 1e6,
+        pgbench: (between.database - before.database) / transactions * 1e6,
+    }
+}
+
+pub fn print(works: &[Work], turns: &[Vec<Turn>]) {
+    head(&[
+        "work",
+        "a second",
+        "p50 µs",
+        "p99 µs",
+        "pgbench a second",
+        "ratio (spread)",
+        "bar",
+        "met",
+        "µs of service",
+        "of client",
+        "of database",
+        "of database under pgbench",
+    ]);
+    for (work, turns) in works.iter().zip(turns) {
+        let of = |figure: fn(&Turn) -> f64| Spread::of(turns.iter().map(figure)).median;
+        let whole = |figure| format!("{:.0}", of(figure));
+        let tenths = |figure| format!("{:.1}", of(figure));
+        let calls = [
+            work.name.to_owned(),
+            whole(|turn| turn.rate),
+            whole(|turn| turn.p50.as_secs_f64() * 1e6),
+            whole(|turn| turn.p99.as_secs_f64() * 1e6),
+        ];
+        let mut against = vec!["-".to_owned(); 4];
+        let mut pgbench = "-".to_owned();
+        if work.yardstick.is_some() {
+            let ratio = Spread::of(turns.iter().filter_map(|turn| Some(turn.rate / turn.yardstick?)));
+            against = vec![whole(|turn| turn.yardstick.unwrap_or_default()), ratio.to_string()];
+            against.extend(work.bar.of(ratio));
+            pgbench = tenths(|turn| turn.pgbench);
+        }
+        let cost = [tenths(|turn| turn.service), tenths(|turn| turn.client), tenths(|turn| turn.database)];
+        row(&[&calls, &against, &cost, &[pgbench]]);
+    }
+}
