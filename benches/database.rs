@@ -14,6 +14,9 @@ use uuid::Uuid;
 /// Ten children a node, seven levels.
 pub const MILLION: u32 = 1_111_111;
 
+/// The same with four levels.
+pub const THOUSAND: u32 = 1_111;
+
 /// All ids are of one instant. Their end is a decimal number, so that pgbench can make them up too.
 const FIRST: u128 = 0x0189_0a5d_ac96_774b_8cce_0000_0000_0000;
 const TAIL: u64 = 100_000_000_000;

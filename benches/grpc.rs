@@ -1,6 +1,7 @@
-//! A client for gRPC that costs little, and keeps a number of calls in flight on a connection.
+//! A client for gRPC that costs little: many calls at once for a load, or one after the other.
 
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::http2::{Connection, Part};
 use crate::load::{Asked, Load, Tally};
@@ -78,4 +79,65 @@ impl Calls<'_> {
         self.trailers.check(&self.load.path, trailers);
         self.tally.count(stream.begun);
     }
+}
+
+/// Makes one call after the other on one connection.
+pub struct Caller {
+    connection: Connection,
+    trailers: Trailers,
+}
+
+impl Caller {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self { connection: Connection::open(address).await, trailers: Trailers::default() }
+    }
+
+    /// A call with one message for an answer, and how long it took.
+    pub async fn call(&mut self, path: &str, message: &[u8]) -> (Vec<u8>, Duration) {
+        let mut answers = Vec::new();
+        let begun = Instant::now();
+        self.stream(path, message, |answer| answers.push(answer.to_vec())).await;
+        let took = begun.elapsed();
+        assert_eq!(answers.len(), 1, "one message answers {path}");
+        (answers.swap_remove(0), took)
+    }
+
+    /// A call with any number of messages for an answer, which are handed out as they come. The first call of
+    /// all must be one whose answer is looked at, since the others' trailers are held against its own.
+    pub async fn stream(&mut self, path: &str, message: &[u8], mut take: impl FnMut(&[u8])) {
+        let id = self.connection.request(path, message);
+        let (mut unread, mut ended) = (Vec::new(), false);
+        let Self { connection, trailers } = self;
+        while !ended {
+            let took = connection.exchange(|stream, part| {
+                assert_eq!(stream, id, "the stream in flight");
+                match part {
+                    Part::Head => {}
+                    Part::Data(bytes) => {
+                        unread.extend_from_slice(bytes);
+                        messages(&mut unread, &mut take);
+                    }
+                    Part::Trailers(fields) => {
+                        trailers.check(path, fields);
+                        ended = true;
+                    }
+                }
+            });
+            took.await;
+        }
+        assert!(unread.is_empty(), "the last message of {path} is whole");
+    }
+}
+
+/// Hands out the messages that are whole.
+fn messages(unread: &mut Vec<u8>, take: &mut impl FnMut(&[u8])) {
+    let mut at = 0;
+    while let Some(&[_, a, b, c, d]) = unread.get(at..at + MESSAGE_HEAD) {
+        let begin = at + MESSAGE_HEAD;
+        let end = begin + u32::from_be_bytes([a, b, c, d]) as usize;
+        let Some(message) = unread.get(begin..end) else { break };
+        take(message);
+        at = end;
+    }
+    unread.drain(..at);
 }

@@ -4,6 +4,7 @@
 //! answer is looked at. `--quick` runs everything, too briefly to mean anything.
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
+mod compare;
 mod database;
 mod grpc;
 mod http1;
@@ -17,7 +18,7 @@ mod works;
 
 use std::time::Duration;
 
-use database::{MILLION, fill, tidy};
+use database::{MILLION, THOUSAND, fill, tidy};
 use report::{Bar, Spread, head, introduce, row};
 use service::Service;
 use works::works;
@@ -26,21 +27,23 @@ use works::works;
 struct Plan {
     rounds: usize,
     time: Duration,
+    /// Creates, and moves, and deletes.
+    writes: u32,
 }
 
 fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let plan = if quick {
-        Plan { rounds: 1, time: Duration::from_secs(1) }
+        Plan { rounds: 1, time: Duration::from_secs(1), writes: 100 }
     } else {
-        Plan { rounds: 5, time: Duration::from_secs(5) }
+        Plan { rounds: 5, time: Duration::from_secs(5), writes: 1000 }
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     tokio::task::LocalSet::new().block_on(&runtime, measure(&plan));
 }
 
 async fn measure(plan: &Plan) {
-    let mut million = Service::start();
+    let (mut million, thousand) = (Service::start(), Service::start());
     introduce(&million.sql().await).await;
     let (rounds, seconds) = (plan.rounds, plan.time.as_secs());
     println!(
@@ -48,18 +51,23 @@ async fn measure(plan: &Plan) {
     );
     let idle = million.memory("VmRSS");
     fill(&million.sql().await, MILLION).await;
+    fill(&thousand.sql().await, THOUSAND).await;
     let starts = Spread::of((0..plan.rounds).map(|_| million.restart().as_secs_f64() * 1e3));
 
     let (works, logging) = (works(), million.start_logging());
     let mut turns: Vec<Vec<throughput::Turn>> = works.iter().map(|_| Vec::new()).collect();
+    let mut pairs = Vec::new();
     for _ in 0..plan.rounds {
         for (work, turns) in works.iter().zip(&mut turns) {
             let service = if work.logged { &logging } else { &million };
             turns.push(throughput::turn(work, service, plan.time).await);
         }
         tidy(&million.sql().await, MILLION).await;
+        tidy(&thousand.sql().await, THOUSAND).await;
+        pairs.push(compare::turn(&million, &thousand, plan).await);
     }
     throughput::print(&works, &turns);
+    compare::print(&pairs);
     print(idle, million.memory("VmRSS"), million.memory("VmHWM"), starts);
 }
 

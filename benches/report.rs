@@ -38,6 +38,7 @@ impl Display for Spread {
 pub enum Bar {
     None,
     AtLeast(f64),
+    AtMost(f64),
 }
 
 impl Bar {
@@ -46,6 +47,7 @@ impl Bar {
         let (bar, met) = match self {
             Self::None => return ["-".to_owned(), "-".to_owned()],
             Self::AtLeast(bar) => (format!("at least {bar}"), figure.median >= bar),
+            Self::AtMost(bar) => (format!("at most {bar}"), figure.median <= bar),
         };
         [bar, if met { "yes" } else { "**no**" }.to_owned()]
     }
