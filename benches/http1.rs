@@ -1,18 +1,24 @@
 //! A client for REST that costs little: HTTP/1.1 with one request at a time on a connection.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use crate::load::{Load, Tally};
 use crate::service::authorization;
 
+async fn connect(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).await.expect("a connection");
+    socket.set_nodelay(true).expect("no delay");
+    socket
+}
+
 /// Sends requests on one connection until the load's time is up. What is asked for is the end of the path, or
 /// the body of a POST.
 pub async fn run(load: &Load) -> Tally {
-    let mut socket = TcpStream::connect(load.address).await.expect("a connection");
-    socket.set_nodelay(true).expect("no delay");
+    let mut socket = connect(load.address).await;
     let mut tally = Tally::default();
     let (mut request, mut input) = (Vec::new(), vec![0; 1 << 16]);
     let authorization = authorization();
@@ -64,4 +70,51 @@ async fn answer(socket: &mut TcpStream, input: &mut [u8]) -> (usize, usize) {
 /// Where something begins.
 pub fn find(bytes: &[u8], looked_for: &[u8]) -> Option<usize> {
     bytes.windows(looked_for.len()).position(|window| window == looked_for)
+}
+
+/// Gets what may be of any length and hands it out as it comes, in pieces that mean nothing.
+pub async fn download(address: SocketAddr, path: &str, mut take: impl FnMut(&[u8])) {
+    let mut socket = BufReader::with_capacity(1 << 16, connect(address).await);
+    let authorization = authorization();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: {authorization}\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.expect("the request is taken");
+
+    let mut head = Vec::new();
+    while head.last().is_none_or(|line: &String| !line.is_empty()) {
+        head.push(line(&mut socket).await);
+    }
+    assert_eq!(head[0], "HTTP/1.1 200 OK", "{path}");
+    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    if let Some(length) = length {
+        pass(&mut socket, length.parse().expect("a length"), &mut take).await;
+        return;
+    }
+    assert!(head.iter().any(|line| line == "transfer-encoding: chunked"), "{head:?}");
+    loop {
+        let length = line(&mut socket).await;
+        let length = usize::from_str_radix(&length, 16).expect("the length of a chunk");
+        pass(&mut socket, length, &mut take).await;
+        assert_eq!(line(&mut socket).await, "", "a chunk ends, and after the last the body");
+        if length == 0 {
+            return;
+        }
+    }
+}
+
+async fn line(socket: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    socket.read_line(&mut line).await.expect("a line");
+    line.strip_suffix("\r\n").expect("a whole line").to_owned()
+}
+
+/// Hands out that many bytes.
+async fn pass(socket: &mut BufReader<TcpStream>, mut length: usize, take: &mut impl FnMut(&[u8])) {
+    while length > 0 {
+        let bytes = socket.fill_buf().await.expect("a piece of the body");
+        assert!(!bytes.is_empty(), "the body breaks off");
+        let piece = bytes.len().min(length);
+        take(&bytes[..piece]);
+        socket.consume(piece);
+        length -= piece;
+    }
 }

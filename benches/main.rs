@@ -6,6 +6,7 @@
 
 mod compare;
 mod database;
+mod descendants;
 mod grpc;
 mod http1;
 mod http2;
@@ -56,8 +57,9 @@ async fn measure(plan: &Plan) {
 
     let (works, logging) = (works(), million.start_logging());
     let mut turns: Vec<Vec<throughput::Turn>> = works.iter().map(|_| Vec::new()).collect();
-    let mut pairs = Vec::new();
+    let (mut pairs, mut descendants, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..plan.rounds {
+        million.forget_peak();
         for (work, turns) in works.iter().zip(&mut turns) {
             let service = if work.logged { &logging } else { &million };
             turns.push(throughput::turn(work, service, plan.time).await);
@@ -65,10 +67,13 @@ async fn measure(plan: &Plan) {
         tidy(&million.sql().await, MILLION).await;
         tidy(&thousand.sql().await, THOUSAND).await;
         pairs.push(compare::turn(&million, &thousand, plan).await);
+        peak = peak.max(million.memory("VmHWM"));
+        descendants.push(descendants::turn(&million).await);
     }
     throughput::print(&works, &turns);
     compare::print(&pairs);
-    print(idle, million.memory("VmRSS"), million.memory("VmHWM"), starts);
+    descendants::print(&descendants);
+    print(idle, million.memory("VmRSS"), peak, starts);
 }
 
 /// What the service takes beside the time of calls.
@@ -77,7 +82,7 @@ fn print(idle: f64, after: f64, peak: f64, starts: Spread) {
     for (name, figure, bar) in [
         ("memory before the first call, MiB", Spread::of([idle]), Bar::None),
         ("memory after everything, MiB", Spread::of([after]), Bar::None),
-        ("most memory, MiB", Spread::of([peak]), Bar::None),
+        ("most memory but for the descendants, MiB", Spread::of([peak]), Bar::None),
         ("start on an existing database until it serves, ms", starts, Bar::None),
     ] {
         row(&[&[name.to_owned(), format!("{figure:.1}")], &bar.of(figure)]);

@@ -121,6 +121,11 @@ impl Service {
         let kib: f64 = line.split_whitespace().nth(1).and_then(|size| size.parse().ok()).expect("a number");
         kib / 1024.0
     }
+
+    /// From now on, the most memory is what it uses at most from now on.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("a new peak");
+    }
 }
 
 impl Drop for Service {
