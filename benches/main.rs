@@ -80,10 +80,10 @@ async fn measure(plan: &Plan) {
 fn print(idle: f64, after: f64, peak: f64, starts: Spread) {
     head(&["the service", "", "bar", "met"]);
     for (name, figure, bar) in [
-        ("memory before the first call, MiB", Spread::of([idle]), Bar::None),
-        ("memory after everything, MiB", Spread::of([after]), Bar::None),
+        ("memory before the first call, MiB", Spread::of([idle]), Bar::AtMost(20.0)),
+        ("memory after everything, MiB", Spread::of([after]), Bar::AtMost(80.0)),
         ("most memory but for the descendants, MiB", Spread::of([peak]), Bar::None),
-        ("start on an existing database until it serves, ms", starts, Bar::None),
+        ("start on an existing database until it serves, ms", starts, Bar::AtMost(200.0)),
     ] {
         row(&[&[name.to_owned(), format!("{figure:.1}")], &bar.of(figure)]);
     }

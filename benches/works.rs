@@ -61,7 +61,7 @@ pub fn works() -> Vec<Work> {
         ask: |random| ask_for_one(random.below(MILLION)),
         check: is_group,
         yardstick: Some(script(MILLION, &format!("select {COLUMNS} from customer_group where id = :id"))),
-        bar: Bar::AtLeast(1.0),
+        bar: Bar::AtLeast(0.9),
     };
     vec![
         Work {
@@ -94,6 +94,7 @@ pub fn works() -> Vec<Work> {
                 (id(number).into_bytes(), Asked { number })
             },
             check: is_object,
+            bar: Bar::AtLeast(0.8),
             ..get.clone()
         },
         Work {
@@ -102,7 +103,7 @@ pub fn works() -> Vec<Work> {
             ask: |random| ask_for_one(MILLION / 10 + 1 + random.below(MILLION - MILLION / 10 - 1)),
             check: are_ancestors,
             yardstick: Some(script(MILLION, &ANCESTORS.replace(":columns", COLUMNS))),
-            bar: Bar::None,
+            bar: Bar::AtLeast(0.7),
             ..get.clone()
         },
         Work {
@@ -111,7 +112,7 @@ pub fn works() -> Vec<Work> {
             ask: ask_to_create,
             check: is_created,
             yardstick: Some(script(MILLION, INSERT)),
-            bar: Bar::None,
+            bar: Bar::AtLeast(0.6),
             ..get
         },
     ]

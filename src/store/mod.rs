@@ -110,13 +110,19 @@ impl Database {
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
         }
-        // A statement may not outlive the call that asked for it by long. And a statement must see what was
-        // committed before it began, also when it waited for a lock in its transaction: moves rest on that.
         let given = config.get_options().unwrap_or_default();
         let timeout = limits.statement_timeout.as_millis();
-        config.options(format!(
-            "{given} -c statement_timeout={timeout} -c default_transaction_isolation=read\\ committed"
-        ));
+        let options = [
+            // A statement may not outlive the call that asked for it by long.
+            &format!("statement_timeout={timeout}"),
+            // A statement must see what was committed before it began, also when it waited for a lock in its
+            // transaction: moves rest on that.
+            r"default_transaction_isolation=read\ committed",
+            // One plan fits all values of every statement here, and making another takes longer than most run.
+            "plan_cache_mode=force_generic_plan",
+            "jit=off",
+        ];
+        config.options(format!("{given} -c {}", options.join(" -c ")));
         config.connect_timeout(limits.connect_timeout);
 
         let manager =
