@@ -13,7 +13,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::timeout;
+use tokio::time::{interval, timeout};
 
 use super::faces::Faces;
 use crate::error::Cause;
@@ -90,13 +90,25 @@ async fn serve_all(
     drain: Duration,
 ) -> bool {
     let (protocol, connections) = (protocol(), GracefulShutdown::new());
+    let pulse = tokio::spawn(pulse());
     while let Some(stream) = arriving.recv().await {
         match tokio::net::TcpStream::from_std(stream) {
             Ok(stream) => serve(stream, &protocol, faces.clone(), open.clone(), &connections),
             Err(error) => tracing::error!(%error, "a connection was not taken over"),
         }
     }
-    timeout(drain, connections.shutdown()).await.is_ok()
+    let in_time = timeout(drain, connections.shutdown()).await.is_ok();
+    pulse.abort();
+    in_time
+}
+
+/// A timer that is always due before those of calls. The runtime interrupts itself, by a system call, for each new
+/// timer that is due before all others.
+async fn pulse() {
+    let mut pulse = interval(Duration::from_secs(1));
+    loop {
+        pulse.tick().await;
+    }
 }
 
 /// HTTP/1.1, and HTTP/2 with prior knowledge.
