@@ -88,7 +88,8 @@ struct Serving {
     #[arg(long, env = "POOL_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
     pool_timeout: String,
 
-    /// How long a call may take; a caller may ask for less
+    /// How long a call may take; a caller may ask for less, and a long list that has begun may take longer, but not
+    /// stand still for so long
     #[arg(long, env = "REQUEST_TIMEOUT", global = true, default_value = "30s", value_name = "TIME")]
     request_timeout: String,
 

@@ -4,7 +4,7 @@
 //!
 //! | room | what is in it |
 //! |---|---|
-//! | [`server`] | the listener; what every call goes through: request id, log line, API key, deadline |
+//! | [`server`] | the listener and the threads that serve; what every call goes through: request id, log line, API key, deadline |
 //! | [`grpc`], [`rest`] | the faces: from the wire to the domain and back, and errors as each face writes them |
 //! | [`service`] | the use cases |
 //! | [`store`] | all SQL |
@@ -14,9 +14,10 @@
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
 //! | [`embedded`] | a private PostgreSQL for when none is configured |
 //!
-//! For example `GetCustomerGroup`: [`server`] accepts the connection and hands the request to the gRPC face,
-//! whose handler calls [`service::Service::get`], which parses the id and calls [`store::Store::get`], which
-//! runs the statement and makes a [`domain::CustomerGroup`] of its row. The handler makes a message of it.
+//! For example `GetCustomerGroup`: [`server`] accepts the connection, gives it to one of its threads, and hands the
+//! request to the gRPC face, whose handler calls [`service::Service::get`], which parses the id and calls
+//! [`store::Store::get`], which asks for the group together with others that are asked for at the time, and makes a
+//! [`domain::CustomerGroup`] of its row. The handler makes a message of it.
 //! Whatever goes wrong on the way is an [`error::Error`], and is written by the face that the request came in
 //! by.
 

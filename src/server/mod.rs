@@ -8,13 +8,14 @@ mod health;
 mod received;
 mod worker;
 
+use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::auth::KeyRing;
 use crate::error::Cause;
@@ -119,17 +120,18 @@ impl Server {
                 () = &mut stop => return,
                 accepted = self.listener.accept() => accepted,
             };
-            let idlest = self.workers.iter().min_by_key(|worker| worker.load());
-            let handed_over = match (accepted, idlest) {
-                (Ok((stream, _)), Some(worker)) => worker.hand_over(stream),
-                (Ok(_), None) => Ok(()),
-                (Err(error), _) => Err(error),
-            };
+            let handed_over = accepted.and_then(|(stream, _)| self.hand_over(stream));
             if let Err(error) = handed_over {
                 // Such as too many open files, which pass when connections close.
                 tracing::error!(%error, "a connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
+    }
+
+    /// Gives a connection to the worker that has the fewest.
+    fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
+        let idlest = self.workers.iter().min_by_key(|worker| worker.load());
+        idlest.ok_or_else(|| io::Error::other("no thread serves"))?.take(stream)
     }
 }

@@ -1,6 +1,6 @@
-//! A thread with its share of the connections. What a call needs is there: its connection, its handler, and
-//! a connection of the thread's own to PostgreSQL for the reads of one group. So nothing waits for another thread
-//! to wake up, and what arrives together is answered together.
+//! A thread with its share of the connections. What a read needs is there: its connection, its handler, and a
+//! connection of the thread's own to PostgreSQL. So nothing waits for another thread to wake up, and what arrives
+//! together is answered together.
 
 use std::io;
 use std::net::TcpStream;
@@ -22,7 +22,7 @@ use crate::error::Cause;
 #[derive(Debug)]
 pub(super) struct Worker {
     streams: mpsc::UnboundedSender<TcpStream>,
-    /// One for each open connection, and one more or two.
+    /// Counts the open connections, by its clones.
     open: Arc<()>,
     drained: oneshot::Receiver<bool>,
     /// The thread ends when this is dropped.
@@ -59,17 +59,17 @@ impl Worker {
         Ok(Self { streams, open, drained, end })
     }
 
-    /// How many connections it has, or one or two more.
+    /// The more, the more connections it has.
     pub(super) fn load(&self) -> usize {
         Arc::strong_count(&self.open)
     }
 
-    /// Hands a connection over.
+    /// Takes a connection over.
     ///
     /// # Errors
     ///
     /// That the thread is gone.
-    pub(super) fn hand_over(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
+    pub(super) fn take(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
         let stream = stream.into_std()?;
         self.streams.send(stream).map_err(|_| io::Error::other("the thread for it is gone"))
     }
