@@ -73,6 +73,9 @@ pub fn print(works: &[Work], turns: &[Vec<Turn>]) {
         "of client",
         "of database",
         "of database under pgbench",
+        "service and database against that (spread)",
+        "bar",
+        "met",
     ]);
     for (work, turns) in works.iter().zip(turns) {
         let of = |figure: fn(&Turn) -> f64| Spread::of(turns.iter().map(figure)).median;
@@ -85,14 +88,16 @@ pub fn print(works: &[Work], turns: &[Vec<Turn>]) {
             whole(|turn| turn.p99.as_secs_f64() * 1e6),
         ];
         let mut against = vec!["-".to_owned(); 4];
-        let mut pgbench = "-".to_owned();
+        let mut costs = vec!["-".to_owned(); 4];
         if work.yardstick.is_some() {
             let ratio = Spread::of(turns.iter().filter_map(|turn| Some(turn.rate / turn.yardstick?)));
             against = vec![whole(|turn| turn.yardstick.unwrap_or_default()), ratio.to_string()];
             against.extend(work.bar.of(ratio));
-            pgbench = tenths(|turn| turn.pgbench);
+            let ratio = Spread::of(turns.iter().map(|turn| (turn.service + turn.database) / turn.pgbench));
+            costs = vec![tenths(|turn| turn.pgbench), ratio.to_string()];
+            costs.extend(work.cost_bar.of(ratio));
         }
         let cost = [tenths(|turn| turn.service), tenths(|turn| turn.client), tenths(|turn| turn.database)];
-        row(&[&calls, &against, &cost, &[pgbench]]);
+        row(&[&calls, &against, &cost, &costs]);
     }
 }

@@ -45,6 +45,8 @@ pub struct Work {
     pub yardstick: Option<String>,
     /// What the ratio to pgbench may be.
     pub bar: Bar,
+    /// What the processor time of service and database may be against that of the database alone.
+    pub cost_bar: Bar,
 }
 
 pub fn rpc(method: &str) -> String {
@@ -62,6 +64,7 @@ pub fn works() -> Vec<Work> {
         check: is_group,
         yardstick: Some(script(MILLION, &format!("select {COLUMNS} from customer_group where id = :id"))),
         bar: Bar::AtLeast(0.9),
+        cost_bar: Bar::AtMost(0.8),
     };
     vec![
         Work {
@@ -77,12 +80,14 @@ pub fn works() -> Vec<Work> {
             name: "the same with a line in the log for each, a file",
             logged: true,
             bar: Bar::None,
+            cost_bar: Bar::None,
             ..get.clone()
         },
         Work {
             name: "get over gRPC by tonic's own client, 64 in flight on 8 connections",
             shape: Shape::Tonic { connections: 8, in_flight: 8 },
             bar: Bar::None,
+            cost_bar: Bar::None,
             ..get.clone()
         },
         Work {
@@ -104,6 +109,7 @@ pub fn works() -> Vec<Work> {
             check: are_ancestors,
             yardstick: Some(script(MILLION, &ANCESTORS.replace(":columns", COLUMNS))),
             bar: Bar::AtLeast(0.7),
+            cost_bar: Bar::None,
             ..get.clone()
         },
         Work {
@@ -113,6 +119,7 @@ pub fn works() -> Vec<Work> {
             check: is_created,
             yardstick: Some(script(MILLION, INSERT)),
             bar: Bar::AtLeast(0.6),
+            cost_bar: Bar::None,
             ..get
         },
     ]

@@ -99,11 +99,18 @@ impl Call {
 
     /// Whether it needs no API key: it only looks at the service.
     pub(super) fn is_public(&self) -> bool {
-        let public: &[&str] = match self.face {
-            Face::Grpc => &["/grpc.health.v1.Health/", "/grpc.reflection."],
-            Face::Rest => &["/livez", "/readyz", "/docs", "/openapi.json"],
-        };
-        public.iter().any(|path| self.path().starts_with(path))
+        const SERVICES: [&str; 3] = [
+            "/grpc.health.v1.Health/",
+            "/grpc.reflection.v1.ServerReflection/",
+            "/grpc.reflection.v1alpha.ServerReflection/",
+        ];
+        let path = self.path();
+        match self.face {
+            Face::Grpc => SERVICES.iter().any(|service| path.starts_with(service)),
+            Face::Rest => {
+                ["/livez", "/readyz", "/openapi.json", "/docs"].contains(&path) || path.starts_with("/docs/")
+            }
+        }
     }
 
     pub(super) fn note_caller(&mut self, caller: Caller) {

@@ -141,6 +141,7 @@ fn serve(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection keeps Nagle's algorithm");
     }
+    // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
     let service = service_fn(move |request| Box::pin(faces.clone().call(request)));
     let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
