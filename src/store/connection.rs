@@ -97,10 +97,12 @@ impl Streaming {
         Ok(self.rows.try_next().await?)
     }
 
-    /// Gives the connection back after the last row.
+    /// Gives the connection back. Rows that were not read are thrown away, so there had better be few.
     pub(super) async fn finish(self) -> Result<(), Failure> {
-        let committed = self.lease.batch_execute("commit").await;
-        give_back(self.lease, committed)
+        let Self { lease, rows } = self;
+        drop(rows);
+        let committed = lease.batch_execute("commit").await;
+        give_back(lease, committed)
     }
 }
 

@@ -67,7 +67,14 @@ pub(super) async fn stream(
         rows.finish().await?;
         return Ok(None);
     };
-    let mut list = Coming { rows, page, total: total(&first)?, given: 0, has_more: false, part: Vec::new() };
+    let total = match total(&first) {
+        Ok(total) => total,
+        Err(error) => {
+            rows.finish().await?;
+            return Err(error);
+        }
+    };
+    let mut list = Coming { rows, page, total, given: 0, has_more: false, part: Vec::new() };
     list.take(&first)?;
     let (sender, parts) = mpsc::channel(1);
     tokio::spawn(async move {
