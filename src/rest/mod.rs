@@ -42,23 +42,19 @@ pub const COLLECTION: &str = "/api/setup/customer-group";
 /// Tells that the answer was given before.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
-/// The documented paths over the use cases. What no route is for gets an error, too.
-pub fn routes(service: Service) -> Router {
-    let (described, _) = described().split_for_parts();
-    described
+/// The documented paths, with errors for what no route is for, and their description, which needs no API key.
+pub fn routers() -> (Router<Service>, Router) {
+    let (described, api) = described().split_for_parts();
+    let routes = described
         // As it is described, but with the slash that the documentation does not show.
         .route(&format!("{COLLECTION}/"), compressed(get(list)).post(create))
         .method_not_allowed_fallback(other_method)
-        .fallback(unknown)
-        .with_state(service)
-}
-
-/// The description of the documented paths, which needs no API key.
-pub fn description() -> Router {
-    Router::from(openapi::pages(openapi::complete(described().into_openapi())))
+        .fallback(unknown);
+    let description = Router::from(openapi::pages(openapi::complete(api)))
         .layer(CompressionLayer::new())
         .layer(map_request(accept_uncompressed))
-        .layer(from_fn(explain_missing_page))
+        .layer(from_fn(explain_missing_page));
+    (routes, description)
 }
 
 async fn explain_missing_page(

@@ -26,12 +26,11 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::{grpc, rest};
 
-/// What serves a connection's requests.
-#[derive(Debug)]
-pub(super) struct Faces {
-    gate: Gate,
-    grpc: grpc::Server,
-    rest: Router,
+/// What the faces of all threads have in common.
+#[derive(Debug, Clone)]
+pub(super) struct Common {
+    gate: Arc<Gate>,
+    rest: Router<Service>,
     /// Health and reflection.
     public_grpc: Router,
     /// The probes and the description.
@@ -39,36 +38,44 @@ pub(super) struct Faces {
     cors: Option<CorsLayer>,
 }
 
-impl Faces {
-    pub(super) fn new(
-        options: &Options,
-        store: Store,
-        keys: Arc<KeyRing>,
-        health: &Health,
-    ) -> Result<Self, Cause> {
-        let service = Service::new(store);
+/// What serves the requests of a thread's connections.
+#[derive(Debug)]
+pub(super) struct Faces {
+    common: Common,
+    grpc: grpc::Server,
+    rest: Router,
+}
+
+impl Common {
+    pub(super) fn new(options: &Options, keys: Arc<KeyRing>, health: &Health) -> Result<Self, Cause> {
+        let (rest, description) = rest::routers();
         Ok(Self {
-            gate: Gate { keys, request_timeout: options.timeouts.request },
-            grpc: grpc::server(service.clone()),
-            rest: rest::routes(service),
+            gate: Arc::new(Gate { keys, request_timeout: options.timeouts.request }),
+            rest,
             public_grpc: Routes::new(health.rpc())
                 .add_service(grpc::reflection_v1()?)
                 .add_service(grpc::reflection_v1alpha()?)
                 .into_axum_router(),
-            public_rest: health
-                .probes()
-                .merge(rest::description())
-                .method_not_allowed_fallback(rest::other_method),
+            public_rest: health.probes().merge(description).method_not_allowed_fallback(rest::other_method),
             cors: options.origins.clone().map(cors::layer),
         })
     }
 
+    /// The faces over a thread's store.
+    pub(super) fn over(self, store: Store) -> Faces {
+        let service = Service::new(store);
+        let rest = self.rest.clone().with_state(service.clone());
+        Faces { common: self, grpc: grpc::server(service), rest }
+    }
+}
+
+impl Faces {
     pub(super) async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
     ) -> Result<Response<Body>, Infallible> {
         let (request, cut_off) = Received::request(request);
-        let Some(cors) = self.cors.clone().filter(|_| cors::concerns(&request)) else {
+        let Some(cors) = self.common.cors.clone().filter(|_| cors::concerns(&request)) else {
             return Ok(self.route(request, cut_off).await);
         };
         let is_preflight = request.method() == Method::OPTIONS;
@@ -113,17 +120,17 @@ impl Faces {
         let mut call = Call::begin(face, &request, cut_off);
         call.tell_id(&mut request);
         let response = match (face, call.is_public()) {
-            (Face::Grpc, true) => Box::pin(serve(&self.public_grpc, request)).await,
-            (Face::Rest, true) => Box::pin(serve(&self.public_rest, request)).await,
+            (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
+            (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
             (Face::Grpc, false) => {
                 let serve = |request| async {
                     let Ok(response) = self.grpc.clone().call(request).await;
                     response.map(Body::new)
                 };
-                self.gate.admit(&mut call, request, serve).await
+                self.common.gate.admit(&mut call, request, serve).await
             }
             (Face::Rest, false) => {
-                self.gate.admit(&mut call, request, |request| serve(&self.rest, request)).await
+                self.common.gate.admit(&mut call, request, |request| serve(&self.rest, request)).await
             }
         };
         let response = match face {

@@ -21,7 +21,7 @@ use crate::auth::KeyRing;
 use crate::error::Cause;
 use crate::store::Store;
 pub use cors::Origins;
-use faces::Faces;
+use faces::Common;
 use health::Health;
 use worker::Worker;
 
@@ -71,12 +71,11 @@ impl Server {
             .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
         let address = listener.local_addr()?;
         let (keys, health) = (Arc::new(keys), Health::new().await);
+        let common = Common::new(&options, keys.clone(), &health)?;
         let drain = options.timeouts.drain;
         let start = |_| {
-            let (options, store, keys, health) =
-                (options.clone(), store.clone(), keys.clone(), health.clone());
-            let faces = move || Faces::new(&options, store.reading_here()?, keys, &health);
-            Worker::start(faces, drain)
+            let (common, store) = (common.clone(), store.clone());
+            Worker::start(move || Ok(common.over(store.reading_here()?)), drain)
         };
         let workers = (0..options.workers.get()).map(start).collect::<Result<_, _>>()?;
         Ok(Self { listener, address, drain, workers, health, keys })
