@@ -297,12 +297,15 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
 #[tokio::test]
 async fn answers_are_compressed_for_those_who_ask() {
     let (rest, _api) = rest().await;
-    rest.named(&"n".repeat(200)).await;
+    let parent = rest.named(&"n".repeat(200)).await;
+    rest.create(json!({"customer_group_name": "n".repeat(200), "parent_id": parent["id"]})).await;
     let gzip = ("accept-encoding", "gzip");
-    for path in ["", "/"] {
+    let object = path_of(&parent);
+    let tree = ["children", "ancestors", "descendants"].map(|list| format!("{object}/{list}"));
+    for path in ["", "/"].into_iter().chain(tree.iter().map(String::as_str)) {
         let answer = rest.call("GET", path, &[gzip], "").await;
-        assert_eq!(answer.headers["content-encoding"], "gzip");
-        assert_eq!(answer.body[..2], [0x1f, 0x8b]);
+        assert_eq!(answer.headers["content-encoding"], "gzip", "{path}");
+        assert_eq!(answer.body[..2], [0x1f, 0x8b], "{path}");
         assert!(!rest.get(path).await.headers.contains_key("content-encoding"));
     }
     for path in ["/openapi.json", "/docs/swagger-ui-bundle.js"] {

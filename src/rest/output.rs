@@ -6,7 +6,7 @@ use std::io::Write;
 use axum::Extension;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::header::CONTENT_TYPE;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -124,7 +124,7 @@ pub(super) async fn list(mut groups: Groups) -> Result<Response, Error> {
 }
 
 fn parts(groups: Groups, late: LateRecord) -> impl Stream<Item = Result<Vec<u8>, Error>> {
-    stream::unfold(Some((groups, Written::default())), move |state| {
+    let parts = stream::unfold(Some((groups, Written::default())), move |state| {
         let late = late.clone();
         async move {
             let (mut groups, mut json) = state?;
@@ -141,7 +141,9 @@ fn parts(groups: Groups, late: LateRecord) -> impl Stream<Item = Result<Vec<u8>,
                 }
             })
         }
-    })
+    });
+    // The compression asks once more after the end.
+    parts.fuse()
 }
 
 /// A list in the documented shape, so far.
