@@ -23,7 +23,14 @@ enum Source {
     /// All of it is there.
     Whole(Option<List>),
     /// It is on its way.
-    Coming(mpsc::Receiver<Result<List, Error>>),
+    Coming(mpsc::Receiver<Result<Part, Error>>),
+}
+
+/// Some groups of a list that is on its way.
+#[derive(Debug)]
+struct Part {
+    list: List,
+    is_last: bool,
 }
 
 impl From<List> for Groups {
@@ -38,11 +45,18 @@ impl Groups {
     ///
     /// # Errors
     ///
-    /// What every statement can end in.
+    /// What every statement can end in; [`Error::Timeout`] also when this was not called for too long.
     pub async fn next(&mut self) -> Option<Result<List, Error>> {
         match &mut self.0 {
             Source::Whole(list) => list.take().map(Ok),
-            Source::Coming(parts) => parts.recv().await,
+            Source::Coming(parts) => {
+                // Without the last part it is not whole: whoever handed it on has given up.
+                let part = parts.recv().await.unwrap_or(Err(Error::Timeout));
+                if part.as_ref().map_or(true, |part| part.is_last) {
+                    self.0 = Source::Whole(None);
+                }
+                Some(part.map(|part| part.list))
+            }
         }
     }
 
@@ -99,12 +113,12 @@ struct Coming {
 }
 
 impl Coming {
-    async fn hand_on(mut self, reader: &mpsc::Sender<Result<List, Error>>, patience: Duration) {
+    async fn hand_on(mut self, reader: &mpsc::Sender<Result<Part, Error>>, patience: Duration) {
         loop {
             let part = match timeout(patience, self.fill()).await {
-                Ok(Ok(true)) => Ok(self.list(0)),
+                Ok(Ok(true)) => Ok(Part { list: self.list(0), is_last: false }),
                 Ok(Ok(false)) => {
-                    let last = self.last().await;
+                    let last = self.last().await.map(|list| Part { list, is_last: true });
                     // A reader who is gone needs nothing more.
                     drop(reader.send(last).await);
                     return;
@@ -155,5 +169,22 @@ impl Coming {
         let list = self.list(total.map_err(Error::internal)?);
         self.rows.finish().await?;
         Ok(list)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_list_that_nobody_hands_on_any_more_ends_in_an_error() {
+        let (sender, parts) = mpsc::channel(1);
+        let mut groups = Groups(Source::Coming(parts));
+        let list = List { data: Vec::new(), has_more: false, total: 0 };
+        sender.send(Ok(Part { list, is_last: false })).await.unwrap();
+        drop(sender);
+        assert!(matches!(groups.next().await, Some(Ok(_))));
+        assert!(matches!(groups.next().await, Some(Err(Error::Timeout))));
+        assert!(groups.next().await.is_none());
     }
 }
