@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use customer_groups::domain::GroupId;
+use customer_groups::grpc::pb;
 use customer_groups::store::{Limits, OpenError, Store};
 use tokio_postgres::NoTls;
 
-use crate::support::{Api, Calls, TestDatabase, eventually, named};
+use crate::support::{Api, Calls, Client, TestDatabase, below, eventually, move_of, named};
 
 async fn open(url: &str) -> Result<Store, OpenError> {
     let seconds = Duration::from_secs(30);
@@ -39,6 +41,59 @@ async fn a_database_that_a_newer_version_has_migrated_is_served() {
                  select 9999, 'newer', applied_on, '1' from customer_group_migration limit 1";
     database.sql().await.batch_execute(newer).await.unwrap();
     open(&database.url()).await.unwrap();
+}
+
+#[tokio::test]
+async fn plans_that_are_made_on_empty_tables_stay_good() {
+    /// How much PostgreSQL reads of the groups, in the table and in its indexes.
+    const READ: &str = "select (select sum(seq_tup_read) from pg_stat_user_tables where relname = 'customer_group')
+                             + (select sum(idx_tup_read) from pg_stat_user_indexes where relname = 'customer_group')";
+    const MANY: &str = "insert into customer_group (id, updated_at, is_group, customer_group_name)
+                        select gen_random_uuid(), now(), false, 'x' from generate_series(1, 20000)";
+    const OTHERS: &str = "select count(*) from pg_stat_activity
+                          where datname = current_database() and pid <> pg_backend_pid()";
+
+    let mut api = Api::start().await;
+    let client = api.client().await;
+    let parent = client.create(named("parent")).await.unwrap();
+    let child = client.create(below(&parent, "child")).await.unwrap();
+    call_all(&client, &parent, &child).await;
+    let sql = api.database.sql().await;
+    sql.batch_execute(MANY).await.unwrap();
+    call_all(&client, &parent, &child).await;
+
+    // What a connection has counted is sure to show when it is closed.
+    let database = api.database.clone();
+    drop((client, sql));
+    api.stop();
+    api.stopped().await;
+    eventually("all connections are closed", async { while database.number(OTHERS).await > 0 {} }).await;
+    let read = database.number(&format!("select ({READ})::bigint")).await;
+    assert!(read < 1000, "{read}");
+}
+
+/// Every call that reads groups by their ids.
+async fn call_all(client: &Client, parent: &pb::CustomerGroup, child: &pb::CustomerGroup) {
+    let mut client = client.clone();
+    let (id, unknown) = (parent.id.clone(), GroupId::generate().to_string());
+    client.get(&child.id).await.unwrap();
+    let ancestors =
+        pb::ListCustomerGroupAncestorsRequest { id: child.id.clone(), limit: Some(5), ..Default::default() };
+    client.list_customer_group_ancestors(ancestors).await.unwrap();
+    let children =
+        pb::ListCustomerGroupChildrenRequest { id: id.clone(), limit: Some(5), ..Default::default() };
+    client.list_customer_group_children(children).await.unwrap();
+    for limit in [Some(5), None] {
+        let below = pb::ListCustomerGroupDescendantsRequest { id: id.clone(), limit, ..Default::default() };
+        client.list_customer_group_descendants(below).await.unwrap();
+    }
+    let ids = vec![id, child.id.clone()];
+    client.batch_get_customer_groups(pb::BatchGetCustomerGroupsRequest { ids }).await.unwrap();
+    let orphan = pb::CustomerGroup { parent_id: Some(unknown), ..named("orphan") };
+    let entry = pb::NewCustomerGroupEntry { customer_group: Some(Box::new(orphan)), ..Default::default() };
+    let batch = pb::BatchCreateCustomerGroupsRequest { requests: vec![entry] };
+    client.batch_create_customer_groups(batch).await.unwrap_err();
+    client.update(move_of(child, Some(parent))).await.unwrap();
 }
 
 #[tokio::test]
