@@ -5,7 +5,7 @@ use customer_groups::domain::KeyId;
 use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
 use tonic::{Code, Status};
 
-use crate::support::http::RawGrpc;
+use crate::support::http::{RawGrpc, get};
 use crate::support::{Api, Calls, Client, KEY, TestDatabase, below, eventually, move_of, named, reason};
 
 pub async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
@@ -27,6 +27,20 @@ async fn a_call_without_a_key_is_refused() {
     let status = refusal(&Api::start().await, None).await;
     assert_eq!(status.code(), Code::Unauthenticated);
     assert_eq!(reason(&status), "API_KEY_MISSING");
+}
+
+#[tokio::test]
+async fn a_path_that_only_begins_like_a_public_one_needs_a_key() {
+    let api = Api::start().await;
+    for path in ["/livezz", "/livez/", "/readyz.txt", "/docsx", "/openapi.json5"] {
+        assert_eq!(get(api.address(), path, &[]).await.status.as_u16(), 401, "{path}");
+    }
+    let mut grpc = RawGrpc::connect(api.address()).await;
+    for path in ["/grpc.reflection.v2.ServerReflection/ServerReflectionInfo", "/grpc.health.v1.Healthy/Check"]
+    {
+        let status = grpc.call_without_key(path, &[], vec![0; 5]).await.grpc_status();
+        assert_eq!(status.code(), Code::Unauthenticated, "{path}");
+    }
 }
 
 #[tokio::test]
