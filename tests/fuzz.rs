@@ -112,12 +112,13 @@ fn path(id: String) -> impl Strategy<Value = String> {
     ]
 }
 
-fn query() -> impl Strategy<Value = Option<String>> {
+fn query(id: String) -> impl Strategy<Value = Option<String>> {
     let name = prop_oneof![
-        4 => select(["limit", "offset"].as_slice()).prop_map(str::to_owned),
+        4 => select(["limit", "offset", "starting_after"].as_slice()).prop_map(str::to_owned),
         1 => vec(any::<u8>(), 0..8).prop_map(|bytes| escaped(&bytes)),
     ];
     let value = prop_oneof![
+        Just(id),
         any::<i32>().prop_map(|number| number.to_string()),
         (-3..30_i32).prop_map(|number| number.to_string()),
         any::<i128>().prop_map(|number| number.to_string()),
@@ -146,7 +147,7 @@ fn wild(id: &str) -> impl Strategy<Value = Wild> + use<> {
     let method = select(
         ["GET", "GET", "POST", "POST", "PATCH", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"].as_slice(),
     );
-    (method, path(id.to_owned()), query(), headers(), body(id.to_owned()))
+    (method, path(id.to_owned()), query(id.to_owned()), headers(), body(id.to_owned()))
         .prop_map(|(method, path, query, headers, body)| Wild { method, path, query, headers, body })
 }
 

@@ -29,12 +29,12 @@ async fn every_form_of_grpc_web_gives_answers_and_errors_with_details() {
         assert_eq!((created.http.as_u16(), created.status.code()), (200, Code::Ok), "{face:?}");
         assert_eq!(created.metadata["x-request-id"], "mine");
         assert!(created.metadata["content-type"].to_str().unwrap().starts_with("application/grpc-web"));
-        let group = CustomerGroup::decode(created.message.unwrap()).unwrap();
+        let group = CustomerGroup::decode(created.message()).unwrap();
         assert_eq!(group.customer_group_name, "Export");
 
         let get = GetCustomerGroupRequest { id: group.id.clone() };
         let got = rpc(face, api.address(), "GetCustomerGroup", &headers, &get.encode_to_vec()).await;
-        assert_eq!(CustomerGroup::decode(got.message.unwrap()).unwrap(), group, "{face:?}");
+        assert_eq!(CustomerGroup::decode(got.message()).unwrap(), group, "{face:?}");
 
         let refused = rpc(face, api.address(), "CreateCustomerGroup", &headers, &[]).await;
         assert_eq!((refused.http.as_u16(), refused.status.code()), (200, Code::InvalidArgument), "{face:?}");

@@ -8,7 +8,7 @@ use tonic::Code;
 use crate::support::http::{RawGrpc, framed};
 use crate::support::{Api, Calls, fields, named, reason};
 
-const METHODS: [&str; 10] = [
+const METHODS: [&str; 11] = [
     "GetCustomerGroup",
     "ListCustomerGroups",
     "CreateCustomerGroup",
@@ -19,6 +19,7 @@ const METHODS: [&str; 10] = [
     "ListCustomerGroupChildren",
     "ListCustomerGroupAncestors",
     "ListCustomerGroupDescendants",
+    "StreamCustomerGroupDescendants",
 ];
 
 /// The connection still serves.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reads::{WILD_IDS, create, list, on_tree, page};
+use super::reads::{ALL, WILD_IDS, create, descendants, list, on_tree, page};
 use super::writes::total;
 use super::{Call, Key, check, rule};
 
@@ -90,11 +90,7 @@ async fn batch_creates() {
                     group("e", json!("@d")),
                 ]))
                 .naming(&["c", "a", "d", "e"]),
-                Call::Descendants("@root".to_owned(), (None, None)).gives(page(
-                    &["a", "d", "c", "e"],
-                    false,
-                    4,
-                )),
+                descendants("@root", ALL).gives(page(&["a", "d", "c", "e"], false, 4)),
             ],
         ),
         rule(

@@ -13,8 +13,19 @@ use crate::rest::COLLECTION;
 use crate::support::face::{Face, rpc};
 use crate::support::http::request;
 
-/// `limit` and `offset`.
-pub type Page = (Option<i32>, Option<i32>);
+/// A part of a list: `limit`, `offset` and `starting_after`.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    pub limit: Option<i32>,
+    pub offset: Option<i32>,
+    pub starting_after: Option<String>,
+}
+
+impl From<(Option<i32>, Option<i32>)> for Page {
+    fn from((limit, offset): (Option<i32>, Option<i32>)) -> Self {
+        Self { limit, offset, starting_after: None }
+    }
+}
 
 /// What is asked for. Ids are texts.
 #[derive(Debug, Clone)]
@@ -30,6 +41,8 @@ pub enum Call {
     Children(String, Page),
     Ancestors(String, Page),
     Descendants(String, Page),
+    /// The descendants one by one; over REST, what their list has in it.
+    StreamDescendants(String, Page),
     /// Something that is no message, or no JSON.
     Malformed,
     /// More bytes than the service reads.
@@ -67,7 +80,7 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
     let large = || json!({"customer_group_name": "n".repeat(5_000_000)}).to_string();
     let (method, path, body) = match call {
         Call::Get(id) => ("GET", object_path(id), None),
-        Call::List(page) => ("GET", format!("{COLLECTION}{}", query(*page)), None),
+        Call::List(page) => ("GET", format!("{COLLECTION}{}", query(page)), None),
         Call::Create(body) => ("POST", COLLECTION.to_owned(), Some(body.to_string())),
         Call::Update(id, body) => ("PATCH", object_path(id), Some(body.to_string())),
         Call::Delete(id) => ("DELETE", object_path(id), None),
@@ -78,10 +91,10 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
             ("POST", format!("{COLLECTION}:batchGet"), Some(json!({"ids": ids}).to_string()))
         }
         Call::Post(path, body) => ("POST", format!("{COLLECTION}{path}"), Some(body.to_string())),
-        Call::Children(id, page) => ("GET", format!("{}/children{}", object_path(id), query(*page)), None),
-        Call::Ancestors(id, page) => ("GET", format!("{}/ancestors{}", object_path(id), query(*page)), None),
-        Call::Descendants(id, page) => {
-            ("GET", format!("{}/descendants{}", object_path(id), query(*page)), None)
+        Call::Children(id, page) => ("GET", format!("{}/children{}", object_path(id), query(page)), None),
+        Call::Ancestors(id, page) => ("GET", format!("{}/ancestors{}", object_path(id), query(page)), None),
+        Call::Descendants(id, page) | Call::StreamDescendants(id, page) => {
+            ("GET", format!("{}/descendants{}", object_path(id), query(page)), None)
         }
         Call::Malformed => ("POST", COLLECTION.to_owned(), Some("{".to_owned())),
         Call::TooLarge => ("POST", COLLECTION.to_owned(), Some(large())),
@@ -109,7 +122,10 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
         let location = answer.headers.get("location").map(|location| location.to_str().unwrap());
         let id = answer.json()["id"].as_str().map(|id| format!("{COLLECTION}/{id}"));
         assert_eq!(location, id.as_deref().filter(|_| created), "{call:?}");
-        Ok(with_headers(call, answer.json(), &answer.headers))
+        Ok(match call {
+            Call::StreamDescendants(..) => json!({"data": answer.json()["data"]}),
+            _ => with_headers(call, answer.json(), &answer.headers),
+        })
     } else {
         Err(Refusal::of_rest(&answer))
     }
@@ -121,11 +137,15 @@ fn object_path(id: &str) -> String {
     format!("{COLLECTION}/{escaped}")
 }
 
-fn query((limit, offset): Page) -> String {
-    let parameter = |name: &str, value: Option<i32>| value.map(|value| format!("{name}={value}"));
-    let given: Vec<_> =
-        [parameter("limit", limit), parameter("offset", offset)].into_iter().flatten().collect();
-    if given.is_empty() { String::new() } else { format!("?{}", given.join("&")) }
+fn query(page: &Page) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, number) in [("limit", page.limit), ("offset", page.offset)] {
+        query.extend_pairs(number.map(|number| (name, number.to_string())));
+    }
+    query.extend_pairs(page.starting_after.as_ref().map(|id| ("starting_after", id)));
+    Some(query.finish())
+        .filter(|query| !query.is_empty())
+        .map_or_else(String::new, |query| format!("?{query}"))
 }
 
 /// What REST says in headers and gRPC in the message or its metadata.
@@ -147,21 +167,29 @@ async fn over_grpc(face: Face, address: SocketAddr, call: &Call, with: &With) ->
         metadata.extend(value.as_deref().map(|value| (name, value)));
     }
     let answer = rpc(face, address, method, &metadata, &message).await;
-    match answer.message {
-        Some(message) if answer.status.code() == tonic::Code::Ok => {
-            Ok(with_headers(call, json_of(call, message), &answer.metadata))
+    match (answer.status.code(), call) {
+        (tonic::Code::Ok, Call::StreamDescendants(..)) => {
+            let groups = answer.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
+            Ok(json!({"data": groups.map(|group| object(&group)).collect::<Vec<_>>()}))
         }
+        (tonic::Code::Ok, _) => Ok(with_headers(call, json_of(call, answer.message()), &answer.metadata)),
         _ => Err(Refusal::of_grpc(&answer.status)),
     }
 }
 
 fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
+    macro_rules! of_tree {
+        ($method:literal, $request:ident, $of:expr, $page:expr) => {{
+            let Page { limit, offset, starting_after } = $page.clone();
+            ($method, pb::$request { id: $of.clone(), limit, offset, starting_after }.encode_to_vec())
+        }};
+    }
     let (id, etag) = (String::clone, etag.to_owned());
     match call {
         Call::Get(of) => ("GetCustomerGroup", pb::GetCustomerGroupRequest { id: id(of) }.encode_to_vec()),
-        Call::List((limit, offset)) => {
-            let request =
-                pb::ListCustomerGroupsRequest { limit: *limit, offset: *offset, ..Default::default() };
+        Call::List(page) => {
+            let Page { limit, offset, starting_after } = page.clone();
+            let request = pb::ListCustomerGroupsRequest { limit, offset, starting_after };
             ("ListCustomerGroups", request.encode_to_vec())
         }
         Call::Create(body) => {
@@ -185,32 +213,17 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
             let request = pb::BatchGetCustomerGroupsRequest { ids: ids.clone() };
             ("BatchGetCustomerGroups", request.encode_to_vec())
         }
-        Call::Children(of, (limit, offset)) => {
-            let request = pb::ListCustomerGroupChildrenRequest {
-                id: id(of),
-                limit: *limit,
-                offset: *offset,
-                ..Default::default()
-            };
-            ("ListCustomerGroupChildren", request.encode_to_vec())
+        Call::Children(of, page) => {
+            of_tree!("ListCustomerGroupChildren", ListCustomerGroupChildrenRequest, of, page)
         }
-        Call::Ancestors(of, (limit, offset)) => {
-            let request = pb::ListCustomerGroupAncestorsRequest {
-                id: id(of),
-                limit: *limit,
-                offset: *offset,
-                ..Default::default()
-            };
-            ("ListCustomerGroupAncestors", request.encode_to_vec())
+        Call::Ancestors(of, page) => {
+            of_tree!("ListCustomerGroupAncestors", ListCustomerGroupAncestorsRequest, of, page)
         }
-        Call::Descendants(of, (limit, offset)) => {
-            let request = pb::ListCustomerGroupDescendantsRequest {
-                id: id(of),
-                limit: *limit,
-                offset: *offset,
-                ..Default::default()
-            };
-            ("ListCustomerGroupDescendants", request.encode_to_vec())
+        Call::Descendants(of, page) => {
+            of_tree!("ListCustomerGroupDescendants", ListCustomerGroupDescendantsRequest, of, page)
+        }
+        Call::StreamDescendants(of, page) => {
+            of_tree!("StreamCustomerGroupDescendants", StreamCustomerGroupDescendantsRequest, of, page)
         }
         Call::Malformed => ("CreateCustomerGroup", vec![0xff]),
         Call::TooLarge => ("CreateCustomerGroup", vec![0; 5_000_000]),
@@ -283,9 +296,12 @@ fn json_of(call: &Call, message: Bytes) -> Value {
             object.insert("etag".to_owned(), json!(group.etag));
             Value::Object(object)
         }
-        Call::Malformed | Call::TooLarge | Call::UnknownRoute | Call::Http(..) | Call::Post(..) => {
-            panic!("{call:?} was answered")
-        }
+        Call::StreamDescendants(..)
+        | Call::Malformed
+        | Call::TooLarge
+        | Call::UnknownRoute
+        | Call::Http(..)
+        | Call::Post(..) => panic!("{call:?} has no such answer"),
     }
 }
 

@@ -3,6 +3,7 @@
 mod batches;
 mod bodies;
 mod call;
+mod cursors;
 mod reads;
 mod refusal;
 mod troubles;
@@ -149,10 +150,15 @@ impl Named {
         }
     }
 
+    fn page(&self, page: &Page) -> Page {
+        let starting_after = page.starting_after.as_deref().map(|id| self.id(id));
+        Page { starting_after, ..page.clone() }
+    }
+
     fn call(&self, call: &Call) -> Call {
         match call {
             Call::Get(id) => Call::Get(self.id(id)),
-            Call::List(page) => Call::List(*page),
+            Call::List(page) => Call::List(self.page(page)),
             Call::Create(body) => Call::Create(self.body(body)),
             Call::Update(id, body) => Call::Update(self.id(id), self.body(body)),
             Call::Delete(id) => Call::Delete(self.id(id)),
@@ -161,9 +167,10 @@ impl Named {
             }
             Call::BatchGet(ids) => Call::BatchGet(ids.iter().map(|id| self.id(id)).collect()),
             Call::Post(path, body) => Call::Post(path, self.body(body)),
-            Call::Children(id, page) => Call::Children(self.id(id), *page),
-            Call::Ancestors(id, page) => Call::Ancestors(self.id(id), *page),
-            Call::Descendants(id, page) => Call::Descendants(self.id(id), *page),
+            Call::Children(id, page) => Call::Children(self.id(id), self.page(page)),
+            Call::Ancestors(id, page) => Call::Ancestors(self.id(id), self.page(page)),
+            Call::Descendants(id, page) => Call::Descendants(self.id(id), self.page(page)),
+            Call::StreamDescendants(id, page) => Call::StreamDescendants(self.id(id), self.page(page)),
             Call::Malformed => Call::Malformed,
             Call::TooLarge => Call::TooLarge,
             Call::UnknownRoute => Call::UnknownRoute,
@@ -234,7 +241,7 @@ impl Keys {
         assert!(api.store.revoke_key(id).await.unwrap());
         let with = With { authorization: Some(format!("Bearer {}", revoked.expose())), ..With::default() };
         let refused = async {
-            while make(Face::Rest, api.address(), &Call::List((None, None)), &with).await.is_ok() {}
+            while make(Face::Rest, api.address(), &Call::List(Page::default()), &with).await.is_ok() {}
         };
         eventually("the revoked key is refused", refused).await;
         let keys = [("read", read_only), ("revoked", revoked)];

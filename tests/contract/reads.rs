@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
 
-const ALL: Page = (None, None);
+/// The whole list.
+pub const ALL: Page = Page { limit: None, offset: None, starting_after: None };
 
 /// Texts that are no id of this service, some of them almost.
 pub const WILD_IDS: [&str; 11] = [
@@ -26,19 +27,19 @@ pub fn get(id: &str) -> Call {
 }
 
 pub fn list(limit: Option<i32>, offset: Option<i32>) -> Call {
-    Call::List((limit, offset))
+    Call::List((limit, offset).into())
 }
 
-fn children(id: &str, page: Page) -> Call {
-    Call::Children(id.to_owned(), page)
+pub fn children(id: &str, page: impl Into<Page>) -> Call {
+    Call::Children(id.to_owned(), page.into())
 }
 
-fn ancestors(id: &str, page: Page) -> Call {
-    Call::Ancestors(id.to_owned(), page)
+pub fn ancestors(id: &str, page: impl Into<Page>) -> Call {
+    Call::Ancestors(id.to_owned(), page.into())
 }
 
-fn descendants(id: &str, page: Page) -> Call {
-    Call::Descendants(id.to_owned(), page)
+pub fn descendants(id: &str, page: impl Into<Page>) -> Call {
+    Call::Descendants(id.to_owned(), page.into())
 }
 
 pub fn create(name: &str) -> Call {
@@ -75,7 +76,8 @@ pub fn page(names: &[&str], has_more: bool, total: i32) -> Value {
 async fn ids_and_objects() {
     let missing = |id: &str| {
         let (id, body) = (id.to_owned(), json!({"is_group": true}));
-        let lists = [Call::Children, Call::Ancestors, Call::Descendants].map(|list| list(id.clone(), ALL));
+        let lists = [Call::Children, Call::Ancestors, Call::Descendants, Call::StreamDescendants]
+            .map(|list| list(id.clone(), ALL));
         let others = [Call::Get(id.clone()), Call::Update(id.clone(), body), Call::Delete(id)];
         lists.into_iter().chain(others).map(|call| call.fails("resource_missing", &[])).collect::<Vec<_>>()
     };
@@ -125,6 +127,7 @@ async fn authentication() {
             children("nobody", ALL),
             ancestors("nobody", ALL),
             descendants("nobody", ALL),
+            Call::StreamDescendants("nobody".to_owned(), ALL),
         ];
         calls.into_iter().map(|call| call.fails(code, &[]).by(key)).collect()
     };
@@ -143,6 +146,7 @@ async fn authentication() {
                 children("@a", ALL).works().by(Key::ReadOnly),
                 ancestors("@a", ALL).works().by(Key::ReadOnly),
                 descendants("@a", ALL).works().by(Key::ReadOnly),
+                Call::StreamDescendants("@a".to_owned(), ALL).works().by(Key::ReadOnly),
             ],
         ),
         rule(

@@ -6,7 +6,7 @@ use customer_groups::server::Timeouts;
 use serde_json::json;
 
 use super::refusal::Refusal;
-use super::{Call, With, make};
+use super::{Call, Page, With, make};
 use crate::support::face::Face;
 use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
 
@@ -16,7 +16,11 @@ async fn refusal(face: Face, api: &Api, call: &Call) -> Refusal {
 }
 
 fn calls() -> [Call; 3] {
-    [Call::List((None, None)), Call::Create(json!({"customer_group_name": "a"})), Call::Delete(ID.to_owned())]
+    [
+        Call::List(Page::default()),
+        Call::Create(json!({"customer_group_name": "a"})),
+        Call::Delete(ID.to_owned()),
+    ]
 }
 
 const ID: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
@@ -78,7 +82,7 @@ async fn a_fault_of_ours_is_told_by_a_fixed_message_and_its_request_id() {
         values ('00000000-0000-4000-8000-000000000000', now(), false, 'a')";
     api.database.sql().await.batch_execute(insert).await.unwrap();
     for face in Face::ALL {
-        let refusal = refusal(face, &api, &Call::List((None, None))).await;
+        let refusal = refusal(face, &api, &Call::List(Page::default())).await;
         assert_eq!(refusal.code, "internal", "{face:?}");
         let (fixed, id) =
             refusal.message.split_at("something went wrong on our side; quote the request id ".len());

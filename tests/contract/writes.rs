@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::reads::{create, create_below, get, on_tree};
+use super::reads::{ALL, ancestors, create, create_below, get, list, on_tree};
 use super::{Call, Step, check, rest_rule, rpc_rule, rule};
 
 fn update(id: &str, body: Value) -> Call {
@@ -18,7 +18,7 @@ fn delete(id: &str) -> Call {
 }
 
 pub fn total(total: i32) -> Step {
-    Call::List((Some(0), None)).gives(json!({"total": total}))
+    list(Some(0), None).gives(json!({"total": total}))
 }
 
 /// A body with a name and one field more.
@@ -289,8 +289,7 @@ async fn moves_and_deletes() {
             "a move takes everything below along",
             vec![
                 move_below("@a", "@b").gives(json!({"parent_id": "@b"})),
-                Call::Ancestors("@c".to_owned(), (None, None))
-                    .gives(json!({"data": [{"id": "@a"}, {"id": "@b"}, {"id": "@root"}]})),
+                ancestors("@c", ALL).gives(json!({"data": [{"id": "@a"}, {"id": "@b"}, {"id": "@root"}]})),
                 update("@a", json!({"parent_id": null})).gives(json!({"parent_id": null})),
             ],
         ),

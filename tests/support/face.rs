@@ -32,7 +32,15 @@ pub struct Rpc {
     /// With the trailers.
     pub metadata: HeaderMap,
     pub status: Status,
-    pub message: Option<Bytes>,
+    pub messages: Vec<Bytes>,
+}
+
+impl Rpc {
+    /// The one message of the answer.
+    pub fn message(&self) -> Bytes {
+        assert_eq!(self.messages.len(), 1, "{:?}", self.status);
+        self.messages[0].clone()
+    }
 }
 
 /// Calls an RPC over gRPC, or over gRPC-Web in one of its forms.
@@ -53,8 +61,8 @@ pub async fn rpc(
     match face {
         Face::Grpc => {
             let answer = RawGrpc::connect(address).await.call_without_key(&path, metadata, body).await;
-            let message = answer.body.get(5..).map(|_| answer.body.slice(5..));
-            Rpc { http: answer.status, status: answer.grpc_status(), metadata: answer.headers, message }
+            let messages = frames(answer.body.clone()).map(|(_, message)| message).collect();
+            Rpc { http: answer.status, status: answer.grpc_status(), metadata: answer.headers, messages }
         }
         Face::GrpcWeb => of_web(request(address, "POST", &path, &with(WEB), body).await),
         Face::GrpcWebOverHttp2 => of_web(request_http2(address, &path, &with(WEB), body).await),
@@ -68,14 +76,21 @@ pub async fn rpc(
     }
 }
 
-/// Takes the frames apart: one of the message, when there is one, and one of the trailers.
-fn of_web(answer: Answer) -> Rpc {
-    const TRAILERS: u8 = 0x80;
-    let (mut metadata, mut rest, mut message) = (answer.headers, answer.body, None);
-    while !rest.is_empty() {
-        let (kind, length) = (rest[0], u32::from_be_bytes(rest[1..5].try_into().unwrap()));
+/// Takes a body apart: the kind of each frame, and what is in it.
+fn frames(mut rest: Bytes) -> impl Iterator<Item = (u8, Bytes)> {
+    std::iter::from_fn(move || {
+        let (kind, length) = (*rest.first()?, u32::from_be_bytes(rest[1..5].try_into().unwrap()));
         let mut frame = rest.split_off(5);
         rest = frame.split_off(length.try_into().unwrap());
+        Some((kind, frame))
+    })
+}
+
+/// Tells the frames of the messages from the one of the trailers.
+fn of_web(answer: Answer) -> Rpc {
+    const TRAILERS: u8 = 0x80;
+    let (mut metadata, mut messages) = (answer.headers, Vec::new());
+    for (kind, frame) in frames(answer.body) {
         if kind == TRAILERS {
             for line in std::str::from_utf8(&frame).unwrap().lines() {
                 let (name, value) = line.split_once(':').unwrap();
@@ -83,9 +98,9 @@ fn of_web(answer: Answer) -> Rpc {
                 metadata.insert(name, value.trim().parse().unwrap());
             }
         } else {
-            message = Some(frame);
+            messages.push(frame);
         }
     }
     let status = Status::from_header_map(&metadata).unwrap_or_else(|| panic!("no status in {metadata:?}"));
-    Rpc { http: answer.status, metadata, status, message }
+    Rpc { http: answer.status, metadata, status, messages }
 }
