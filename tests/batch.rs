@@ -281,3 +281,28 @@ async fn the_answers_to_batches_are_compressed_for_those_who_ask() {
     }
     assert_eq!(rest.call("POST", ":batchGet", &[JSON], &ids).await.body, plain.body);
 }
+
+#[tokio::test]
+async fn a_batch_whose_answer_no_client_would_take_is_refused_before_it_is_stored() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let parent = client.create(named("parent")).await.unwrap();
+    let text = || Some("\u{1F600}".repeat(255));
+    let large = || pb::CustomerGroup {
+        parent_customer_group: text(),
+        default_price_list: text(),
+        payment_terms: text(),
+        ..below(&parent, &"\u{1F600}".repeat(255))
+    };
+    let status = create(&client, (0..1000).map(|_| entry(large())).collect()).await.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+    assert_eq!(api.database.number(COUNT).await, 1);
+
+    let ids = vec![client.create(large()).await.unwrap().id; 1000];
+    let status = client.clone().batch_get_customer_groups(pb::BatchGetCustomerGroupsRequest { ids }).await;
+    let status = status.unwrap_err();
+    assert_eq!((status.code(), reason(&status).as_str()), (Code::ResourceExhausted, "ANSWER_TOO_LARGE"));
+
+    let fewer = create(&client, (0..990).map(|_| entry(large())).collect()).await.unwrap();
+    assert_eq!(fewer.len(), 990);
+}

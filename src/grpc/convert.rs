@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use prost::Message;
 use prost_types::FieldMask;
 
 use super::pb;
@@ -9,7 +10,7 @@ use crate::domain::{
     BatchDraft, CustomerGroup, Draft, EntryDraft, Field, IdList, IfMatch, MAX_BATCH, Timestamp, Violation,
     ViolationKind, Violations, excerpt, field,
 };
-use crate::error::Error;
+use crate::error::{Error, MAX_ANSWER_BYTES};
 
 /// Output only, too, but no field of the object that REST shows.
 const ETAG: &str = "etag";
@@ -79,7 +80,21 @@ pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
 }
 
 /// What a batch create says of the new groups.
-pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> BatchDraft {
+///
+/// # Errors
+///
+/// [`Error::AnswerTooLarge`], while nothing is stored yet.
+pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> Result<BatchDraft, Error> {
+    /// What the answer has of a group that the request has not: its id, times and etag, and its head in the list.
+    const ADDED: usize = 43 + 14 + 14 + 17 + 3;
+    const PARENT: usize = 43;
+    let size = |entry: &pb::NewCustomerGroupEntry| {
+        let group = entry.customer_group.as_ref().map_or(0, |group| group.encoded_len());
+        group + ADDED + if entry.parent_reference.is_some() { PARENT } else { 0 }
+    };
+    if request.requests.iter().take(MAX_BATCH).map(size).sum::<usize>() > MAX_ANSWER_BYTES {
+        return Err(Error::AnswerTooLarge("create fewer groups in one call"));
+    }
     let entry = |entry: pb::NewCustomerGroupEntry| EntryDraft {
         customer_group: Some(Mask::Populated.draft(*entry.customer_group.unwrap_or_default(), None)),
         reference: entry.reference,
@@ -87,7 +102,7 @@ pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> BatchD
         violations: Vec::new(),
     };
     let entries = request.requests.into_iter().take(MAX_BATCH + 1).map(entry);
-    BatchDraft { entries: entries.map(Ok).collect(), violations: Vec::new() }
+    Ok(BatchDraft { entries: entries.map(Ok).collect(), violations: Vec::new() })
 }
 
 /// Which groups a batch get asks for.

@@ -6,6 +6,7 @@ mod status;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
@@ -15,7 +16,7 @@ pub use status::finish;
 
 use crate::auth::{Caller, Writer};
 use crate::domain::{IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
-use crate::error::{Cause, Error, LateRecord, MAX_REQUEST_BYTES};
+use crate::error::{Cause, Error, LateRecord, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
 use crate::service::{BatchCreated, Created, Service};
 use lists::Collected;
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
@@ -157,7 +158,7 @@ impl CustomerGroupService for Handlers {
         let key = idempotency_key(request.metadata());
         let (writer, message) = writer(request)?;
         let BatchCreated { groups, replayed } =
-            self.service.batch_create(writer, convert::new_batch(message), key).await?;
+            self.service.batch_create(writer, convert::new_batch(message)?, key).await?;
         Ok(created(groups, replayed))
     }
 
@@ -166,7 +167,11 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::BatchGetCustomerGroupsRequest>,
     ) -> Result<Response<pb::BatchGetCustomerGroupsResponse>, Status> {
         let ids = convert::ids(request.into_inner());
-        Ok(Response::new(self.service.batch_get(ids).await?.into()))
+        let groups: pb::BatchGetCustomerGroupsResponse = self.service.batch_get(ids).await?.into();
+        if groups.encoded_len() > MAX_ANSWER_BYTES {
+            return Err(Error::AnswerTooLarge("ask for fewer groups in one call").into());
+        }
+        Ok(Response::new(groups))
     }
 
     async fn list_customer_group_children(
