@@ -89,7 +89,7 @@ pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> Result
     const ADDED: usize = 43 + 14 + 14 + 17 + 3;
     const PARENT: usize = 43;
     let size = |entry: &pb::NewCustomerGroupEntry| {
-        let group = entry.customer_group.as_ref().map_or(0, |group| group.encoded_len());
+        let group = entry.customer_group.as_ref().map_or(0, Message::encoded_len);
         group + ADDED + if entry.parent_reference.is_some() { PARENT } else { 0 }
     };
     if request.requests.iter().take(MAX_BATCH).map(size).sum::<usize>() > MAX_ANSWER_BYTES {

@@ -202,6 +202,7 @@ impl CustomerGroupService for Handlers {
         let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
         Ok(Response::new(Collected::from(groups, STREAM).await?.into()))
     }
+
     type StreamCustomerGroupDescendantsStream = BoxStream<'static, Result<pb::CustomerGroup, Status>>;
 
     async fn stream_customer_group_descendants(

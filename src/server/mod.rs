@@ -73,11 +73,11 @@ impl Server {
         let (keys, health) = (Arc::new(keys), Health::new().await);
         let common = Common::new(&options, keys.clone(), &health)?;
         let drain = options.timeouts.drain;
-        let start = |_| {
+        let mut workers = Vec::new();
+        for _ in 0..options.workers.get() {
             let (common, store) = (common.clone(), store.clone());
-            Worker::start(move || Ok(common.over(store.reading_here()?)), drain)
-        };
-        let workers = (0..options.workers.get()).map(start).collect::<Result<_, _>>()?;
+            workers.push(Worker::start(move || Ok(common.over(store.reading_here()?)), drain).await?);
+        }
         Ok(Self { listener, address, drain, workers, health, keys })
     }
 
@@ -130,7 +130,9 @@ impl Server {
 
     /// Gives a connection to the worker that has the fewest.
     fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
-        let idlest = self.workers.iter().min_by_key(|worker| worker.load());
-        idlest.ok_or_else(|| io::Error::other("no thread serves"))?.take(stream)
+        let alive = self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
+        let idlest = alive.min_by_key(|(load, _)| *load);
+        let (_, worker) = idlest.ok_or_else(|| io::Error::other("no thread serves any more"))?;
+        worker.take(stream)
     }
 }

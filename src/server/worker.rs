@@ -12,6 +12,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
+use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{interval, timeout};
 
@@ -34,34 +35,43 @@ impl Worker {
     ///
     /// # Errors
     ///
-    /// That there can be no thread more, or no runtime.
-    pub(super) fn start(
+    /// That the system has no more threads or files, or what the faces end in.
+    pub(super) async fn start(
         faces: impl FnOnce() -> Result<Faces, Cause> + Send + 'static,
         drain: Duration,
     ) -> Result<Self, Cause> {
         let (streams, arriving) = mpsc::unbounded_channel();
-        let ((done, drained), (end, ended)) = (oneshot::channel(), oneshot::channel::<()>());
+        let ((started, starting), (done, drained)) = (oneshot::channel(), oneshot::channel());
+        let (end, ended) = oneshot::channel::<()>();
         let open = Arc::new(());
         let held = open.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let faces = {
-            let _context = runtime.enter();
-            Arc::new(faces()?)
+        let work = move || {
+            let runtime = match Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime,
+                Err(error) => return drop(started.send(Err(cannot_start(&error)))),
+            };
+            runtime.block_on(async move {
+                let faces = match faces() {
+                    Ok(faces) => Arc::new(faces),
+                    Err(cause) => return drop(started.send(Err(cause))),
+                };
+                drop(started.send(Ok(())));
+                let in_time = serve_all(arriving, faces, held, drain).await;
+                // Nobody waits any more when the server is gone itself.
+                let _gone = done.send(in_time);
+                // The connections of the pool may be driven by this thread, while calls on others still use them.
+                drop(ended.await);
+            });
         };
-        let work = async move {
-            let in_time = serve_all(arriving, faces, held, drain).await;
-            // Nobody waits any more when the server is gone itself.
-            let _gone = done.send(in_time);
-            // The connections of the pool may be driven by this thread, while calls on others still use them.
-            drop(ended.await);
-        };
-        thread::Builder::new().name("worker".to_owned()).spawn(move || runtime.block_on(work))?;
+        let thread = thread::Builder::new().name("worker".to_owned()).spawn(work);
+        thread.map_err(|error| cannot_start(&error))?;
+        starting.await??;
         Ok(Self { streams, open, drained, end })
     }
 
-    /// The more, the more connections it has.
-    pub(super) fn load(&self) -> usize {
-        Arc::strong_count(&self.open)
+    /// The more, the more connections it has; `None` when it can take none any more.
+    pub(super) fn load(&self) -> Option<usize> {
+        (!self.streams.is_closed()).then(|| Arc::strong_count(&self.open))
     }
 
     /// Takes a connection over.
@@ -80,6 +90,10 @@ impl Worker {
         drop(self.streams);
         (self.drained.await.unwrap_or(false), self.end)
     }
+}
+
+fn cannot_start(error: &io::Error) -> Cause {
+    format!("a thread that serves cannot be started: {error}; set WORKERS to a smaller number").into()
 }
 
 /// Serves until no more connections come, and answers whether the open ones were done in time then.

@@ -4,14 +4,12 @@
 //! group; a page without groups as one row without a group; and no row for a group that does not exist. `$2` is one
 //! more than the most groups of the page, so that it shows whether more exist.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use super::Store;
 use super::connection::{Values, query};
 use super::rows::{columns, list};
-use super::stream::{Groups, stream};
+use super::stream::Groups;
 use crate::domain::{GroupId, List, Page};
 use crate::error::Error;
 
@@ -156,7 +154,7 @@ impl Store {
     /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
     pub async fn descendants(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
         if page.is_all() {
-            let groups = stream(&self.pool, ALL_DESCENDANTS, &[&id.uuid()], page, self.patience()).await?;
+            let groups = self.streams.start(ALL_DESCENDANTS, &[&id.uuid()], page).await?;
             groups.ok_or_else(|| Error::not_found(&id.to_string()))
         } else {
             self.tree_list(DESCENDANTS, id, page).await
@@ -169,14 +167,9 @@ impl Store {
         let groups = if page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE) {
             list(&query(&self.pool, sql, values).await?, page)?.map(Groups::from)
         } else {
-            stream(&self.pool, sql, values, page, self.patience()).await?
+            self.streams.start(sql, values, page).await?
         };
         groups.ok_or_else(|| Error::not_found(&id.to_string()))
-    }
-
-    /// How long the reader of a long list may make it wait.
-    fn patience(&self) -> Duration {
-        self.limits.statement_timeout
     }
 }
 

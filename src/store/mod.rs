@@ -30,6 +30,7 @@ pub use stream::Groups;
 
 use crate::error::Cause;
 use reads::Reads;
+use stream::Streams;
 
 /// Where the database is and how to log in.
 #[derive(Clone)]
@@ -55,6 +56,8 @@ pub struct Store {
     database: Database,
     limits: Limits,
     pool: Pool,
+    /// For long lists, on some of the same connections.
+    streams: Streams,
     /// Apart from the others, so that health and revoked keys do not wait behind calls.
     watch: Pool,
     /// For reads of one group, which go out together.
@@ -178,10 +181,12 @@ impl Store {
     /// That the server cannot be reached or does not let the user in, that there is no such database, that it
     /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
     pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
+        let pool = database.pool(limits, limits.pool_size)?;
         let store = Self {
             database: database.clone(),
             limits: limits.clone(),
-            pool: database.pool(limits, limits.pool_size)?,
+            streams: Streams::new(pool.clone(), limits),
+            pool,
             watch: database.pool(limits, 1)?,
             reads: Reads::start(&database.pool(limits, reads::CONNECTIONS)?, limits.statement_timeout),
         };

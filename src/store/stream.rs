@@ -1,11 +1,13 @@
 //! Long lists, on their way from the database to a reader in constant memory.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::time::timeout;
 
+use super::Limits;
 use super::connection::{Streaming, Values};
 use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
 use crate::domain::{CustomerGroup, List, Page};
@@ -67,38 +69,59 @@ impl Groups {
     }
 }
 
-/// Asks for a list; `None` when the group that it belongs to does not exist. From then on neither PostgreSQL nor
-/// the reader may keep the other waiting for longer than `patience`.
-pub(super) async fn stream(
-    pool: &Pool,
-    sql: &str,
-    values: &Values<'_>,
-    page: Page,
+/// The connections that long lists may use.
+#[derive(Debug, Clone)]
+pub(super) struct Streams {
+    pool: Pool,
+    /// Half of the pool, so that slow readers leave room for others.
+    permits: Arc<Semaphore>,
+    /// How long is waited for a permit.
+    wait: Duration,
+    /// How long neither PostgreSQL nor the reader may keep the other waiting.
     patience: Duration,
-) -> Result<Option<Groups>, Error> {
-    let mut rows = Streaming::start(pool, sql, values).await?;
-    let Some(first) = rows.next().await? else {
-        rows.finish().await?;
-        return Ok(None);
-    };
-    let total = match total(&first) {
-        Ok(total) => total,
-        Err(error) => {
+}
+
+impl Streams {
+    pub(super) fn new(pool: Pool, limits: &Limits) -> Self {
+        let permits = Arc::new(Semaphore::new(limits.pool_size.div_ceil(2)));
+        Self { pool, permits, wait: limits.pool_timeout, patience: limits.statement_timeout }
+    }
+
+    /// Asks for a list; `None` when the group that it belongs to does not exist.
+    pub(super) async fn start(
+        &self,
+        sql: &str,
+        values: &Values<'_>,
+        page: Page,
+    ) -> Result<Option<Groups>, Error> {
+        let permit = timeout(self.wait, self.permits.clone().acquire_owned());
+        let permit = permit.await.map_err(|_elapsed| Error::Overloaded)?.map_err(Error::internal)?;
+        let mut rows = Streaming::start(&self.pool, sql, values).await?;
+        let Some(first) = rows.next().await? else {
             rows.finish().await?;
-            return Err(error);
-        }
-    };
-    let mut list = Coming { rows, page, total, given: 0, has_more: false, part: Vec::new() };
-    list.take(&first)?;
-    let (sender, parts) = mpsc::channel(1);
-    tokio::spawn(async move {
-        // A reader who is gone needs nothing more.
-        tokio::select! {
-            () = sender.closed() => {}
-            () = list.hand_on(&sender, patience) => {}
-        }
-    });
-    Ok(Some(Groups(Source::Coming(parts))))
+            return Ok(None);
+        };
+        let total = match total(&first) {
+            Ok(total) => total,
+            Err(error) => {
+                rows.finish().await?;
+                return Err(error);
+            }
+        };
+        let mut list = Coming { rows, page, total, given: 0, has_more: false, part: Vec::new() };
+        list.take(&first)?;
+        let (sender, parts) = mpsc::channel(1);
+        let patience = self.patience;
+        tokio::spawn(async move {
+            // A reader who is gone needs nothing more.
+            tokio::select! {
+                () = sender.closed() => {}
+                () = list.hand_on(&sender, patience) => {}
+            }
+            drop(permit);
+        });
+        Ok(Some(Groups(Source::Coming(parts))))
+    }
 }
 
 /// A list that is being read.
