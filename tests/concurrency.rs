@@ -5,19 +5,7 @@ use std::collections::HashSet;
 use customer_groups::grpc::pb;
 use tonic::Code;
 
-use crate::support::{Api, Calls, TestDatabase, below, eventually, move_of, named, reason};
-
-/// A sequence of numbers that is the same in every run and looks like chance (xorshift64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 >> 16).unwrap() % end
-    }
-}
+use crate::support::{Api, Calls, Chance, TestDatabase, below, eventually, move_of, named, reason};
 
 /// The number of groups that hang, over however many levels, below a root. Every other one is in a cycle.
 const REACHABLE: &str = "

@@ -9,7 +9,6 @@ mod create;
 mod embedded;
 mod fuzz;
 mod grpc_web;
-
 mod hostile;
 mod idempotency;
 mod keys;
@@ -20,6 +19,8 @@ mod reads;
 mod rest;
 mod server;
 mod store;
+mod stream;
 mod support;
 mod update;
 mod versions;
+mod walks;

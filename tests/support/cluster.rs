@@ -10,12 +10,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use customer_groups::domain::GroupId;
 use customer_groups::embedded::{Embedded, Options};
 use customer_groups::store::{Limits, Store};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 use super::eventually;
+
+/// The connections of a service to a database.
+const SERVICE: &str = "datname = current_database() and application_name = 'customer-groups'";
 
 const TEMPLATE: &str = "template_customer_groups";
 
@@ -130,6 +134,34 @@ impl TestDatabase {
     /// The number that a statement answers.
     pub async fn number(&self, sql: &str) -> i64 {
         self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Plants a tree: a root, and so many groups below it, each with so many children as long as there are groups.
+    /// Their texts are as long as can be, some 4 KB in all. Answers the id of the root.
+    pub async fn plant(&self, count: i32, children: i32) -> String {
+        const ID: &str = "('01890a5d-ac96-774b-bcce-' || lpad(to_hex(NUMBER), 12, '0'))::uuid";
+        let (id, parent) = (ID.replace("NUMBER", "n"), ID.replace("NUMBER", "(n - 1) / $2"));
+        let insert = format!(
+            "insert into customer_group
+             select {id}, case when n > 0 then {parent} end, now(), true, long, long, long, long
+             from generate_series(0, $1) as n, repeat('🌳', 255) as long"
+        );
+        self.sql().await.execute(&insert, &[&count, &children]).await.unwrap();
+        let root = uuid::Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_0000_0000_0000);
+        GroupId::from_uuid(root).unwrap().to_string()
+    }
+
+    /// Waits until the service runs so many statements.
+    pub async fn until_statements_run(&self, count: i64) {
+        let running = format!("select count(*) from pg_stat_activity where {SERVICE} and state <> 'idle'");
+        eventually("so many statements run", async { while self.number(&running).await != count {} }).await;
+    }
+
+    /// Waits until so many statements of the service wait for it to take their rows.
+    pub async fn until_statements_are_stalled(&self, count: i64) {
+        let stalled =
+            format!("select count(*) from pg_stat_activity where {SERVICE} and wait_event = 'ClientWrite'");
+        eventually("so many readers are slow", async { while self.number(&stalled).await != count {} }).await;
     }
 
     /// Waits until some statement waits for a lock.

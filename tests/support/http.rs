@@ -46,7 +46,7 @@ pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> A
     request(address, "GET", path, headers, Bytes::new()).await
 }
 
-/// A request over HTTP/1.1, on a connection of its own.
+/// A request over HTTP/1.1, on a connection of its own, whose answer is read to its end.
 pub async fn request(
     address: SocketAddr,
     method: &str,
@@ -54,6 +54,17 @@ pub async fn request(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Answer {
+    Answer::read(open(address, method, path, headers, body).await).await
+}
+
+/// A request over HTTP/1.1, on a connection of its own, which ends when the answer is dropped.
+pub async fn open(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> hyper::Response<Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -61,8 +72,7 @@ pub async fn request(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Full::new(body.into())).unwrap();
-    Answer::read(sender.send_request(request).await.unwrap()).await
+    sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
 }
 
 /// A POST over HTTP/2, on a connection of its own.

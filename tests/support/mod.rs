@@ -1,5 +1,6 @@
 //! What the tests share: a PostgreSQL for the run, a service for each test, clients.
 
+mod chance;
 mod cluster;
 pub mod face;
 pub mod http;
@@ -22,6 +23,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
+pub use chance::Chance;
 pub use cluster::{TestDatabase, data_dir};
 pub use program::Program;
 pub use status::{fields, reason};

@@ -1,0 +1,210 @@
+//! Lists that are longer than anything that is kept in memory at once.
+
+use std::time::Duration;
+
+use customer_groups::grpc::pb;
+use customer_groups::server::Timeouts;
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::body::{Bytes, Incoming};
+use prost::Message;
+use serde_json::Value;
+use tonic::{Code, Response, Streaming};
+
+use crate::rest::{COLLECTION, Rest};
+use crate::support::face::{Face, rpc};
+use crate::support::http::{framed, open};
+use crate::support::{Api, Calls, Client, KEY, TIMEOUTS, TestDatabase, eventually, reason};
+
+const STREAM: &str = "/overplane.setup.v1.CustomerGroupService/StreamCustomerGroupDescendants";
+
+/// Far more than all buffers between PostgreSQL and a client hold.
+const MANY: i32 = 10_000;
+
+/// With one connection for calls, and one tree.
+async fn api(count: i32, children: i32) -> (Api, String) {
+    let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_secs(30)).await;
+    let root = api.database.plant(count, children).await;
+    (api, root)
+}
+
+pub fn all_of(root: &str) -> pb::StreamCustomerGroupDescendantsRequest {
+    pb::StreamCustomerGroupDescendantsRequest { id: root.to_owned(), ..Default::default() }
+}
+
+async fn stream(client: &Client, root: &str) -> Response<Streaming<pb::CustomerGroup>> {
+    client.clone().stream_customer_group_descendants(all_of(root)).await.unwrap()
+}
+
+/// Begins to read the list of descendants over REST.
+pub async fn open_list(
+    address: std::net::SocketAddr,
+    root: &str,
+    headers: &[(&str, &str)],
+) -> hyper::Response<Incoming> {
+    let key = format!("Bearer {KEY}");
+    let headers = [&[("authorization", key.as_str())], headers].concat();
+    open(address, "GET", &format!("{COLLECTION}/{root}/descendants"), &headers, Bytes::new()).await
+}
+
+/// Begins to read the stream of descendants over gRPC-Web.
+pub async fn open_web(
+    address: std::net::SocketAddr,
+    root: &str,
+    headers: &[(&str, &str)],
+) -> hyper::Response<Incoming> {
+    let key = format!("Bearer {KEY}");
+    let headers =
+        [&[("authorization", key.as_str()), ("content-type", "application/grpc-web+proto")], headers]
+            .concat();
+    open(address, "POST", STREAM, &headers, framed(&all_of(root).encode_to_vec())).await
+}
+
+/// Reads what is left of a body, and whether it came to its end.
+pub async fn read_on(body: &mut Incoming) -> (Vec<u8>, bool) {
+    let mut read = Vec::new();
+    while let Some(frame) = body.frame().await {
+        match frame {
+            Ok(frame) => read.extend_from_slice(frame.data_ref().unwrap()),
+            Err(_) => return (read, false),
+        }
+    }
+    (read, true)
+}
+
+#[tokio::test]
+async fn every_face_streams_what_the_list_has() {
+    let (api, root) = api(1000, 7).await;
+    let list = Rest(api.address()).get(&format!("/{root}/descendants")).await.json();
+    assert_eq!((&list["has_more"], &list["total"]), (&Value::from(false), &Value::from(1000)));
+    let expected: Vec<&str> =
+        list["data"].as_array().unwrap().iter().map(|group| group["id"].as_str().unwrap()).collect();
+    assert_eq!(expected.len(), 1000);
+    let key = format!("Bearer {KEY}");
+    for face in Face::RPC {
+        let metadata = [("authorization", key.as_str())];
+        let method = "StreamCustomerGroupDescendants";
+        let answer = rpc(face, api.address(), method, &metadata, &all_of(&root).encode_to_vec()).await;
+        assert_eq!(answer.status.code(), Code::Ok, "{face:?}");
+        let groups = answer.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
+        assert!(groups.map(|group| group.id).eq(expected.iter().copied()), "{face:?}");
+    }
+}
+
+/// A message of a list of the tree, whose fields are the same for each.
+fn page_of(id: &str, limit: Option<i32>) -> Vec<u8> {
+    pb::ListCustomerGroupChildrenRequest { id: id.to_owned(), limit, ..Default::default() }.encode_to_vec()
+}
+
+#[tokio::test]
+async fn an_answer_of_more_than_4_mib_is_no_message_but_a_list_over_rest() {
+    let (api, root) = api(1200, 1200).await;
+    let list = pb::ListCustomerGroupsRequest { limit: Some(1000), ..Default::default() }.encode_to_vec();
+    let key = format!("Bearer {KEY}");
+    let metadata = [("authorization", key.as_str())];
+    for face in Face::RPC {
+        for (method, message, streams) in [
+            ("ListCustomerGroups", list.clone(), false),
+            ("ListCustomerGroupChildren", page_of(&root, None), false),
+            ("ListCustomerGroupDescendants", page_of(&root, None), true),
+            ("ListCustomerGroupDescendants", page_of(&root, Some(1000)), true),
+        ] {
+            let status = rpc(face, api.address(), method, &metadata, &message).await.status;
+            assert_eq!(status.code(), Code::ResourceExhausted, "{face:?} {method}");
+            assert_eq!(reason(&status), "ANSWER_TOO_LARGE");
+            let said = status.message();
+            assert!(said.contains("4194304 bytes") && said.contains("limit and starting_after"), "{said}");
+            assert_eq!(said.contains("StreamCustomerGroupDescendants"), streams, "{said}");
+        }
+        let most = page_of(&root, Some(900));
+        let page = rpc(face, api.address(), "ListCustomerGroupDescendants", &metadata, &most).await.message();
+        let page = pb::ListCustomerGroupDescendantsResponse::decode(page).unwrap();
+        assert_eq!((page.data.len(), page.has_more, page.total), (900, true, 1200));
+    }
+    api.database.until_statements_run(0).await;
+    for walk in ["children", "descendants"] {
+        let list = Rest(api.address()).get(&format!("/{root}/{walk}")).await.json();
+        assert_eq!((list["data"].as_array().unwrap().len(), &list["total"]), (1200, &Value::from(1200)));
+    }
+}
+
+#[tokio::test]
+async fn who_leaves_in_the_middle_of_a_list_ends_its_statement_and_frees_its_connection() {
+    let (api, root) = api(MANY, 50).await;
+    let client = api.client().await;
+    for round in 0..3 {
+        let mut groups = stream(&client, &root).await.into_inner();
+        groups.next().await.unwrap().unwrap();
+        api.database.until_statements_are_stalled(1).await;
+        drop(groups);
+        assert_eq!(client.list(Some(1), None).await.unwrap().total, MANY + 1, "{round}");
+        api.database.until_statements_run(0).await;
+
+        for is_web in [false, true] {
+            let answer = if is_web {
+                open_web(api.address(), &root, &[]).await
+            } else {
+                open_list(api.address(), &root, &[]).await
+            };
+            let mut body = answer.into_body();
+            body.frame().await.unwrap().unwrap();
+            api.database.until_statements_are_stalled(1).await;
+            drop(body);
+            assert_eq!(client.list(Some(1), None).await.unwrap().total, MANY + 1, "{round}");
+            api.database.until_statements_run(0).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_for_too_long_gets_an_error_and_no_shorter_list() {
+    let timeouts = Timeouts { request: Duration::from_secs(1), ..TIMEOUTS };
+    let api = Api::start_with(TestDatabase::create().await, timeouts, 2, Duration::from_secs(30)).await;
+    let root = api.database.plant(MANY, 50).await;
+    let client = api.client().await;
+    // The beginning must come in time, which a busy machine may miss.
+    let list = eventually("the list begins", async {
+        loop {
+            let answer = open_list(api.address(), &root, &[]).await;
+            if answer.status() == 200 {
+                break answer;
+            }
+        }
+    });
+    let mut list = list.await.into_body();
+    let groups = eventually("the stream begins", async {
+        loop {
+            if let Ok(groups) = client.clone().stream_customer_group_descendants(all_of(&root)).await {
+                break groups;
+            }
+        }
+    });
+    let mut groups = groups.await.into_inner();
+    api.database.until_statements_run(0).await;
+
+    let (read, is_whole) = read_on(&mut list).await;
+    assert!(!is_whole && serde_json::from_slice::<Value>(&read).is_err());
+    let status = loop {
+        match groups.next().await.expect("an error") {
+            Ok(_) => {}
+            Err(status) => break status,
+        }
+    };
+    assert_eq!((status.code(), &*reason(&status)), (Code::DeadlineExceeded, "TIMEOUT"));
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_start_after_a_group_keeps_its_connection() {
+    let (api, root) = api(10, 3).await;
+    let rest = Rest(api.address());
+    let connection = "select pid::bigint from pg_stat_activity where datname = current_database()
+                      and application_name = 'customer-groups' and query ~ 'recursive|commit'";
+    rest.get(&format!("/{root}/descendants")).await;
+    let before = api.database.number(connection).await;
+    for _ in 0..3 {
+        let refused = rest.get(&format!("/{root}/descendants?starting_after={root}")).await;
+        assert_eq!(refused.status, 400);
+        assert_eq!(rest.get(&format!("/{root}/descendants")).await.status, 200);
+    }
+    assert_eq!(api.database.number(connection).await, before);
+}

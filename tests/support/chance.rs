@@ -1,0 +1,13 @@
+//! Numbers for tests that try what nobody thought of.
+
+/// A sequence of numbers that is the same in every run and looks like chance (xorshift64).
+pub struct Chance(pub u64);
+
+impl Chance {
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 >> 16).unwrap() % end
+    }
+}
