@@ -1,14 +1,17 @@
 //! Lists that are longer than anything that is kept in memory at once.
 
+use std::io::Read;
 use std::time::Duration;
 
 use customer_groups::grpc::pb;
 use customer_groups::server::Timeouts;
+use flate2::read::GzDecoder;
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::body::{Bytes, Incoming};
 use prost::Message;
 use serde_json::Value;
+use tonic::transport::Endpoint;
 use tonic::{Code, Response, Streaming};
 
 use crate::rest::{COLLECTION, Rest};
@@ -91,6 +94,20 @@ async fn every_face_streams_what_the_list_has() {
     }
 }
 
+#[tokio::test]
+async fn what_is_compressed_is_the_same_list() {
+    let (api, root) = api(1000, 7).await;
+    let rest = Rest(api.address());
+    for walk in ["children", "descendants", "descendants?limit=7", "descendants?limit=0"] {
+        let path = format!("/{root}/{walk}");
+        let compressed = rest.call("GET", &path, &[("accept-encoding", "gzip")], "").await;
+        assert_eq!(compressed.headers.get("content-encoding").unwrap(), "gzip", "{walk}");
+        let mut json = String::new();
+        GzDecoder::new(&compressed.body[..]).read_to_string(&mut json).unwrap();
+        assert_eq!(json.as_bytes(), rest.get(&path).await.body, "{walk}");
+    }
+}
+
 /// A message of a list of the tree, whose fields are the same for each.
 fn page_of(id: &str, limit: Option<i32>) -> Vec<u8> {
     pb::ListCustomerGroupChildrenRequest { id: id.to_owned(), limit, ..Default::default() }.encode_to_vec()
@@ -157,9 +174,23 @@ async fn who_leaves_in_the_middle_of_a_list_ends_its_statement_and_frees_its_con
 }
 
 #[tokio::test]
+async fn who_leaves_the_end_of_a_list_unread_keeps_nobody_waiting() {
+    // One long list at once. What is left of it fits into what the service keeps for a reader who is slow.
+    let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 2, Duration::from_secs(5)).await;
+    let root = api.database.plant(160, 50).await;
+    let endpoint = Endpoint::from_shared(format!("http://{}", api.address())).unwrap();
+    let narrow = endpoint.initial_stream_window_size(64 * 1024).connect().await.unwrap();
+    let slow = stream(&Api::client_on(narrow), &root).await;
+    api.database.until_statements_run(0).await;
+    let client = api.client().await;
+    assert_eq!(stream(&client, &root).await.into_inner().count().await, 160);
+    assert_eq!(slow.into_inner().count().await, 160);
+}
+
+#[tokio::test]
 async fn who_takes_nothing_for_too_long_gets_an_error_and_no_shorter_list() {
     let timeouts = Timeouts { request: Duration::from_secs(1), ..TIMEOUTS };
-    let api = Api::start_with(TestDatabase::create().await, timeouts, 2, Duration::from_secs(30)).await;
+    let api = Api::start_with(TestDatabase::create().await, timeouts, 4, Duration::from_secs(30)).await;
     let root = api.database.plant(MANY, 50).await;
     let client = api.client().await;
     // The beginning must come in time, which a busy machine may miss.

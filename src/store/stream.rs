@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool_postgres::Pool;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Limits;
@@ -108,7 +108,8 @@ impl Streams {
                 return Err(error);
             }
         };
-        let mut list = Coming { rows, page, total, given: 0, has_more: false, part: Vec::new() };
+        let mut list =
+            Coming { rows, _permit: permit, page, total, given: 0, has_more: false, part: Vec::new() };
         list.take(&first)?;
         let (sender, parts) = mpsc::channel(1);
         let patience = self.patience;
@@ -118,7 +119,6 @@ impl Streams {
                 () = sender.closed() => {}
                 () = list.hand_on(&sender, patience) => {}
             }
-            drop(permit);
         });
         Ok(Some(Groups(Source::Coming(parts))))
     }
@@ -127,6 +127,8 @@ impl Streams {
 /// A list that is being read.
 struct Coming {
     rows: Streaming,
+    /// Given back with the connection: what waits for its reader after that keeps nobody else waiting.
+    _permit: OwnedSemaphorePermit,
     page: Page,
     /// The number of groups in the whole list; `None` when it is that of the groups that come.
     total: Option<i64>,

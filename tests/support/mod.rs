@@ -116,6 +116,11 @@ impl Api {
         CustomerGroupServiceClient::with_interceptor(self.channel().await, Bearer(key.to_owned()))
     }
 
+    /// The usual client on a connection of the test's own making.
+    pub fn client_on(channel: Channel) -> Client {
+        CustomerGroupServiceClient::with_interceptor(channel, Bearer(KEY.to_owned()))
+    }
+
     /// Asks the service to stop, as a signal does.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
