@@ -3,6 +3,7 @@
 
 mod auth;
 mod batch;
+mod broken_lists;
 mod concurrency;
 mod contract;
 mod create;
@@ -18,6 +19,7 @@ mod process;
 mod reads;
 mod rest;
 mod server;
+mod slow_readers;
 mod store;
 mod stream;
 mod support;

@@ -94,7 +94,7 @@ async fn a_database_or_an_address_that_cannot_be_had_is_named() {
 }
 
 /// The line of the call with that request id.
-fn call_line(program: &Program, request_id: &str) -> Value {
+pub fn call_line(program: &Program, request_id: &str) -> Value {
     program.log_line(|line| line["message"] == "call" && line["request_id"] == request_id)
 }
 

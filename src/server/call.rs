@@ -126,7 +126,7 @@ impl Call {
             Face::Grpc => self.note_grpc_status(response.headers()),
             Face::Rest => self.end = End::Http(response.status()),
         }
-        response.map(|body| Body::new(Followed { body, call: self }))
+        response.map(|body| Body::new(Followed { body, is_under_way: false, call: self }))
     }
 
     fn note_grpc_status(&mut self, headers: &HeaderMap) {
@@ -254,7 +254,17 @@ pin_project_lite::pin_project! {
     struct Followed {
         #[pin]
         body: Body,
+        is_under_way: bool,
         call: Call,
+    }
+
+    impl PinnedDrop for Followed {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            if *this.is_under_way {
+                this.call.end = End::Cancelled;
+            }
+        }
     }
 }
 
@@ -266,13 +276,16 @@ impl HttpBody for Followed {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = self.project();
-        let frame = ready!(this.body.poll_frame(context));
+        let mut this = self.project();
+        *this.is_under_way = true;
+        let frame = ready!(this.body.as_mut().poll_frame(context));
         if let Some(Ok(frame)) = &frame
             && let Some(trailers) = frame.trailers_ref()
         {
             this.call.note_grpc_status(trailers);
         }
+        *this.is_under_way =
+            matches!(&frame, Some(Ok(frame)) if frame.is_data()) && !this.body.is_end_stream();
         Poll::Ready(frame)
     }
 

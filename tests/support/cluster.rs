@@ -164,6 +164,14 @@ impl TestDatabase {
         eventually("so many readers are slow", async { while self.number(&stalled).await != count {} }).await;
     }
 
+    /// Ends the connections on which the service runs a statement, and answers how many those were.
+    pub async fn cut_off_statements(&self) -> i64 {
+        let end = format!(
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity where {SERVICE} and state <> 'idle'"
+        );
+        self.number(&end).await
+    }
+
     /// Waits until some statement waits for a lock.
     pub async fn until_a_statement_waits(&self) {
         let waiting = "select count(*) from pg_locks where not granted and database =

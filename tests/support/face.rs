@@ -87,7 +87,7 @@ fn frames(mut rest: Bytes) -> impl Iterator<Item = (u8, Bytes)> {
 }
 
 /// Tells the frames of the messages from the one of the trailers.
-fn of_web(answer: Answer) -> Rpc {
+pub fn of_web(answer: Answer) -> Rpc {
     const TRAILERS: u8 = 0x80;
     let (mut metadata, mut messages) = (answer.headers, Vec::new());
     for (kind, frame) in frames(answer.body) {

@@ -67,6 +67,10 @@ impl Program {
         Self::serve(&[("DATA_DIR", folder.to_str().unwrap())])
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Runs it to its end.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         Self::command(settings).args(arguments).output().unwrap()
@@ -105,7 +109,7 @@ impl Program {
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+        kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
     }
 
     /// Waits until it has ended.

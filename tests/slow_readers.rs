@@ -1,0 +1,62 @@
+//! Readers that take their time cost neither memory nor others.
+
+use futures_util::StreamExt;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use crate::stream::{all_of, open_list, open_web};
+use crate::support::{Calls, Program, TestDatabase};
+
+/// Some 200 MB of descendants.
+const MANY: i32 = 50_000;
+
+/// The most memory that it has had, in KiB.
+fn peak(program: &Program) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+/// Reads a body to its end, and answers its length.
+async fn length(mut body: Incoming) -> usize {
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        length += frame.unwrap().data_ref().unwrap().len();
+    }
+    length
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_of_any_length_are_read_at_any_pace_in_little_memory() {
+    const LITTLE: u64 = 32 * 1024;
+    let database = TestDatabase::create().await;
+    let root = database.plant(MANY, 50).await;
+    let program = Program::serve(&[("DATABASE_URL", &database.url()), ("REQUEST_TIMEOUT", "10m")]);
+    let client = program.client().await;
+    client.list(Some(500), None).await.unwrap();
+    let idle = peak(&program);
+
+    let mut list = open_list(program.address, &root, &[]).await.into_body();
+    let mut web = open_web(program.address, &root, &[]).await.into_body();
+    let mut groups =
+        client.clone().stream_customer_group_descendants(all_of(&root)).await.unwrap().into_inner();
+    list.frame().await.unwrap().unwrap();
+    web.frame().await.unwrap().unwrap();
+    groups.next().await.unwrap().unwrap();
+    database.until_statements_are_stalled(3).await;
+
+    for _ in 0..50 {
+        assert_eq!(client.list(Some(1), None).await.unwrap().total, MANY + 1);
+        client.get(&root).await.unwrap();
+    }
+    // One connection each, and no other is busy.
+    database.until_statements_run(3).await;
+    let grown = peak(&program) - idle;
+    assert!(grown < LITTLE, "{grown} KiB more for three slow readers");
+
+    drop((web, groups));
+    let length = length(list).await;
+    assert!(length > 4000 * usize::try_from(MANY).unwrap(), "{length} bytes");
+    let grown = peak(&program) - idle;
+    assert!(grown < LITTLE, "{grown} KiB more for {length} bytes");
+}
