@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use customer_groups::grpc::pb;
-use tonic::Code;
+use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
-use crate::support::{Api, Calls, Chance, TestDatabase, below, eventually, move_of, named, reason};
+use crate::support::{Api, Calls, Chance, Client, TestDatabase, below, eventually, move_of, named, reason};
 
 /// The number of groups that hang, over however many levels, below a root. Every other one is in a cycle.
 const REACHABLE: &str = "
@@ -142,6 +143,91 @@ async fn totals_are_exact_while_and_after_many_create_and_delete() {
     }
     assert_eq!(api.client().await.list(None, None).await.unwrap().total, 8);
     assert_eq!(api.database.number("select count(*) from customer_group").await, 8);
+}
+
+/// Groups that one caller made, and nobody else writes.
+pub struct Own(pub Vec<pb::CustomerGroup>);
+
+impl Own {
+    /// Creates one or several, moves one, or deletes one, whatever chance says. A refusal is as good as an answer.
+    pub async fn write(&mut self, client: &Client, chance: &mut Chance) -> Result<(), Status> {
+        if self.0.is_empty() {
+            self.0.push(client.create(named("root")).await?);
+        }
+        let at = chance.below(self.0.len());
+        match chance.below(4) {
+            0 => self.0.push(client.create(below(&self.0[at], "one")).await?),
+            1 => self.write_batch(client, at, 1 + chance.below(5), chance.below(3) == 0).await?,
+            2 => {
+                let parent = &self.0[chance.below(self.0.len())];
+                refused("PARENT_CYCLE", client.update(move_of(&self.0[at], Some(parent))).await)?;
+            }
+            _ => {
+                // Whether one is there whose delete was not answered is not known.
+                let group = self.0.swap_remove(at);
+                if refused("HAS_CHILDREN", client.delete(&group.id).await)? {
+                    self.0.push(group);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn write_batch(
+        &mut self,
+        client: &Client,
+        at: usize,
+        count: usize,
+        wrong: bool,
+    ) -> Result<(), Status> {
+        let entry =
+            |group| pb::NewCustomerGroupEntry { customer_group: Some(Box::new(group)), ..Default::default() };
+        let mut requests = vec![entry(below(&self.0[at], "several")); count];
+        if wrong {
+            requests.push(entry(named("")));
+        }
+        let request = pb::BatchCreateCustomerGroupsRequest { requests };
+        let created = client.clone().batch_create_customer_groups(request).await;
+        match created {
+            Ok(answer) => self.0.extend(answer.into_inner().data),
+            Err(status) => drop(refused::<()>("PARAMETER_MISSING", Err(status))?),
+        }
+        Ok(())
+    }
+}
+
+/// Whether it was refused for that reason.
+fn refused<T>(expected: &str, answer: Result<T, Status>) -> Result<bool, Status> {
+    match answer {
+        Ok(_) => Ok(false),
+        Err(status) if status.get_details_error_info().is_some_and(|info| info.reason == expected) => {
+            Ok(true)
+        }
+        Err(status) => Err(status),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn totals_are_exact_after_many_wrote_in_every_way_at_once() {
+    let api = Api::start().await;
+    let mut callers = Vec::new();
+    for seed in 1..=8 {
+        let client = api.client().await;
+        callers.push(tokio::spawn(async move {
+            let (mut chance, mut own) = (Chance(seed * 0x9e37_79b9), Own(Vec::new()));
+            for _ in 0..100 {
+                own.write(&client, &mut chance).await.unwrap();
+            }
+            own.0.len()
+        }));
+    }
+    let mut all = 0;
+    for caller in callers {
+        all += i64::try_from(caller.await.unwrap()).unwrap();
+    }
+    assert_eq!(api.database.number("select count(*) from customer_group").await, all);
+    assert_eq!(api.database.number(REACHABLE).await, all);
+    assert_eq!(i64::from(api.client().await.list(None, None).await.unwrap().total), all);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -11,13 +11,18 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
-use crate::support::{Calls, Client, KEY, Program, data_dir, eventually, named};
+use crate::concurrency::Own;
+use crate::support::{Calls, Chance, Client, KEY, Program, data_dir, eventually, named};
 
-async fn setting(folder: &Path, name: &str) -> String {
+async fn sql(folder: &Path) -> tokio_postgres::Client {
     let url = format!("host={} user=customer_groups dbname=postgres", folder.join("socket").display());
     let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
     tokio::spawn(connection);
-    client.query_one("select current_setting($1)", &[&name]).await.unwrap().get(0)
+    client
+}
+
+async fn setting(folder: &Path, name: &str) -> String {
+    sql(folder).await.query_one("select current_setting($1)", &[&name]).await.unwrap().get(0)
 }
 
 fn postmaster(folder: &Path) -> Pid {
@@ -101,6 +106,50 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
         }
     }
     assert!(found >= 200);
+}
+
+/// Writes in every way until the service is gone, and tells which groups must be there.
+async fn write_until_it_dies(client: Client, seed: u64, acknowledged: Arc<AtomicUsize>) -> Own {
+    let (mut chance, mut own) = (Chance(seed * 0x9e37_79b9), Own(Vec::new()));
+    while own.write(&client, &mut chance).await.is_ok() {
+        acknowledged.fetch_add(1, Ordering::Relaxed);
+    }
+    own
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_its_postgresql_is_killed_while_eight_clients_write_the_total_is_exact() {
+    let folder = data_dir();
+    let mut program = Program::serve_in(folder.path());
+    let acknowledged = Arc::new(AtomicUsize::new(0));
+    let mut writers = Vec::new();
+    for seed in 1..=8 {
+        let client = program.client().await;
+        writers.push(tokio::spawn(write_until_it_dies(client, seed, acknowledged.clone())));
+    }
+    let enough = async {
+        while acknowledged.load(Ordering::Relaxed) < 400 {
+            tokio::task::yield_now().await;
+        }
+    };
+    eventually("400 writes are made", enough).await;
+    kill(postmaster(folder.path()), Signal::SIGKILL).unwrap();
+    assert_eq!(program.wait().code(), Some(1));
+
+    let program = Program::serve_in(folder.path());
+    let client = program.client().await;
+    let mut found = 0;
+    for writer in writers {
+        for group in writer.await.unwrap().0 {
+            client.get(&group.id).await.unwrap();
+            found += 1;
+        }
+    }
+    let count = "select count(*) from customer_group";
+    let sql = sql(folder.path()).await;
+    let count: i64 = sql.query_one(count, &[]).await.unwrap().get(0);
+    assert_eq!(i64::from(client.list(None, None).await.unwrap().total), count);
+    assert!(count >= found && found > 8, "{count} groups, of which {found} were acknowledged");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

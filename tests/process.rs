@@ -58,6 +58,29 @@ async fn what_is_in_flight_for_too_long_is_cut_off_and_the_exit_is_still_0() {
     call.await.unwrap().unwrap_err();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn as_many_threads_serve_as_there_are_workers_and_all_do_the_same() {
+    for workers in [1, 3] {
+        let database = TestDatabase::create().await;
+        let settings = [("DATABASE_URL", database.url()), ("WORKERS", workers.to_string())];
+        let mut program = Program::serve(&settings.each_ref().map(|(name, value)| (*name, value.as_str())));
+        let threads = std::fs::read_dir(format!("/proc/{}/task", program.pid())).unwrap();
+        let names =
+            threads.map(|thread| std::fs::read_to_string(thread.unwrap().path().join("comm")).unwrap());
+        assert_eq!(names.filter(|name| name == "worker\n").count(), workers);
+
+        let clients = futures_util::future::join_all((0..8).map(|_| program.client())).await;
+        for writer in &clients {
+            let created = writer.create(named("Export")).await.unwrap();
+            for reader in &clients {
+                assert_eq!(reader.get(&created.id).await.unwrap(), created);
+            }
+        }
+        program.signal(Signal::SIGTERM);
+        assert_eq!(program.wait().code(), Some(0));
+    }
+}
+
 #[test]
 fn every_mistake_in_the_settings_is_reported_before_anything_starts() {
     let mistakes =
@@ -220,7 +243,9 @@ fn help_names_every_setting_with_its_variable() {
         "DATA_DIR",
         "PG_BIN_DIR",
         "API_KEY",
+        "CORS_ORIGINS",
         "MODE",
+        "WORKERS",
         "POOL_SIZE",
         "POOL_TIMEOUT",
         "CONNECT_TIMEOUT",
