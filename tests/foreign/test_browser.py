@@ -69,7 +69,7 @@ class Browser(unittest.TestCase):
         self.assertNotIn("payment_terms", updated)
         version = {name: moved[name] for name in ["updated_at", "etag"]}
         self.assertEqual(moved, {**updated, **version, "parent_id": root["id"]})
-        self.assertEqual(seen["children"], [moved])
+        self.assertEqual((seen["children"], seen["streamed"]), ([moved], [moved]))
         self.assertEqual(seen["deleted"], {"id": created["id"], "deleted": True})
         self.assertEqual(seen["gone"]["code"], "NotFound")
         self.assertEqual(log, [])

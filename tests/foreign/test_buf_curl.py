@@ -25,11 +25,14 @@ class BufCurl(unittest.TestCase):
 
     def call(self, way, method, fields):
         """The answer, or the error."""
+        return json.loads(self.said(way, method, fields))
+
+    def said(self, way, method, fields):
         url = f"http://{self.service.address}/{SERVICE}/{method}"
         header = f"Authorization: Bearer {KEY}"
         command = [BIN / "buf", "curl", *way, "--header", header, "--data", json.dumps(fields), url]
         done = subprocess.run(command, text=True, timeout=60, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        return json.loads(done.stderr if done.returncode else done.stdout)
+        return done.stderr if done.returncode else done.stdout
 
     def test_every_way_leads_to_the_same_group(self):
         created = self.call(WAYS[0], "CreateCustomerGroup", {"customer_group": {"customer_group_name": "x"}})
@@ -38,6 +41,21 @@ class BufCurl(unittest.TestCase):
                 self.assertEqual(self.call(way, "GetCustomerGroup", {"id": created["id"]}), created)
                 listed = self.call(way, "ListCustomerGroups", {"limit": 1})
                 self.assertEqual(listed, {"data": [created], "total": 1})
+
+    def test_every_way_streams_the_same_groups(self):
+        root = self.call(WAYS[0], "CreateCustomerGroup", {"customer_group": {"customer_group_name": "root"}})
+        for name in ["older", "younger"]:
+            fields = {"customer_group_name": name, "parent_id": root["id"]}
+            self.call(WAYS[0], "CreateCustomerGroup", {"customer_group": fields})
+        for way in WAYS:
+            with self.subTest(way):
+                listed = self.call(way, "ListCustomerGroupDescendants", {"id": root["id"]})["data"]
+                self.assertEqual([group["customer_group_name"] for group in listed], ["younger", "older"])
+                streamed = self.said(way, "StreamCustomerGroupDescendants", {"id": root["id"]})
+                # One object after the other.
+                self.assertEqual(json.loads("[" + streamed.replace("}\n{", "},{") + "]"), listed)
+                refused = self.call(way, "StreamCustomerGroupDescendants", {"id": "nobody"})
+                self.assertEqual(refused["code"], "not_found")
 
     def test_every_way_tells_why_a_call_was_refused(self):
         for way in WAYS:

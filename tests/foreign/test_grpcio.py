@@ -23,9 +23,11 @@ class Client:
         self.service = self.pool.FindServiceByName(SERVICE)
 
     def call(self, method, timeout=30, **fields):
+        """The answer; of a method that streams, an iterator."""
         descriptor = self.service.FindMethodByName(method)
         request, answer = GetMessageClass(descriptor.input_type), GetMessageClass(descriptor.output_type)
-        rpc = self.channel.unary_unary(
+        of_kind = self.channel.unary_stream if descriptor.server_streaming else self.channel.unary_unary
+        rpc = of_kind(
             f"/{SERVICE}/{method}",
             request_serializer=request.SerializeToString,
             response_deserializer=answer.FromString,
@@ -96,6 +98,42 @@ class Tour(unittest.TestCase):
         self.refused(grpc.StatusCode.FAILED_PRECONDITION, "HAS_CHILDREN", "DeleteCustomerGroup", id=root.id)
         self.assertTrue(call("DeleteCustomerGroup", id=child.id).deleted)
         self.refused(grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", "DeleteCustomerGroup", id=child.id)
+
+    def test_lists_go_on_after_any_group_and_the_stream_has_what_they_have(self):
+        call = self.client.call
+        entries = [{"customer_group": {"customer_group_name": "0"}, "reference": "0"}]
+        for number in range(1, 300):
+            entry = {"customer_group": {"customer_group_name": str(number)}, "reference": str(number)}
+            entries.append({**entry, "parent_reference": str((number - 1) // 3)})
+        created = list(call("BatchCreateCustomerGroups", requests=entries).data)
+        root, lists = created[0].id, {"ListCustomerGroups": {}}
+        for method in ["ListCustomerGroupChildren", "ListCustomerGroupDescendants"]:
+            lists[method] = {"id": root}
+        lists["ListCustomerGroupAncestors"] = {"id": created[-1].id}
+        read = {}
+        for method, of in lists.items():
+            page = call(method, limit=7, **of)
+            found = list(page.data)
+            while page.has_more:
+                page = call(method, limit=7, starting_after=found[-1].id, **of)
+                found += page.data
+            self.assertEqual(found, list(call(method, limit=1000, **of).data), method)
+            self.assertEqual(len(found), page.total, method)
+            read[method] = found
+
+        stream = "StreamCustomerGroupDescendants"
+        descendants = read["ListCustomerGroupDescendants"]
+        self.assertEqual(len(descendants), 299)
+        self.assertEqual(list(call(stream, id=root)), descendants)
+        self.assertEqual(list(call(stream, id=root, limit=5, starting_after=descendants[9].id)), descendants[10:15])
+        for code, reason, fields in [
+            (grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", {"id": "nobody"}),
+            (grpc.StatusCode.INVALID_ARGUMENT, "PARAMETER_INVALID", {"id": root, "starting_after": root}),
+        ]:
+            with self.assertRaises(grpc.RpcError) as raised:
+                next(call(stream, **fields))
+            self.assertEqual(raised.exception.code(), code)
+            self.assertEqual(self.client.details(raised.exception)["google.rpc.ErrorInfo"].reason, reason)
 
     def test_batches(self):
         call = self.client.call

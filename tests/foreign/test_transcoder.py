@@ -38,6 +38,11 @@ READS = [
     "/{root}/ancestors",
     "/{root}/descendants",
     "/{root}/descendants?limit=1&offset=1",
+    "?starting_after={leaf}",
+    "?limit=1&starting_after={twig}",
+    "/{root}/children?starting_after={leaf}",
+    "/{twig}/ancestors?starting_after={branch}",
+    "/{root}/descendants?limit=1&offset=1&starting_after={leaf}",
 ]
 
 # Bodies of batches that create, and of ones that read.
@@ -97,6 +102,10 @@ ERRORS = [
     (404, Request("DELETE", "/customer-group_abc123")),
     (400, Request("GET", "?limit=-1")),
     (400, Request("GET", "/{root}/descendants?limit=-1&offset=-1")),
+    (400, Request("GET", "?starting_after=nobody")),
+    (400, Request("GET", "/{root}/descendants?limit=-1&starting_after=")),
+    (400, Request("GET", "/{twig}/ancestors?starting_after={leaf}")),
+    (404, Request("GET", "/customer-group_abc123/children?starting_after={leaf}")),
     (400, Request("POST", "", {})),
     (400, Request("POST", "", {"customer_group_name": " ", "parent_id": "nobody", "payment_terms": "\0"})),
     (400, Request("PATCH", "/{root}", {"parent_id": "{twig}"})),

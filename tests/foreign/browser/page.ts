@@ -58,6 +58,10 @@ async function tour(address: string, key: string) {
   });
   const moved = await client.updateCustomerGroup({ customerGroup: { id, parentId: root.id } });
   const children = await client.listCustomerGroupChildren({ id: root.id });
+  const streamed: CustomerGroup[] = [];
+  for await (const group of client.streamCustomerGroupDescendants({ id: root.id })) {
+    streamed.push(group);
+  }
   const refused = {
     missing: await refusal(client.getCustomerGroup({ id: NOBODY })),
     invalid: await refusal(client.createCustomerGroup({ customerGroup: { parentId: "nobody", paymentTerms: "\0" } })),
@@ -75,6 +79,7 @@ async function tour(address: string, key: string) {
     updated: shown(updated),
     moved: shown(moved),
     children: children.data.map(shown),
+    streamed: streamed.map(shown),
     refused,
     deleted: { id: deleted.id, deleted: deleted.deleted },
     gone: await refusal(client.getCustomerGroup({ id })),
