@@ -52,7 +52,7 @@ class Browser(unittest.TestCase):
     def test_the_api_is_tried_out_on_its_own_page_with_a_pasted_key(self):
         url = f"http://{self.service.address}"
         seen, log = self.run_script("docs.mjs", url, KEY)
-        self.assertEqual((seen["operations"], seen["created"]["status"], seen["listed"]["status"]), (8, "201", "200"))
+        self.assertEqual((seen["operations"], seen["created"]["status"], seen["listed"]["status"]), (10, "201", "200"))
         created, listed = json.loads(seen["created"]["body"]), json.loads(seen["listed"]["body"])
         self.assertEqual(created["customer_group_name"], "customer_group_name_example")
         self.assertEqual(listed, {"data": [created], "has_more": False, "total": 1})
