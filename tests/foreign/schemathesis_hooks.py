@@ -33,6 +33,18 @@ def before_call(context, case, kwargs):
         case.path_parameters["id"] = create(case, parent_id=create(case))
         if case.method == "GET":
             create(case, parent_id=case.path_parameters["id"])
+    if isinstance((case.query or {}).get("starting_after"), str):
+        start_inside(case)
+
+
+def start_inside(case):
+    """Starts a page after a group that is in the list."""
+    above = create(case)
+    below = create(case, parent_id=above)
+    of_below = case.operation.path.endswith("/ancestors")
+    case.query["starting_after"] = above if of_below else below
+    if "{id}" in case.operation.path:
+        case.path_parameters["id"] = below if of_below else above
 
 
 def settle(case, number, entry):
