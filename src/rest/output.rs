@@ -112,7 +112,7 @@ impl<'a> From<&'a CustomerGroup> for CustomerGroupObject<'a> {
 pub(super) async fn list(mut groups: Groups) -> Result<Response, Error> {
     let late = LateRecord::default();
     let body = if groups.is_whole() {
-        let mut json = Written::default();
+        let mut json = Written::begin();
         while let Some(part) = groups.next().await {
             json.write(&part?)?;
         }
@@ -124,7 +124,7 @@ pub(super) async fn list(mut groups: Groups) -> Result<Response, Error> {
 }
 
 fn parts(groups: Groups, late: LateRecord) -> impl Stream<Item = Result<Vec<u8>, Error>> {
-    let parts = stream::unfold(Some((groups, Written::default())), move |state| {
+    let parts = stream::unfold(Some((groups, Written::begin())), move |state| {
         let late = late.clone();
         async move {
             let (mut groups, mut json) = state?;
@@ -147,19 +147,20 @@ fn parts(groups: Groups, late: LateRecord) -> impl Stream<Item = Result<Vec<u8>,
 }
 
 /// A list in the documented shape, so far.
-#[derive(Default)]
 struct Written {
     json: Vec<u8>,
-    has_begun: bool,
     has_objects: bool,
     has_more: bool,
     total: i32,
 }
 
 impl Written {
+    fn begin() -> Self {
+        Self { json: br#"{"data":["#.to_vec(), has_objects: false, has_more: false, total: 0 }
+    }
+
     fn write(&mut self, part: &domain::List) -> Result<(), Error> {
         (self.has_more, self.total) = (part.has_more, part.total);
-        self.begin();
         for group in &part.data {
             if std::mem::replace(&mut self.has_objects, true) {
                 self.json.push(b',');
@@ -170,18 +171,11 @@ impl Written {
         Ok(())
     }
 
-    fn begin(&mut self) {
-        if !std::mem::replace(&mut self.has_begun, true) {
-            self.json.extend_from_slice(br#"{"data":["#);
-        }
-    }
-
     fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.json)
     }
 
     fn end(mut self) -> Result<Vec<u8>, Error> {
-        self.begin();
         write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
             .map_err(Error::internal)?;
         Ok(self.json)

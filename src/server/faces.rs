@@ -118,11 +118,11 @@ impl Faces {
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
         let mut call = Call::begin(face, &request, cut_off);
-        call.tell_id(&mut request);
         let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
             (Face::Grpc, false) => {
+                call.tell_id(&mut request);
                 let serve = |request| async {
                     let Ok(response) = self.grpc.clone().call(request).await;
                     response.map(Body::new)

@@ -10,7 +10,8 @@ use super::Store;
 use super::connection::{Values, query};
 use super::create::{ALL_IDS, insert, insert_at_most_once, insert_once};
 use super::groups::PARENT_KEY;
-use super::rows::{columns, group, group_id, read};
+use super::reads::GET;
+use super::rows::{group, group_id, read};
 use crate::auth::Digest;
 use crate::domain::{CustomerGroup, GroupId, IdempotencyKey, NewBatch, Text};
 use crate::error::Error;
@@ -27,8 +28,6 @@ macro_rules! many {
 const INSERT: &str = insert!(many!());
 
 const INSERT_ONCE: &str = insert_once!(many!(), "($1::uuid[])[1]", "$1");
-
-const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = any($1)");
 
 const MISSING: &str = "select id from unnest($1::uuid[]) asked (id)
      where not exists (select from customer_group g where g.id = asked.id)";

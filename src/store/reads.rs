@@ -21,8 +21,8 @@ use crate::error::Error;
 /// How many connections the reads use.
 pub(super) const CONNECTIONS: usize = 2;
 
-const GET: &str =
-    concat!("select g.id as asked, ", columns!("g"), " from customer_group g where id = any($1)");
+/// The groups that are asked for, each of which begins with its id.
+pub(super) const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = any($1)");
 
 /// Each group that is asked for, with its ancestors up to a distance that few trees have.
 const CHAIN: &str = concat!(
@@ -144,7 +144,7 @@ fn by_id(mut rows: &[Row]) -> Result<HashMap<Uuid, &[Row]>, Error> {
 
 fn first(rows: &[Row]) -> Result<CustomerGroup, Error> {
     let row = rows.first().ok_or_else(|| Error::internal("a group has no row"))?;
-    group(row, 1)
+    group(row, 0)
 }
 
 /// Reads the rows of a group and of its ancestors.

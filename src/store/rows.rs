@@ -48,12 +48,10 @@ pub(super) fn list(rows: &[Row], page: Page) -> Result<Option<List>, Error> {
     let Some(first) = rows.first() else { return Ok(None) };
     let total = total(first)?.ok_or_else(|| Error::internal("a page has no total"))?;
     let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-    let data: Vec<_> = if has_group(first, GROUP_AFTER_TOTAL)? {
-        rows.iter().take(limit).map(|row| group(row, GROUP_AFTER_TOTAL)).collect::<Result<_, _>>()?
-    } else {
-        Vec::new()
-    };
-    let has_more = rows.len() > data.len() && has_group(first, GROUP_AFTER_TOTAL)?;
+    let groups = if has_group(first, GROUP_AFTER_TOTAL)? { rows } else { &[] };
+    let data = groups.iter().take(limit).map(|row| group(row, GROUP_AFTER_TOTAL));
+    let data = data.collect::<Result<Vec<_>, _>>()?;
+    let has_more = groups.len() > data.len();
     Ok(Some(List { data, has_more, total: total.try_into().map_err(Error::internal)? }))
 }
 
