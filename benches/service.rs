@@ -103,14 +103,10 @@ impl Service {
         let postmaster =
             fs::read_to_string(self.folder.path().join("postgres/postmaster.pid")).expect("a pid");
         let postmaster = postmaster.lines().next().expect("a pid").to_owned();
-        let mut database = seconds(&postmaster, true);
-        for entry in fs::read_dir("/proc").expect("/proc").flatten() {
-            let pid = entry.file_name().to_string_lossy().into_owned();
-            if pid.bytes().all(|byte| byte.is_ascii_digit()) && parent(&pid).as_ref() == Some(&postmaster) {
-                database += seconds(&pid, false);
-            }
-        }
-        let (service, client) = (seconds(&self.pid().to_string(), false), seconds("self", false));
+        let database = std::iter::repeat_with(|| seconds_of_family(&postmaster)).flatten().next();
+        let database = database.expect("a family that is not for ever changing");
+        let service = seconds(&self.pid().to_string(), OWN).expect("it runs");
+        let client = seconds("self", OWN).expect("this process");
         Cost { service, client, database }
     }
 
@@ -181,11 +177,27 @@ fn parent(pid: &str) -> Option<String> {
     stat(pid)?.into_iter().nth(1)
 }
 
-/// Processor time of a process, with that of the children that have ended or without.
-fn seconds(pid: &str, with_ended_children: bool) -> f64 {
-    let fields = stat(pid).unwrap_or_default();
-    let ticks = |field: usize| fields.get(field).and_then(|ticks| ticks.parse().ok()).unwrap_or(0.0);
-    let own = ticks(11) + ticks(12);
-    let children = if with_ended_children { ticks(13) + ticks(14) } else { 0.0 };
-    (own + children) / TICKS
+/// Processor time of a process and of all children that it ever had; `None` when one of them ended meanwhile, which
+/// would be counted twice or not at all.
+fn seconds_of_family(pid: &str) -> Option<f64> {
+    let ended = seconds(pid, ENDED_CHILDREN)?;
+    let mut all = seconds(pid, OWN)? + ended;
+    for entry in fs::read_dir("/proc").expect("/proc").flatten() {
+        let child = entry.file_name().to_string_lossy().into_owned();
+        if child.bytes().all(|byte| byte.is_ascii_digit()) && parent(&child).as_deref() == Some(pid) {
+            all += seconds(&child, OWN)?;
+        }
+    }
+    (seconds(pid, ENDED_CHILDREN)?.to_bits() == ended.to_bits()).then_some(all)
+}
+
+/// Where the two processor times stand, in user and in system mode.
+const OWN: [usize; 2] = [11, 12];
+const ENDED_CHILDREN: [usize; 2] = [13, 14];
+
+/// Processor time of a process; `None` when it is gone.
+fn seconds(pid: &str, fields: [usize; 2]) -> Option<f64> {
+    let stat = stat(pid)?;
+    let ticks = fields.map(|field| stat.get(field).and_then(|ticks| ticks.parse::<f64>().ok()));
+    Some((ticks[0]? + ticks[1]?) / TICKS)
 }

@@ -3,11 +3,13 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::pin::{Pin, pin};
 
 use clap::Subcommand;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::auth::{Key, KeyRing, Mode, Scope, Secret};
@@ -51,6 +53,7 @@ fn parse_name(text: &str) -> Result<Name, String> {
 /// Why it could not start, or had to stop.
 pub async fn serve(config: Config) -> Result<(), Cause> {
     let stop = pin!(stop_signal()?);
+    allow_open_files(config.server.limits.connections);
     match &config.source {
         Source::Given(database) => serve_on(&config, database, stop).await,
         Source::Embedded(options) => serve_embedded(&config, options, stop).await,
@@ -197,6 +200,19 @@ async fn make_first_key(
 "
     )?;
     Ok(())
+}
+
+/// Takes as many open files as the system lets it, since each connection is one, and says so when they are too few.
+fn allow_open_files(connections: NonZeroUsize) {
+    let allowed = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    match allowed {
+        Ok(files) if files > connections.get() as u64 => {}
+        Ok(files) => tracing::warn!(
+            "{files} files may be open, too few for MAX_CONNECTIONS={connections}; raise `ulimit -n`, or lower it"
+        ),
+        Err(error) => tracing::warn!(%error, "it is not known how many files may be open"),
+    }
 }
 
 /// Ends when the process is asked to stop.

@@ -1,15 +1,15 @@
 //! Settings: flags and environment variables to one typed [`Config`], every mistake reported at once.
 
+mod bounds;
+mod parse;
+
 use std::fmt::Display;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use clap::Args;
-use jiff::SignedDuration;
 use nix::unistd::geteuid;
 use tracing_subscriber::EnvFilter;
 
@@ -18,6 +18,7 @@ use crate::embedded;
 use crate::server::{self, Origins, Timeouts};
 use crate::store::{Database, Limits};
 use crate::telemetry::{DEFAULT_FILTER, LogFormat};
+use bounds::Bounds;
 
 /// The settings as they were given, each a flag with an environment variable.
 #[derive(Debug, Args)]
@@ -96,6 +97,13 @@ struct Serving {
     /// How long calls that are under way may take when the service is stopped
     #[arg(long, env = "DRAIN_TIMEOUT", global = true, default_value = "25s", value_name = "TIME")]
     drain_timeout: String,
+
+    /// How long the headers of a request may take, and the first request of a connection to begin
+    #[arg(long, env = "HEADER_TIMEOUT", global = true, default_value = "10s", value_name = "TIME")]
+    header_timeout: String,
+
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 /// Where the database is.
@@ -139,7 +147,7 @@ impl Problems {
     }
 
     fn duration(&mut self, name: &str, text: &str) -> Option<Duration> {
-        self.check(name, parse_duration(text))
+        self.check(name, parse::duration(text))
     }
 }
 
@@ -152,27 +160,30 @@ impl Config {
     pub fn parse(settings: Settings) -> Result<Self, Vec<String>> {
         let serving = &settings.serving;
         let mut problems = Problems::default();
-        let listen = problems.check("LISTEN", parse_address(&serving.listen));
+        let listen = problems.check("LISTEN", parse::address(&serving.listen));
         let origins = serving.cors_origins.as_deref().map(Origins::from_str).transpose();
         let origins = problems.check("CORS_ORIGINS", origins);
-        let workers = problems.check("WORKERS", parse_workers(serving.workers.as_deref()));
-        let mode = problems.check("MODE", parse_mode(&settings.mode));
+        let workers = problems.check("WORKERS", parse::workers(serving.workers.as_deref()));
+        let mode = problems.check("MODE", parse::mode(&settings.mode));
         let api_key = match (&serving.api_key, mode) {
             (Some(text), mode) => {
                 // With a mode that is no mode, the key may still be one of either.
                 let mode = mode.or(Mode::of(text)).unwrap_or(Mode::Test);
-                problems.check("API_KEY", parse_key(mode, text)).map(Some)
+                problems.check("API_KEY", parse::key(mode, text)).map(Some)
             }
             (None, _) => Some(None),
         };
-        let pool_size = problems.check("POOL_SIZE", parse_pool_size(&serving.pool_size));
-        let database = settings.database_url.as_deref().map(parse_database).transpose();
+        let pool_size =
+            problems.check("POOL_SIZE", parse::number("connections", 1..=1000, &serving.pool_size));
+        let database = settings.database_url.as_deref().map(parse::database).transpose();
         let database = problems.check("DATABASE_URL", database);
         let pool_timeout = problems.duration("POOL_TIMEOUT", &serving.pool_timeout);
         let connect_timeout = problems.duration("CONNECT_TIMEOUT", &settings.connect_timeout);
         let request = problems.duration("REQUEST_TIMEOUT", &serving.request_timeout);
         let drain = problems.duration("DRAIN_TIMEOUT", &serving.drain_timeout);
-        let log_format = problems.check("LOG_FORMAT", parse_log_format(&settings.log_format));
+        let header = problems.duration("HEADER_TIMEOUT", &serving.header_timeout);
+        let bounds = serving.bounds.parse(&mut problems);
+        let log_format = problems.check("LOG_FORMAT", parse::log_format(&settings.log_format));
         let log_filter = problems.check("RUST_LOG", EnvFilter::from_str(&settings.log));
 
         let config = || {
@@ -196,7 +207,8 @@ impl Config {
                 server: server::Options {
                     listen: listen?,
                     workers,
-                    timeouts: Timeouts { request, drain: drain? },
+                    timeouts: Timeouts { header: header?, request, drain: drain? },
+                    limits: bounds?,
                     origins: origins?,
                 },
                 log_format: log_format?,
@@ -215,63 +227,6 @@ fn default_data_dir() -> PathBuf {
 /// The pool's, two of each worker, and some for health, for people, for `keys` and for `pgbench`.
 fn embedded_connections(pool_size: usize, workers: NonZeroUsize) -> usize {
     pool_size + 2 * workers.get() + 32
-}
-
-fn parse_address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:8080 or [::]:8080"))
-}
-
-fn parse_database(text: &str) -> Result<Database, String> {
-    if text.is_empty() {
-        let remedy = "unset it for the private PostgreSQL, or give one such as";
-        return Err(format!("it is empty; {remedy} postgres://user:password@host:5432/database"));
-    }
-    text.parse()
-}
-
-fn parse_key(mode: Mode, text: &str) -> Result<Secret, String> {
-    let remedy = format!("give one such as `echo {}$(openssl rand -hex 16)` prints", mode.prefix());
-    Secret::parse(mode, text).map_err(|problem| format!("{problem}; {remedy}"))
-}
-
-fn parse_mode(text: &str) -> Result<Mode, String> {
-    Mode::parse(text).ok_or_else(|| format!("{text:?} is no mode; give test or live"))
-}
-
-fn parse_log_format(text: &str) -> Result<LogFormat, String> {
-    match text {
-        "pretty" => Ok(LogFormat::Pretty),
-        "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{text:?} is no form of log; give pretty or json")),
-    }
-}
-
-fn parse_pool_size(text: &str) -> Result<usize, String> {
-    const MAX: usize = 1000;
-    let number = text.parse().ok().filter(|number| (1..=MAX).contains(number));
-    number.ok_or_else(|| format!("{text:?} is no number of connections; give 1 to {MAX}"))
-}
-
-/// As many threads as are asked for, or as can run at once.
-fn parse_workers(text: Option<&str>) -> Result<NonZeroUsize, String> {
-    const MAX: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
-    match text {
-        None => Ok(available_parallelism().unwrap_or(NonZeroUsize::MIN).min(MAX)),
-        Some(text) => {
-            let number = text.parse().ok().filter(|number| *number <= MAX);
-            number.ok_or_else(|| format!("{text:?} is no number of threads; give 1 to {MAX}"))
-        }
-    }
-}
-
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    // PostgreSQL counts in milliseconds, and takes 0 for no limit.
-    const MIN: Duration = Duration::from_millis(1);
-    const MAX: Duration = Duration::from_hours(24);
-    let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    duration
-        .filter(|duration| (MIN..=MAX).contains(duration))
-        .ok_or_else(|| format!("{text:?} is no time; give one such as 500ms, 5s or 2m, from 1ms to 24h"))
 }
 
 #[cfg(test)]
@@ -304,6 +259,13 @@ mod tests {
             "--connect-timeout=0s",
             "--request-timeout=-1s",
             "--drain-timeout=25h",
+            "--header-timeout=never",
+            "--max-connections=0",
+            "--max-streams=many",
+            "--max-calls=-1",
+            "--max-request-bytes=1023",
+            "--max-header-bytes=8191",
+            "--rate-limit=100",
             "--log-format=xml",
             "--log=customer_groups=loud",
         ])
@@ -322,6 +284,13 @@ mod tests {
                 "CONNECT_TIMEOUT",
                 "REQUEST_TIMEOUT",
                 "DRAIN_TIMEOUT",
+                "HEADER_TIMEOUT",
+                "MAX_CONNECTIONS",
+                "MAX_STREAMS",
+                "MAX_CALLS",
+                "MAX_REQUEST_BYTES",
+                "MAX_HEADER_BYTES",
+                "RATE_LIMIT",
                 "LOG_FORMAT",
                 "RUST_LOG"
             ]

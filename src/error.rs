@@ -1,6 +1,7 @@
 //! The one error type, and the one table of what callers see of it.
 
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use http::StatusCode;
 use tonic::Code;
@@ -9,10 +10,6 @@ use crate::domain::{GroupId, ViolationKind, Violations, excerpt};
 
 /// Why something failed, as far as only the log may know.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
-
-/// The largest request that is read, in bytes: gRPC's usual limit. It is far above any customer group, so that
-/// a text that is only too long gets its own error.
-pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
 
 /// The largest message that is answered, in bytes: what gRPC's clients take unless they are told otherwise.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
@@ -54,9 +51,9 @@ pub enum Error {
     /// There is no such method or path.
     #[error("there is no {0}")]
     RouteUnknown(String),
-    /// The request is larger than [`MAX_REQUEST_BYTES`].
-    #[error("the request is larger than {MAX_REQUEST_BYTES} bytes; send less")]
-    BodyTooLarge,
+    /// The request is larger than this, in bytes.
+    #[error("the request is larger than {0} bytes; send less")]
+    BodyTooLarge(usize),
     /// The answer is larger than [`MAX_ANSWER_BYTES`]; this is what to do about it. Only where it must be one message.
     #[error(
         "the answer is larger than {MAX_ANSWER_BYTES} bytes, the most that clients take in one message; {0}"
@@ -68,9 +65,15 @@ pub enum Error {
     /// The request is encoded in a way that the service does not read.
     #[error("the request cannot be read: {0}")]
     EncodingUnsupported(String),
-    /// Too many calls at once.
+    /// Too many calls at once for the database.
     #[error("too many calls at once; try again in a moment")]
     Overloaded,
+    /// Too many calls at once for the service.
+    #[error("too many calls at once; try again in a moment")]
+    TooManyCalls,
+    /// The API key has been used too often. It may be used again after this time.
+    #[error("too many calls with this API key; its next one may come in {} s", whole_seconds(*.0))]
+    RateLimited(Duration),
     /// The database cannot be reached.
     #[error("the database is away; try again in a moment")]
     Unavailable(#[source] Cause),
@@ -149,7 +152,7 @@ impl Error {
                 (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed")
             }
             Self::RouteUnknown(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, REQUEST, "route_unknown"),
-            Self::BodyTooLarge => {
+            Self::BodyTooLarge(_) => {
                 (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large")
             }
             Self::AnswerTooLarge(_) => {
@@ -161,8 +164,11 @@ impl Error {
             Self::EncodingUnsupported(_) => {
                 (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "content_type_unsupported")
             }
-            Self::Overloaded => {
+            Self::Overloaded | Self::TooManyCalls => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded")
+            }
+            Self::RateLimited(_) => {
+                (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limited")
             }
             Self::Unavailable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, API, "unavailable"),
             Self::Timeout => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT, API, "timeout"),
@@ -171,14 +177,13 @@ impl Error {
         Answer { grpc, http, kind, code }
     }
 
-    /// What the log says of it.
+    /// After which time, in whole seconds, the same call may be made again with a better chance; `None` where that
+    /// is not a matter of time.
     #[must_use]
-    pub fn record(&self) -> Record {
-        use tracing::Level;
-        let (level, cause) = match self {
-            Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
-            Self::Unavailable(cause) => (Level::WARN, Some(chain(&**cause))),
-            Self::Overloaded | Self::Timeout => (Level::WARN, None),
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded | Self::TooManyCalls | Self::Unavailable(_) => Some(1),
+            Self::RateLimited(wait) => Some(whole_seconds(*wait)),
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::HasChildren(_)
@@ -189,10 +194,40 @@ impl Error {
             | Self::KeyReadOnly
             | Self::MethodNotAllowed(_)
             | Self::RouteUnknown(_)
-            | Self::BodyTooLarge
+            | Self::BodyTooLarge(_)
             | Self::AnswerTooLarge(_)
             | Self::Undecodable(_)
-            | Self::EncodingUnsupported(_) => (Level::INFO, None),
+            | Self::EncodingUnsupported(_)
+            | Self::Timeout
+            | Self::Internal(_) => None,
+        }
+    }
+
+    /// What the log says of it.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        use tracing::Level;
+        let (level, cause) = match self {
+            Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
+            Self::Unavailable(cause) => (Level::WARN, Some(chain(&**cause))),
+            Self::Overloaded | Self::Timeout => (Level::WARN, None),
+            // There may be very many, and the server tells how many there were.
+            Self::TooManyCalls => (Level::DEBUG, None),
+            Self::Invalid(_)
+            | Self::NotFound(_)
+            | Self::HasChildren(_)
+            | Self::EtagMismatch(_)
+            | Self::IdempotencyKeyReused(_)
+            | Self::KeyMissing
+            | Self::KeyInvalid(_)
+            | Self::KeyReadOnly
+            | Self::MethodNotAllowed(_)
+            | Self::RouteUnknown(_)
+            | Self::BodyTooLarge(_)
+            | Self::AnswerTooLarge(_)
+            | Self::Undecodable(_)
+            | Self::EncodingUnsupported(_)
+            | Self::RateLimited(_) => (Level::INFO, None),
         };
         Record { reason: self.answer().code, level, cause }
     }
@@ -206,6 +241,11 @@ impl Error {
             self.to_string()
         }
     }
+}
+
+/// The least number of seconds in which a time has passed.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 /// What the log says of an error.

@@ -10,13 +10,6 @@ use crate::support::{Calls, Program, TestDatabase};
 /// Some 200 MB of descendants.
 const MANY: i32 = 50_000;
 
-/// The most memory that it has had, in KiB.
-fn peak(program: &Program) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 /// Reads a body to its end, and answers its length.
 async fn length(mut body: Incoming) -> usize {
     let mut length = 0;
@@ -34,7 +27,7 @@ async fn lists_of_any_length_are_read_at_any_pace_in_little_memory() {
     let program = Program::serve(&[("DATABASE_URL", &database.url()), ("REQUEST_TIMEOUT", "10m")]);
     let client = program.client().await;
     client.list(Some(500), None).await.unwrap();
-    let idle = peak(&program);
+    let idle = program.peak();
 
     let mut list = open_list(program.address, &root, &[]).await.into_body();
     let mut web = open_web(program.address, &root, &[]).await.into_body();
@@ -51,12 +44,12 @@ async fn lists_of_any_length_are_read_at_any_pace_in_little_memory() {
     }
     // One connection each, and no other is busy.
     database.until_statements_run(3).await;
-    let grown = peak(&program) - idle;
+    let grown = program.peak() - idle;
     assert!(grown < LITTLE, "{grown} KiB more for three slow readers");
 
     drop((web, groups));
     let length = length(list).await;
     assert!(length > 4000 * usize::try_from(MANY).unwrap(), "{length} bytes");
-    let grown = peak(&program) - idle;
+    let grown = program.peak() - idle;
     assert!(grown < LITTLE, "{grown} KiB more for {length} bytes");
 }

@@ -16,7 +16,7 @@ pub use status::finish;
 
 use crate::auth::{Caller, Writer};
 use crate::domain::{IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
-use crate::error::{Cause, Error, LateRecord, MAX_ANSWER_BYTES, MAX_REQUEST_BYTES};
+use crate::error::{Cause, Error, LateRecord, MAX_ANSWER_BYTES};
 use crate::service::{BatchCreated, Created, Service};
 use lists::Collected;
 use pb::customer_group_service_server::{CustomerGroupService, CustomerGroupServiceServer};
@@ -34,10 +34,10 @@ pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descript
 /// The `CustomerGroupService` over the use cases.
 pub type Server = CustomerGroupServiceServer<Handlers>;
 
-/// Makes the service's server.
+/// Makes the service's server, which takes messages of so many bytes at most.
 #[must_use]
-pub fn server(service: Service) -> Server {
-    CustomerGroupServiceServer::new(Handlers { service }).max_decoding_message_size(MAX_REQUEST_BYTES)
+pub fn server(service: Service, max_request_bytes: usize) -> Server {
+    CustomerGroupServiceServer::new(Handlers { service }).max_decoding_message_size(max_request_bytes)
 }
 
 /// What the server says of itself to clients that ask, in the current version of the protocol.

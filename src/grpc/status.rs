@@ -2,6 +2,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Response;
@@ -26,7 +27,12 @@ impl From<Error> for Status {
 /// Writes the error that a response carries, or that the library made itself, as the caller shall see it.
 /// Leaves what the log says of it in the response's extensions.
 #[must_use]
-pub fn finish(mut response: Response<Body>, path: &str, request_id: &str) -> Response<Body> {
+pub fn finish(
+    mut response: Response<Body>,
+    path: &str,
+    request_id: &str,
+    max_request_bytes: usize,
+) -> Response<Body> {
     if let Some(error) = response.extensions_mut().remove::<Arc<Error>>() {
         return render(&error, request_id);
     }
@@ -37,21 +43,21 @@ pub fn finish(mut response: Response<Body>, path: &str, request_id: &str) -> Res
     if let Some(error) = status.source().and_then(|source| source.downcast_ref::<Error>()) {
         return render(error, request_id);
     }
-    match of_library(&status, path) {
+    match of_library(&status, path, max_request_bytes) {
         Some(error) => render(&error, request_id),
         None => response,
     }
 }
 
 /// What a status of the library itself means. None of these codes is one that it gives for another reason.
-fn of_library(status: &Status, path: &str) -> Option<Error> {
+fn of_library(status: &Status, path: &str, max_request_bytes: usize) -> Option<Error> {
     let message = status.message().to_owned();
     match status.code() {
         Code::Unimplemented if message.is_empty() => {
             Some(Error::RouteUnknown(format!("method {}", excerpt(path))))
         }
         Code::Unimplemented => Some(Error::EncodingUnsupported(message)),
-        Code::OutOfRange => Some(Error::BodyTooLarge),
+        Code::OutOfRange => Some(Error::BodyTooLarge(max_request_bytes)),
         Code::Internal => Some(Error::Undecodable(message)),
         _ => None,
     }
@@ -74,6 +80,9 @@ pub(super) fn of(error: &Error, request_id: &str) -> Status {
                 .map(|violation| FieldViolation::new(&violation.field, &violation.description))
                 .collect::<Vec<_>>(),
         );
+    }
+    if let Some(seconds) = error.retry_after() {
+        details.set_retry_info(Some(Duration::from_secs(seconds)));
     }
     Status::with_error_details(answer.grpc, error.message(request_id), details)
 }

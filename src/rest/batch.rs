@@ -5,12 +5,12 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde_json::value::RawValue;
 
-use super::IDEMPOTENT_REPLAYED;
 use super::input::{Entries, Given, draft, idempotency_key, misfit, object, read};
 use super::openapi::{
     BatchCreateErrors, BatchGetErrors, CustomerGroupIds, IdempotencyKey, NewCustomerGroups, TAG,
 };
 use super::output::Batch;
+use super::{IDEMPOTENT_REPLAYED, MaxBytes};
 use crate::auth::Caller;
 use crate::domain::{BatchDraft, Draft, EntryDraft, IdList, MAX_BATCH, Violation, field};
 use crate::error::Error;
@@ -36,12 +36,13 @@ use crate::service::{BatchCreated, Service};
 )]
 pub(super) async fn batch_create(
     State(service): State<Service>,
+    State(max): State<MaxBytes>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Error> {
     let writer = caller.writer()?;
     let key = idempotency_key(request.headers());
-    let draft = new_batch(request).await?;
+    let draft = new_batch(request, max).await?;
     let BatchCreated { groups, replayed } = service.batch_create(writer, draft, key).await?;
     let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
     Ok((replayed, Json(Batch::from(&*groups))).into_response())
@@ -63,14 +64,18 @@ pub(super) async fn batch_create(
         BatchGetErrors,
     )
 )]
-pub(super) async fn batch_get(State(service): State<Service>, request: Request) -> Result<Response, Error> {
-    let groups = service.batch_get(ids(request).await?).await?;
+pub(super) async fn batch_get(
+    State(service): State<Service>,
+    State(max): State<MaxBytes>,
+    request: Request,
+) -> Result<Response, Error> {
+    let groups = service.batch_get(ids(request, max).await?).await?;
     Ok(Json(Batch::from(&*groups)).into_response())
 }
 
-async fn new_batch(request: Request) -> Result<BatchDraft, Error> {
+async fn new_batch(request: Request, max: MaxBytes) -> Result<BatchDraft, Error> {
     let mut found = Vec::new();
-    let mut given = object(request, &mut found).await?.fields(&[field::REQUESTS], &mut found);
+    let mut given = object(request, max, &mut found).await?.fields(&[field::REQUESTS], &mut found);
     let requests = array(field::REQUESTS, &mut given, &mut found);
     let entries = requests.iter().take(MAX_BATCH + 1).enumerate();
     let entries = entries.map(|(number, value)| entry(number, value)).collect();
@@ -96,9 +101,9 @@ fn customer_group(given: &mut Given<Box<RawValue>>, found: &mut Vec<Violation>) 
     (!is_wrong).then(|| object.map_or_else(Draft::default, |object| draft(object, Vec::new())))
 }
 
-async fn ids(request: Request) -> Result<IdList, Error> {
+async fn ids(request: Request, max: MaxBytes) -> Result<IdList, Error> {
     let mut found = Vec::new();
-    let mut given = object(request, &mut found).await?.fields(&[field::IDS], &mut found);
+    let mut given = object(request, max, &mut found).await?.fields(&[field::IDS], &mut found);
     let values = array(field::IDS, &mut given, &mut found);
     let ids = values.iter().take(MAX_BATCH + 1).enumerate().map(|(place, value)| {
         serde_json::from_str(value.get())

@@ -61,22 +61,20 @@ pub fn finish(mut response: Response<Body>, request_id: &str) -> Response<Body> 
 }
 
 fn render(error: &Error, request_id: &str) -> Response<Body> {
-    let status = error.answer().http;
-    let mut response = (status, Json(ErrorBody::new(error, request_id))).into_response();
-    if let Some((name, value)) = header(status) {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    let mut response = (error.answer().http, Json(ErrorBody::new(error, request_id))).into_response();
+    if let Some((name, value)) = header(error) {
+        response.headers_mut().insert(name, value);
     }
     response.extensions_mut().insert(error.record());
     response
 }
 
-/// What a status needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
-pub(super) fn header(status: StatusCode) -> Option<(HeaderName, &'static str)> {
-    match status {
-        StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Some((RETRY_AFTER, "1")),
-        _ => None,
+/// What an error needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
+pub(super) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
+    if error.answer().http == StatusCode::UNAUTHORIZED {
+        return Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
+    error.retry_after().map(|seconds| (RETRY_AFTER, seconds.into()))
 }
 
 /// The one field that is to blame.
@@ -92,11 +90,13 @@ fn param(error: &Error) -> Option<&str> {
         | Error::KeyReadOnly
         | Error::MethodNotAllowed(_)
         | Error::RouteUnknown(_)
-        | Error::BodyTooLarge
+        | Error::BodyTooLarge(_)
         | Error::AnswerTooLarge(_)
         | Error::Undecodable(_)
         | Error::EncodingUnsupported(_)
         | Error::Overloaded
+        | Error::TooManyCalls
+        | Error::RateLimited(_)
         | Error::Unavailable(_)
         | Error::Timeout
         | Error::Internal(_) => None,

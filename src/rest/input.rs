@@ -16,11 +16,11 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::COLLECTION;
+use super::{COLLECTION, MaxBytes};
 use crate::domain::{
     Draft, Etag, Field, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
 };
-use crate::error::{Error, MAX_REQUEST_BYTES};
+use crate::error::Error;
 
 /// The id in the path, whatever it looks like.
 pub(super) struct Id(pub(super) String);
@@ -109,9 +109,9 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 ///
 /// That it is not `application/json`, too large, or no JSON object. What is wrong with its fields is in the
 /// draft.
-pub(super) async fn body(request: Request) -> Result<Draft, Error> {
+pub(super) async fn body(request: Request, max: MaxBytes) -> Result<Draft, Error> {
     let mut found = Vec::new();
-    let object = object(request, &mut found).await?;
+    let object = object(request, max, &mut found).await?;
     Ok(draft(object, found))
 }
 
@@ -120,13 +120,17 @@ pub(super) async fn body(request: Request) -> Result<Draft, Error> {
 /// # Errors
 ///
 /// That it is not `application/json`, too large, or no JSON object.
-pub(super) async fn object(request: Request, found: &mut Vec<Violation>) -> Result<Entries, Error> {
+pub(super) async fn object(
+    request: Request,
+    MaxBytes(max): MaxBytes,
+    found: &mut Vec<Violation>,
+) -> Result<Entries, Error> {
     parameters(&request, &[], found);
     check_content_type(request.headers())?;
-    let bytes = to_bytes(request.into_body(), MAX_REQUEST_BYTES).await.map_err(|error| {
+    let bytes = to_bytes(request.into_body(), max).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
-            Error::BodyTooLarge
+            Error::BodyTooLarge(max)
         } else {
             Error::Undecodable(error.to_string())
         }

@@ -9,7 +9,7 @@ mod output;
 use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{OriginalUri, Request, State};
+use axum::extract::{FromRef, OriginalUri, Request, State};
 use axum::middleware::{Next, from_fn, map_request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
@@ -42,8 +42,33 @@ pub const COLLECTION: &str = "/api/setup/customer-group";
 /// Tells that the answer was given before.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
+/// What the handlers work with.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// The use cases.
+    pub service: Service,
+    /// The largest body that is read, in bytes.
+    pub max_request_bytes: usize,
+}
+
+/// The largest body that is read, in bytes.
+#[derive(Debug, Clone, Copy)]
+struct MaxBytes(usize);
+
+impl FromRef<Context> for Service {
+    fn from_ref(context: &Context) -> Self {
+        context.service.clone()
+    }
+}
+
+impl FromRef<Context> for MaxBytes {
+    fn from_ref(context: &Context) -> Self {
+        Self(context.max_request_bytes)
+    }
+}
+
 /// The documented paths, with errors for what no route is for, and their description, which needs no API key.
-pub fn routers() -> (Router<Service>, Router) {
+pub fn routers() -> (Router<Context>, Router) {
     let (described, api) = described().split_for_parts();
     let routes = described
         // As it is described, but with the slash that the documentation does not show.
@@ -71,7 +96,7 @@ async fn explain_missing_page(
 }
 
 /// The documented paths with their description.
-fn described() -> OpenApiRouter<Service> {
+fn described() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(openapi::Api::openapi())
         .routes(compressed_list(routes!(list)))
         .routes(compressed_list(routes!(children)))
@@ -84,12 +109,12 @@ fn described() -> OpenApiRouter<Service> {
         .routes(routes!(retrieve, update, delete))
 }
 
-fn compressed_list((schemas, paths, list): UtoipaMethodRouter<Service>) -> UtoipaMethodRouter<Service> {
+fn compressed_list((schemas, paths, list): UtoipaMethodRouter<Context>) -> UtoipaMethodRouter<Context> {
     (schemas, paths, compressed(list))
 }
 
 /// Compresses the answers for those who accept it.
-fn compressed(list: MethodRouter<Service>) -> MethodRouter<Service> {
+fn compressed(list: MethodRouter<Context>) -> MethodRouter<Context> {
     list.layer(CompressionLayer::new()).layer(map_request(accept_uncompressed))
 }
 
@@ -169,12 +194,13 @@ async fn list(State(service): State<Service>, request: Request) -> Result<Respon
 )]
 async fn create(
     State(service): State<Service>,
+    State(max): State<MaxBytes>,
     Extension(caller): Extension<Caller>,
     request: Request,
 ) -> Result<Response, Error> {
     let writer = caller.writer()?;
     let key = idempotency_key(request.headers());
-    let Created { group, replayed } = service.create(writer, body(request).await?, key).await?;
+    let Created { group, replayed } = service.create(writer, body(request, max).await?, key).await?;
     let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
     let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
     Ok((StatusCode::CREATED, location, replayed, object(&group)).into_response())
@@ -199,13 +225,14 @@ async fn create(
 )]
 async fn update(
     State(service): State<Service>,
+    State(max): State<MaxBytes>,
     Extension(caller): Extension<Caller>,
     Id(id): Id,
     request: Request,
 ) -> Result<Response, Error> {
     let writer = caller.writer()?;
     let if_match = if_match(request.headers());
-    let draft = body(request).await?;
+    let draft = body(request, max).await?;
     Ok(object(&service.update(writer, &id, draft, &if_match).await?))
 }
 

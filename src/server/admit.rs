@@ -1,4 +1,4 @@
-//! What every call but the public ones goes through: its key, and its time.
+//! What every call but the public ones goes through: whether there is a place for it, its key, and its time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,9 +7,12 @@ use axum::body::Body;
 use axum::response::IntoResponse;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
+use super::Options;
 use super::call::{Call, Face};
+use super::limits::{Rates, Refusals};
 use crate::auth::KeyRing;
 use crate::domain::{Violation, ViolationKind, excerpt};
 use crate::error::Error;
@@ -19,13 +22,27 @@ const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 /// What decides who comes in and for how long.
 #[derive(Debug)]
 pub(super) struct Gate {
-    pub(super) keys: Arc<KeyRing>,
-    pub(super) request_timeout: Duration,
+    keys: Arc<KeyRing>,
+    request_timeout: Duration,
+    /// The places for calls.
+    places: Arc<Semaphore>,
+    rates: Option<Rates>,
+    refusals: Arc<Refusals>,
 }
 
 impl Gate {
-    /// Lets a call in that has a key, and ends it when its time is up. The caller is left in the extensions of
-    /// the request.
+    pub(super) fn new(options: &Options, keys: Arc<KeyRing>, refusals: Arc<Refusals>) -> Self {
+        Self {
+            keys,
+            request_timeout: options.timeouts.request,
+            places: Arc::new(Semaphore::new(options.limits.calls.get())),
+            rates: options.limits.rate.map(Rates::new),
+            refusals,
+        }
+    }
+
+    /// Lets a call in for which there is a place, and which has a key, and ends it when its time is up. The caller
+    /// is left in the extensions of the request.
     pub(super) async fn admit<B, F>(
         &self,
         call: &mut Call,
@@ -35,6 +52,12 @@ impl Gate {
     where
         F: Future<Output = Response<Body>>,
     {
+        // Before all else: a call that is refused may cost next to nothing.
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            self.refusals.count_call();
+            return Error::TooManyCalls.into_response();
+        };
+        call.keep(place);
         let asked = match call.face() {
             Face::Grpc => grpc_timeout(request.headers()),
             Face::Rest => Ok(None),
@@ -52,6 +75,9 @@ impl Gate {
             Err(_elapsed) => return Error::Timeout.into_response(),
         };
         call.note_caller(caller);
+        if let Some(Err(error)) = self.rates.as_ref().map(|rates| rates.count(caller.digest)) {
+            return error.into_response();
+        }
         request.extensions_mut().insert(caller);
         match asked {
             Ok(_) => match timeout_at(deadline, serve(request)).await {

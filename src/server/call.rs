@@ -8,6 +8,7 @@ use axum::body::{Body, Bytes};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Code;
 use tracing::Level;
 
@@ -53,6 +54,8 @@ pub(super) struct Call {
     caller: Option<Caller>,
     record: Option<Record>,
     late: Option<LateRecord>,
+    /// Its place among those that are under way.
+    place: Option<OwnedSemaphorePermit>,
 }
 
 /// How a call ended, so far.
@@ -77,6 +80,7 @@ impl Call {
             caller: None,
             record: None,
             late: None,
+            place: None,
         }
     }
 
@@ -111,6 +115,11 @@ impl Call {
                 ["/livez", "/readyz", "/openapi.json", "/docs"].contains(&path) || path.starts_with("/docs/")
             }
         }
+    }
+
+    /// Takes a place until its end.
+    pub(super) fn keep(&mut self, place: OwnedSemaphorePermit) {
+        self.place = Some(place);
     }
 
     pub(super) fn note_caller(&mut self, caller: Caller) {

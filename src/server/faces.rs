@@ -18,6 +18,7 @@ use tower_http::cors::CorsLayer;
 use super::admit::Gate;
 use super::call::{Call, Face, Wire};
 use super::health::Health;
+use super::limits::Refusals;
 use super::received::{CutOff, Received};
 use super::{Options, cors};
 use crate::auth::KeyRing;
@@ -30,12 +31,13 @@ use crate::{grpc, rest};
 #[derive(Debug, Clone)]
 pub(super) struct Common {
     gate: Arc<Gate>,
-    rest: Router<Service>,
+    rest: Router<rest::Context>,
     /// Health and reflection.
     public_grpc: Router,
     /// The probes and the description.
     public_rest: Router,
     cors: Option<CorsLayer>,
+    max_request_bytes: usize,
 }
 
 /// What serves the requests of a thread's connections.
@@ -47,10 +49,15 @@ pub(super) struct Faces {
 }
 
 impl Common {
-    pub(super) fn new(options: &Options, keys: Arc<KeyRing>, health: &Health) -> Result<Self, Cause> {
+    pub(super) fn new(
+        options: &Options,
+        keys: Arc<KeyRing>,
+        health: &Health,
+        refusals: Arc<Refusals>,
+    ) -> Result<Self, Cause> {
         let (rest, description) = rest::routers();
         Ok(Self {
-            gate: Arc::new(Gate { keys, request_timeout: options.timeouts.request }),
+            gate: Arc::new(Gate::new(options, keys, refusals)),
             rest,
             public_grpc: Routes::new(health.rpc())
                 .add_service(grpc::reflection_v1()?)
@@ -58,14 +65,17 @@ impl Common {
                 .into_axum_router(),
             public_rest: health.probes().merge(description).method_not_allowed_fallback(rest::other_method),
             cors: options.origins.clone().map(cors::layer),
+            max_request_bytes: options.limits.request_bytes,
         })
     }
 
     /// The faces over a thread's store.
     pub(super) fn over(self, store: Store) -> Faces {
         let service = Service::new(store);
-        let rest = self.rest.clone().with_state(service.clone());
-        Faces { common: self, grpc: grpc::server(service), rest }
+        let max_request_bytes = self.max_request_bytes;
+        let rest =
+            self.rest.clone().with_state(rest::Context { service: service.clone(), max_request_bytes });
+        Faces { common: self, grpc: grpc::server(service, max_request_bytes), rest }
     }
 }
 
@@ -134,7 +144,9 @@ impl Faces {
             }
         };
         let response = match face {
-            Face::Grpc => grpc::finish(response, call.path(), call.request_id()),
+            Face::Grpc => {
+                grpc::finish(response, call.path(), call.request_id(), self.common.max_request_bytes)
+            }
             Face::Rest => rest::finish(response, call.request_id()),
         };
         call.answer(response)

@@ -5,6 +5,7 @@ mod call;
 mod cors;
 mod faces;
 mod health;
+mod limits;
 mod received;
 mod worker;
 
@@ -23,6 +24,8 @@ use crate::store::Store;
 pub use cors::Origins;
 use faces::Common;
 use health::Health;
+use limits::Refusals;
+pub use limits::{Limits, Rate};
 use worker::Worker;
 
 /// How the server serves.
@@ -34,6 +37,8 @@ pub struct Options {
     pub workers: NonZeroUsize,
     /// How long it works on things.
     pub timeouts: Timeouts,
+    /// How much it takes on.
+    pub limits: Limits,
     /// The origins whose pages may call it.
     pub origins: Option<Origins>,
 }
@@ -41,6 +46,8 @@ pub struct Options {
 /// How long the server works on things.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
+    /// The most time for the headers of a request, and for the first request of a connection to begin.
+    pub header: Duration,
     /// The most time for one call; its own `grpc-timeout` may be shorter.
     pub request: Duration,
     /// The most time for calls that are under way when the server stops.
@@ -53,6 +60,8 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     drain: Duration,
+    max_connections: NonZeroUsize,
+    refusals: Arc<Refusals>,
     workers: Vec<Worker>,
     health: Health,
     keys: Arc<KeyRing>,
@@ -71,14 +80,17 @@ impl Server {
             .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
         let address = listener.local_addr()?;
         let (keys, health) = (Arc::new(keys), Health::new().await);
-        let common = Common::new(&options, keys.clone(), &health)?;
-        let drain = options.timeouts.drain;
+        let refusals = Arc::new(Refusals::default());
+        let common = Common::new(&options, keys.clone(), &health, refusals.clone())?;
+        let (drain, max_connections) = (options.timeouts.drain, options.limits.connections);
+        let (timeouts, limits) = (options.timeouts, options.limits);
         let mut workers = Vec::new();
         for _ in 0..options.workers.get() {
             let (common, store) = (common.clone(), store.clone());
-            workers.push(Worker::start(move || Ok(common.over(store.reading_here()?)), drain).await?);
+            let faces = move || Ok(common.over(store.reading_here()?));
+            workers.push(Worker::start(faces, timeouts, &limits).await?);
         }
-        Ok(Self { listener, address, drain, workers, health, keys })
+        Ok(Self { listener, address, drain, max_connections, refusals, workers, health, keys })
     }
 
     /// The address that the server is bound to.
@@ -94,7 +106,10 @@ impl Server {
         let heart = tokio::spawn(self.health.clone().watch(self.keys.clone()));
         tracing::info!(address = %self.address, "serving");
 
-        self.accept(stop).await;
+        tokio::select! {
+            () = self.accept(stop) => {}
+            () = self.refusals.tell() => {}
+        }
         drop(self.listener);
         heart.abort();
         // A beat that is under way may not tell of anything after the drain has.
@@ -128,10 +143,14 @@ impl Server {
         }
     }
 
-    /// Gives a connection to the worker that has the fewest.
+    /// Gives a connection to the worker that has the fewest; closes it when there are too many.
     fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
-        let alive = self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
-        let idlest = alive.min_by_key(|(load, _)| *load);
+        let alive = || self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
+        if alive().map(|(load, _)| load).sum::<usize>() >= self.max_connections.get() {
+            self.refusals.count_connection();
+            return Ok(());
+        }
+        let idlest = alive().min_by_key(|(load, _)| *load);
         let (_, worker) = idlest.ok_or_else(|| io::Error::other("no thread serves any more"))?;
         worker.take(stream)
     }

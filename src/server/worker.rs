@@ -11,18 +11,22 @@ use std::time::Duration;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::runtime::Builder;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{interval, timeout};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{interval, sleep, timeout};
 
 use super::faces::Faces;
+use super::{Limits, Timeouts};
 use crate::error::Cause;
+
+/// A connection, and what counts it as open.
+type Arrival = (TcpStream, Arc<()>);
 
 /// The way to a thread that serves connections.
 #[derive(Debug)]
 pub(super) struct Worker {
-    streams: mpsc::UnboundedSender<TcpStream>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
     /// Counts the open connections, by its clones.
     open: Arc<()>,
     drained: oneshot::Receiver<bool>,
@@ -38,13 +42,13 @@ impl Worker {
     /// That the system has no more threads or files, or what the faces end in.
     pub(super) async fn start(
         faces: impl FnOnce() -> Result<Faces, Cause> + Send + 'static,
-        drain: Duration,
+        timeouts: Timeouts,
+        limits: &Limits,
     ) -> Result<Self, Cause> {
-        let (streams, arriving) = mpsc::unbounded_channel();
+        let (arrivals, arriving) = mpsc::unbounded_channel();
         let ((started, starting), (done, drained)) = (oneshot::channel(), oneshot::channel());
         let (end, ended) = oneshot::channel::<()>();
-        let open = Arc::new(());
-        let held = open.clone();
+        let connections = Connections::new(timeouts, limits);
         let work = move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -56,7 +60,7 @@ impl Worker {
                     Err(cause) => return drop(started.send(Err(cause))),
                 };
                 drop(started.send(Ok(())));
-                let in_time = serve_all(arriving, faces, held, drain).await;
+                let in_time = connections.serve_all(arriving, faces).await;
                 // Nobody waits any more when the server is gone itself.
                 let _gone = done.send(in_time);
                 // The connections of the pool may be driven by this thread, while calls on others still use them.
@@ -66,12 +70,12 @@ impl Worker {
         let thread = thread::Builder::new().name("worker".to_owned()).spawn(work);
         thread.map_err(|error| cannot_start(&error))?;
         starting.await??;
-        Ok(Self { streams, open, drained, end })
+        Ok(Self { arrivals, open: Arc::new(()), drained, end })
     }
 
-    /// The more, the more connections it has; `None` when it can take none any more.
+    /// How many connections it has; `None` when it can take none any more.
     pub(super) fn load(&self) -> Option<usize> {
-        (!self.streams.is_closed()).then(|| Arc::strong_count(&self.open))
+        (!self.arrivals.is_closed()).then(|| Arc::strong_count(&self.open) - 1)
     }
 
     /// Takes a connection over.
@@ -81,13 +85,15 @@ impl Worker {
     /// That the thread is gone.
     pub(super) fn take(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
         let stream = stream.into_std()?;
-        self.streams.send(stream).map_err(|_| io::Error::other("the thread for it is gone"))
+        self.arrivals
+            .send((stream, self.open.clone()))
+            .map_err(|_| io::Error::other("the thread for it is gone"))
     }
 
     /// Takes no more connections, and waits until the open ones are done or the time for it is up. Answers
     /// whether they were done in time, and what keeps the thread.
     pub(super) async fn drain(self) -> (bool, oneshot::Sender<()>) {
-        drop(self.streams);
+        drop(self.arrivals);
         (self.drained.await.unwrap_or(false), self.end)
     }
 }
@@ -96,24 +102,103 @@ fn cannot_start(error: &io::Error) -> Cause {
     format!("a thread that serves cannot be started: {error}; set WORKERS to a smaller number").into()
 }
 
-/// Serves until no more connections come, and answers whether the open ones were done in time then.
-async fn serve_all(
-    mut arriving: mpsc::UnboundedReceiver<TcpStream>,
-    faces: Arc<Faces>,
-    open: Arc<()>,
-    drain: Duration,
-) -> bool {
-    let (protocol, connections) = (protocol(), GracefulShutdown::new());
-    let pulse = tokio::spawn(pulse());
-    while let Some(stream) = arriving.recv().await {
-        match tokio::net::TcpStream::from_std(stream) {
-            Ok(stream) => serve(stream, &protocol, faces.clone(), open.clone(), &connections),
-            Err(error) => tracing::error!(%error, "a connection was not taken over"),
-        }
+/// How connections are served.
+struct Connections {
+    protocol: auto::Builder<TokioExecutor>,
+    timeouts: Timeouts,
+}
+
+impl Connections {
+    /// HTTP/1.1, and HTTP/2 with prior knowledge.
+    fn new(timeouts: Timeouts, limits: &Limits) -> Self {
+        /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take.
+        const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+        let mut protocol = auto::Builder::new(TokioExecutor::new());
+        protocol
+            .http1()
+            .timer(TokioTimer::new())
+            .header_read_timeout(timeouts.header)
+            .max_buf_size(limits.header_bytes as usize);
+        protocol
+            .http2()
+            .timer(TokioTimer::new())
+            .keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_timeout(KEEP_ALIVE)
+            .max_concurrent_streams(limits.streams.get())
+            .max_header_list_size(limits.header_bytes);
+        Self { protocol, timeouts }
     }
-    let in_time = timeout(drain, connections.shutdown()).await.is_ok();
-    pulse.abort();
-    in_time
+
+    /// Serves until no more connections come, and answers whether the open ones were done in time then.
+    async fn serve_all(self, mut arriving: mpsc::UnboundedReceiver<Arrival>, faces: Arc<Faces>) -> bool {
+        let (connections, drain) = (GracefulShutdown::new(), watch::Sender::new(()));
+        let pulse = tokio::spawn(pulse());
+        while let Some((stream, open)) = arriving.recv().await {
+            match tokio::net::TcpStream::from_std(stream) {
+                Ok(stream) => {
+                    self.serve(stream, open, faces.clone(), connections.watcher(), drain.subscribe());
+                }
+                Err(error) => tracing::error!(%error, "a connection was not taken over"),
+            }
+        }
+        drop(drain);
+        let in_time = timeout(self.timeouts.drain, connections.shutdown()).await.is_ok();
+        pulse.abort();
+        in_time
+    }
+
+    fn serve(
+        &self,
+        stream: tokio::net::TcpStream,
+        open: Arc<()>,
+        faces: Arc<Faces>,
+        watcher: Watcher,
+        mut drain: watch::Receiver<()>,
+    ) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        }
+        let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
+        tokio::spawn(async move {
+            let begun = tokio::select! {
+                biased;
+                begun = timeout(patience, begin(&stream)) => matches!(begun, Ok(Ok(()))),
+                _ = drain.changed() => false,
+            };
+            if !begun {
+                tracing::debug!("a connection was closed on which nothing came");
+                return;
+            }
+            // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
+            let service = service_fn(move |request| Box::pin(faces.clone().call(request)));
+            let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
+            if let Err(error) = watcher.watch(connection).await {
+                tracing::debug!(%error, "a connection broke");
+            }
+            drop(open);
+        });
+    }
+}
+
+/// Waits until it can be told which protocol comes on a connection, as it is told without a limit of time.
+async fn begin(stream: &tokio::net::TcpStream) -> io::Result<()> {
+    /// What HTTP/2 begins with (RFC 9113, section 3.4).
+    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    /// What is there already does not wake anyone up again.
+    const PAUSE: Duration = Duration::from_millis(10);
+
+    let mut bytes = [0; PREFACE.len()];
+    loop {
+        let length = stream.peek(&mut bytes).await?;
+        let (come, rest) = (bytes.get(..length), PREFACE.get(length..));
+        let is_part =
+            length > 0 && rest.is_some_and(|rest| !rest.is_empty()) && come == PREFACE.get(..length);
+        if !is_part {
+            return Ok(());
+        }
+        sleep(PAUSE).await;
+    }
 }
 
 /// A timer that is always due before those of calls. The runtime interrupts itself, by a system call, for each new
@@ -123,46 +208,4 @@ async fn pulse() {
     loop {
         pulse.tick().await;
     }
-}
-
-/// HTTP/1.1, and HTTP/2 with prior knowledge.
-fn protocol() -> auto::Builder<TokioExecutor> {
-    /// The most time for the head of an HTTP/1.1 request.
-    const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-    /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take.
-    const KEEP_ALIVE: Duration = Duration::from_secs(30);
-    /// The most calls at once on one HTTP/2 connection.
-    const MAX_STREAMS: u32 = 256;
-
-    let mut protocol = auto::Builder::new(TokioExecutor::new());
-    protocol.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
-    protocol
-        .http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE)
-        .max_concurrent_streams(MAX_STREAMS);
-    protocol
-}
-
-fn serve(
-    stream: tokio::net::TcpStream,
-    protocol: &auto::Builder<TokioExecutor>,
-    faces: Arc<Faces>,
-    open: Arc<()>,
-    connections: &GracefulShutdown,
-) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "a connection keeps Nagle's algorithm");
-    }
-    // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
-    let service = service_fn(move |request| Box::pin(faces.clone().call(request)));
-    let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection broke");
-        }
-        drop(open);
-    });
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 
 use crate::support::http::Answer;
 use crate::support::{fields, reason};
@@ -18,7 +19,7 @@ pub struct Refusal {
 
 /// The error table of the contract: code, gRPC code, HTTP status, type.
 #[rustfmt::skip]
-const TABLE: [(&str, Code, u16, &str); 21] = [
+const TABLE: [(&str, Code, u16, &str); 22] = [
     ("parameter_invalid", Code::InvalidArgument, 400, "invalid_request_error"),
     ("parameter_missing", Code::InvalidArgument, 400, "invalid_request_error"),
     ("parameter_unknown", Code::InvalidArgument, 400, "invalid_request_error"),
@@ -38,6 +39,7 @@ const TABLE: [(&str, Code, u16, &str); 21] = [
     ("body_too_large", Code::ResourceExhausted, 413, "invalid_request_error"),
     ("content_type_unsupported", Code::Unimplemented, 415, "invalid_request_error"),
     ("overloaded", Code::ResourceExhausted, 429, "rate_limit_error"),
+    ("rate_limited", Code::ResourceExhausted, 429, "rate_limit_error"),
     ("unavailable", Code::Unavailable, 503, "api_error"),
     ("timeout", Code::DeadlineExceeded, 504, "api_error"),
     ("internal", Code::Internal, 500, "api_error"),
@@ -54,6 +56,8 @@ impl Refusal {
     pub fn of_grpc(status: &Status) -> Self {
         let code = reason(status).to_lowercase();
         assert_eq!(status.code(), row(&code).0, "{code}");
+        let retry = status.get_details_retry_info().is_some();
+        assert_eq!(retry, ["overloaded", "rate_limited", "unavailable"].contains(&&*code), "{code}");
         let invalid = status.code() == Code::InvalidArgument;
         let fields = if invalid { fields(status) } else { Vec::new() };
         Self { code, fields, message: status.message().to_owned() }

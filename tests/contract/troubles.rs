@@ -1,14 +1,15 @@
 //! The errors that no request is to blame for, on every face.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use customer_groups::server::Timeouts;
+use customer_groups::server::{Limits as Bounds, Timeouts};
 use serde_json::json;
 
 use super::refusal::Refusal;
 use super::{Call, Page, With, make};
 use crate::support::face::Face;
-use crate::support::{Api, KEY, TIMEOUTS, TestDatabase};
+use crate::support::{Api, BOUNDS, KEY, TIMEOUTS, TestDatabase};
 
 async fn refusal(face: Face, api: &Api, call: &Call) -> Refusal {
     let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
@@ -23,6 +24,8 @@ fn calls() -> [Call; 3] {
     ]
 }
 
+const ONE: NonZeroUsize = NonZeroUsize::MIN;
+
 const ID: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
 
 /// A service on a database that gives no statement an end.
@@ -30,8 +33,10 @@ async fn stuck(
     timeouts: Timeouts,
     pool_size: usize,
     pool_timeout: Duration,
+    bounds: Bounds,
 ) -> (Api, tokio_postgres::Client) {
-    let api = Api::start_with(TestDatabase::create().await, timeouts, pool_size, pool_timeout).await;
+    let database = TestDatabase::create().await;
+    let api = Api::start_bounded(database, timeouts, pool_size, pool_timeout, bounds).await;
     let sql = api.database.sql().await;
     sql.batch_execute("begin; lock table customer_group").await.unwrap();
     (api, sql)
@@ -51,7 +56,7 @@ async fn a_database_that_is_away() {
 #[tokio::test]
 async fn a_call_that_takes_too_long() {
     let timeouts = Timeouts { request: Duration::from_millis(50), ..TIMEOUTS };
-    let (api, _sql) = stuck(timeouts, 8, Duration::from_secs(30)).await;
+    let (api, _sql) = stuck(timeouts, 8, Duration::from_secs(30), BOUNDS).await;
     for face in Face::ALL {
         for call in calls() {
             assert_eq!(refusal(face, &api, &call).await.code, "timeout", "{face:?} {call:?}");
@@ -61,7 +66,7 @@ async fn a_call_that_takes_too_long() {
 
 #[tokio::test]
 async fn too_many_calls_at_once() {
-    let (api, _sql) = stuck(TIMEOUTS, 1, Duration::from_millis(20)).await;
+    let (api, _sql) = stuck(TIMEOUTS, 1, Duration::from_millis(20), BOUNDS).await;
     let address = api.address();
     let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
     let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
@@ -72,6 +77,38 @@ async fn too_many_calls_at_once() {
         }
     }
     first.abort();
+}
+
+#[tokio::test]
+async fn a_call_for_which_there_is_no_place() {
+    let (api, _sql) = stuck(TIMEOUTS, 8, Duration::from_secs(30), Bounds { calls: ONE, ..BOUNDS }).await;
+    let address = api.address();
+    let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
+    api.database.until_a_statement_waits().await;
+    for face in Face::ALL {
+        for call in calls() {
+            assert_eq!(refusal(face, &api, &call).await.code, "overloaded", "{face:?} {call:?}");
+        }
+    }
+    first.abort();
+}
+
+#[tokio::test]
+async fn a_key_that_is_used_too_often() {
+    let api = Api::start_within(Bounds { rate: Some("1/h".parse().unwrap()), ..BOUNDS }, TIMEOUTS).await;
+    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    make(Face::Rest, api.address(), &calls()[0], &with).await.unwrap();
+    for face in Face::ALL {
+        for call in calls() {
+            let Refusal { code, message, .. } = refusal(face, &api, &call).await;
+            assert_eq!(code, "rate_limited", "{face:?} {call:?}");
+            assert!(
+                message.ends_with("may come in 3600 s") || message.ends_with("may come in 3599 s"),
+                "{message}"
+            );
+        }
+    }
 }
 
 #[tokio::test]

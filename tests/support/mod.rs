@@ -3,18 +3,19 @@
 mod chance;
 mod cluster;
 pub mod face;
+pub mod frames;
 pub mod http;
 mod program;
 mod status;
 
 use std::net::SocketAddr;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
 use customer_groups::auth::{KeyRing, Mode, Secret};
 use customer_groups::grpc::pb;
 use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
-use customer_groups::server::{Options, Server, Timeouts};
+use customer_groups::server::{Limits as Bounds, Options, Server, Timeouts};
 use customer_groups::store::{Limits, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -32,7 +33,21 @@ pub use status::{fields, reason};
 pub const KEY: &str = "sk_test_the_key_of_the_tests";
 
 /// Longer than anything in a test may take.
-pub const TIMEOUTS: Timeouts = Timeouts { request: Duration::from_secs(30), drain: Duration::from_secs(25) };
+pub const TIMEOUTS: Timeouts = Timeouts {
+    header: Duration::from_secs(30),
+    request: Duration::from_secs(30),
+    drain: Duration::from_secs(25),
+};
+
+/// More than any test needs that is not about them.
+pub const BOUNDS: Bounds = Bounds {
+    connections: NonZeroUsize::new(10_000).unwrap(),
+    streams: NonZeroU32::new(256).unwrap(),
+    calls: NonZeroUsize::new(10_000).unwrap(),
+    request_bytes: 4 << 20,
+    header_bytes: 16 << 10,
+    rate: None,
+};
 
 /// More than one, so that connections of one test end up with several.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
@@ -77,6 +92,22 @@ impl Api {
         pool_size: usize,
         pool_timeout: Duration,
     ) -> Self {
+        Self::start_bounded(database, timeouts, pool_size, pool_timeout, BOUNDS).await
+    }
+
+    /// A service that takes on no more than that.
+    pub async fn start_within(bounds: Bounds, timeouts: Timeouts) -> Self {
+        let database = TestDatabase::create().await;
+        Self::start_bounded(database, timeouts, 8, Duration::from_secs(30), bounds).await
+    }
+
+    pub async fn start_bounded(
+        database: TestDatabase,
+        timeouts: Timeouts,
+        pool_size: usize,
+        pool_timeout: Duration,
+        bounds: Bounds,
+    ) -> Self {
         let limits = Limits {
             pool_size,
             pool_timeout,
@@ -87,7 +118,7 @@ impl Api {
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = Options { listen, workers: WORKERS, timeouts, origins: None };
+        let options = Options { listen, workers: WORKERS, timeouts, limits: bounds, origins: None };
         let server = Server::bind(options, store.clone(), keys).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -71,6 +71,13 @@ impl Program {
         self.child.id()
     }
 
+    /// The most memory that it has had, in KiB.
+    pub fn peak(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
     /// Runs it to its end.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         Self::command(settings).args(arguments).output().unwrap()

@@ -1,6 +1,7 @@
 //! What calls can end in, with an example of each error as the service writes it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::json;
 use utoipa::openapi::example::ExampleBuilder;
@@ -35,7 +36,7 @@ macro_rules! errors {
 
 errors! {
     /// What every call can end in.
-    Always: Error::KeyMissing, key_invalid(), Error::Overloaded, Error::Internal("".into()),
+    Always: Error::KeyMissing, key_invalid(), Error::Overloaded, rate_limited(), Error::Internal("".into()),
         Error::Unavailable("".into()), Error::Timeout;
     /// What a list can end in, too.
     ListErrors: invalid(), unknown();
@@ -45,17 +46,17 @@ errors! {
     TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
     /// What a create can end in, too.
     CreateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), Error::KeyReadOnly,
-        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), Error::BodyTooLarge, content_type();
+        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), too_large(), content_type();
     /// What a batch create can end in, too.
     BatchCreateErrors: in_entry(invalid_field()), in_entry(missing()), unknown_field(), malformed(),
         in_entry(parent_not_found()), reference_cycle(), Error::KeyReadOnly,
-        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), Error::BodyTooLarge, content_type();
+        Error::IdempotencyKeyReused("\"order 17\"".to_owned()), too_large(), content_type();
     /// What a batch get can end in, too.
     BatchGetErrors: no_text(), no_ids(), unknown_field(), malformed(), Error::not_found(EXAMPLE_ID),
-        Error::BodyTooLarge, content_type();
+        too_large(), content_type();
     /// What an update can end in, too.
     UpdateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), parent_cycle(),
-        Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), Error::BodyTooLarge, content_type();
+        Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), too_large(), content_type();
     /// What a delete can end in, too.
     DeleteErrors: unknown(), Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), has_children(), stale();
 }
@@ -144,6 +145,14 @@ fn malformed() -> Error {
     Error::Undecodable("invalid JSON: expected value at line 2 column 24".to_owned())
 }
 
+fn too_large() -> Error {
+    Error::BodyTooLarge(4 * 1024 * 1024)
+}
+
+fn rate_limited() -> Error {
+    Error::RateLimited(Duration::from_secs(1))
+}
+
 fn content_type() -> Error {
     Error::EncodingUnsupported("its content type is \"text/plain\"; send application/json".to_owned())
 }
@@ -183,7 +192,8 @@ fn responses(errors: impl IntoIterator<Item = Error>) -> BTreeMap<String, RefOr<
                 .build();
             let mut response =
                 ResponseBuilder::new().description(codes.join(", ")).content("application/json", content);
-            if let Some((name, value)) = header(status) {
+            if let Some((name, value)) = errors.iter().find_map(header) {
+                let value = value.to_str().unwrap_or_default();
                 let header = HeaderBuilder::new().schema(Some(string())).example(Some(json!(value)));
                 response = response.header(name.as_str(), header.build());
             }

@@ -1,0 +1,178 @@
+//! What the service takes on, and what it says to the rest.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use customer_groups::auth::Scope;
+use customer_groups::grpc::pb::CustomerGroup;
+use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::server::{Limits as Bounds, Timeouts};
+use futures_util::future::join;
+use http_body_util::BodyExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::auth::make_key;
+use crate::stream::open_list;
+use crate::support::http::{RawGrpc, get, request};
+use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, eventually, named, reason};
+
+const LIST: &str = "/api/setup/customer-group";
+
+fn some(number: usize) -> NonZeroUsize {
+    NonZeroUsize::new(number).unwrap()
+}
+
+/// Closed by the other side, however politely.
+async fn closed(stream: &mut TcpStream) {
+    let mut rest = Vec::new();
+    eventually("the connection is closed", stream.read_to_end(&mut rest)).await.ok();
+}
+
+#[tokio::test]
+async fn a_call_without_a_place_is_refused_at_once_and_has_one_when_another_is_done() {
+    let api = Api::start_within(Bounds { calls: some(2), ..BOUNDS }, TIMEOUTS).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let (first, second) = (client.clone(), client.clone());
+    let waiting = tokio::spawn(async move { join(first.list(None, None), second.list(None, None)).await });
+    api.database.until_statements_run(2).await;
+
+    // Whoever calls, even without a key, and none of these waits for the lock.
+    let status = client.list(None, None).await.unwrap_err();
+    assert_eq!((status.code(), &*reason(&status)), (Code::ResourceExhausted, "OVERLOADED"));
+    let answer = get(api.address(), LIST, &[]).await;
+    assert_eq!((answer.status.as_u16(), &answer.headers["retry-after"]), (429, &"1".parse().unwrap()));
+    // What only looks at the service needs no place.
+    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
+
+    held.rollback().await.unwrap();
+    let (first, second) = waiting.await.unwrap();
+    first.and(second).unwrap();
+    client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_long_list_has_its_place_until_its_reader_has_it_or_leaves() {
+    let api = Api::start_within(Bounds { calls: some(1), ..BOUNDS }, TIMEOUTS).await;
+    let root = api.database.plant(20_000, 50).await;
+    let client = api.client().await;
+    let mut list = open_list(api.address(), &root, &[]).await.into_body();
+    list.frame().await.unwrap().unwrap();
+    assert_eq!(client.list(None, None).await.unwrap_err().code(), Code::ResourceExhausted);
+    drop(list);
+    eventually("its place is free", async { while client.list(None, None).await.is_err() {} }).await;
+}
+
+#[tokio::test]
+async fn connections_past_the_bound_are_closed_and_those_before_it_served() {
+    let api = Api::start_within(Bounds { connections: some(2), ..BOUNDS }, TIMEOUTS).await;
+    let client = api.client().await;
+    client.list(None, None).await.unwrap();
+    let mut idle = TcpStream::connect(api.address()).await.unwrap();
+    let mut third = TcpStream::connect(api.address()).await.unwrap();
+    closed(&mut third).await;
+    client.list(None, None).await.unwrap();
+    idle.shutdown().await.unwrap();
+    closed(&mut idle).await;
+    eventually("there is room for another", async {
+        loop {
+            let mut stream = TcpStream::connect(api.address()).await.unwrap();
+            let mut answer = String::new();
+            let asked = stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await;
+            if asked.is_ok() && stream.read_to_string(&mut answer).await.is_ok() && answer.contains("200 OK")
+            {
+                return;
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn each_key_may_be_used_so_often() {
+    let api = Api::start_within(Bounds { rate: Some("2/h".parse().unwrap()), ..BOUNDS }, TIMEOUTS).await;
+    let authorization = format!("Bearer {KEY}");
+    let headers = [("authorization", authorization.as_str())];
+    for _ in 0..2 {
+        assert_eq!(get(api.address(), LIST, &headers).await.status, 200);
+    }
+    let answer = get(api.address(), LIST, &headers).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+        (429, Some("rate_limited"))
+    );
+    let wait: u64 = answer.headers["retry-after"].to_str().unwrap().parse().unwrap();
+    assert!((1..=1800).contains(&wait), "{wait} s");
+    // Nobody else's calls count, and those that need no key do not count at all.
+    let (_, other) = make_key(&api, Scope::Read).await;
+    api.client_with(other.expose()).await.list(None, None).await.unwrap();
+    assert_eq!(get(api.address(), "/readyz", &headers).await.status, 200);
+}
+
+#[tokio::test]
+async fn headers_and_messages_are_no_larger_than_allowed() {
+    let bounds = Bounds { header_bytes: 8192, request_bytes: 2000, ..BOUNDS };
+    let api = Api::start_within(bounds, TIMEOUTS).await;
+    let (fits, large) = ("x".repeat(4000), "x".repeat(9000));
+    assert_eq!(get(api.address(), "/livez", &[("x-long", &fits)]).await.status, 200);
+    assert_eq!(get(api.address(), "/livez", &[("x-long", &large)]).await.status, 431);
+    let mut raw = RawGrpc::connect(api.address()).await;
+    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
+    assert_eq!(raw.call(&path, &[("x-long", &fits)], vec![0; 5]).await.code(), Code::Ok);
+    assert_eq!(raw.call(&path, &[("x-long", &large)], vec![0; 5]).await.status, 431);
+    assert_eq!(raw.call(&path, &[], vec![0; 5]).await.code(), Code::Ok);
+
+    let client = api.client().await;
+    let with_terms = |length| CustomerGroup { payment_terms: Some("x".repeat(length)), ..named("Export") };
+    let status = client.create(with_terms(2000)).await.unwrap_err();
+    assert_eq!((status.code(), &*reason(&status)), (Code::ResourceExhausted, "BODY_TOO_LARGE"));
+    assert!(status.message().contains("2000 bytes"), "{}", status.message());
+    let body = serde_json::json!({"customer_group_name": "x".repeat(2000)}).to_string();
+    let authorization = format!("Bearer {KEY}");
+    let headers = [("authorization", authorization.as_str()), ("content-type", "application/json")];
+    let answer = request(api.address(), "POST", LIST, &headers, body).await;
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()["error"]["code"].as_str()),
+        (413, Some("body_too_large"))
+    );
+    client.create(with_terms(255)).await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_on_which_nothing_or_next_to_nothing_comes_are_closed() {
+    let timeouts = Timeouts { header: Duration::from_millis(300), ..TIMEOUTS };
+    let api = Api::start_within(BOUNDS, timeouts).await;
+    for begun in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: here\r\nx-slow: "] {
+        let mut stream = TcpStream::connect(api.address()).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        closed(&mut stream).await;
+    }
+}
+
+#[tokio::test]
+async fn headers_that_come_byte_by_byte_do_not_come_for_ever() {
+    let timeouts = Timeouts { header: Duration::from_millis(300), ..TIMEOUTS };
+    let api = Api::start_within(BOUNDS, timeouts).await;
+    let stream = TcpStream::connect(api.address()).await.unwrap();
+    let (mut reader, mut writer) = stream.into_split();
+    writer.write_all(b"GET /livez HTTP/1.1\r\nx-slow: ").await.unwrap();
+    let slow = async {
+        while writer.write_all(b"x").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let mut answer = Vec::new();
+    let read = async {
+        reader.read_to_end(&mut answer).await.ok();
+    };
+    eventually("it is closed", join(slow, read)).await;
+    client_is_served(&api).await;
+}
+
+async fn client_is_served(api: &Api) {
+    api.client().await.list(None, None).await.unwrap();
+}
