@@ -88,6 +88,7 @@ async fn first_page(million: &Service, thousand: &Service, time: Duration) -> Ti
                 ask,
                 check: |asked, message| is_first_page(asked.number, message),
                 until: Instant::now() + time / (2 * SLICES),
+                pace: None,
             };
             let tally = load.run(Shape::Grpc { connections: 1, in_flight: 4 }).await;
             times.extend(tally.latencies);

@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use crate::http2::{Connection, Part};
 use crate::load::{Asked, Load, Tally};
 
@@ -12,14 +14,17 @@ const MESSAGE_HEAD: usize = 5;
 pub async fn run(load: &Load, in_flight: usize) -> Tally {
     let mut connection = Connection::open(load.address).await;
     let mut calls =
-        Calls { load, streams: Vec::new(), trailers: Trailers::default(), tally: Tally::default() };
-    for _ in 0..in_flight {
-        calls.begin(&mut connection);
-    }
-    while !calls.streams.is_empty() {
-        connection.exchange(|stream, part| calls.take(stream, part)).await;
-        while calls.streams.len() < in_flight && load.goes_on() {
+        Calls { load, made: 0, streams: Vec::new(), trailers: Trailers::default(), tally: Tally::default() };
+    let begun = Instant::now();
+    while load.goes_on() || !calls.streams.is_empty() {
+        let due = load.pace.map_or(f64::INFINITY, |pace| begun.elapsed().as_secs_f64() * pace);
+        while calls.streams.len() < in_flight && load.goes_on() && (calls.made as f64) < due {
             calls.begin(&mut connection);
+        }
+        if calls.streams.is_empty() {
+            sleep(Duration::from_millis(1)).await;
+        } else {
+            connection.exchange(|stream, part| calls.take(stream, part)).await;
         }
     }
     calls.tally
@@ -40,6 +45,7 @@ impl Trailers {
 /// The calls of a load that are in flight on one connection.
 struct Calls<'a> {
     load: &'a Load,
+    made: usize,
     streams: Vec<Stream>,
     trailers: Trailers,
     tally: Tally,
@@ -58,6 +64,7 @@ impl Calls<'_> {
         let (message, asked) = (self.load.ask)(&mut self.tally.random);
         let id = connection.request(&self.load.path, &message);
         let begun = Instant::now();
+        self.made += 1;
         self.streams.push(Stream { id, begun, asked, message: Vec::new(), has_head: false });
     }
 
@@ -73,6 +80,11 @@ impl Calls<'_> {
     /// Ends a call with its trailers; there is no answer without them.
     fn finish(&mut self, at: usize, trailers: &[u8]) {
         let stream = self.streams.swap_remove(at);
+        if self.load.pace.is_some() && !stream.has_head {
+            // An answer of trailers alone is an error.
+            self.tally.refusals.push(stream.begun.elapsed());
+            return;
+        }
         let message = stream.message.get(MESSAGE_HEAD..).unwrap_or_default();
         let right = stream.has_head && (self.load.check)(&stream.asked, message);
         assert!(right, "{:?} was answered with {message:?} and {trailers:?}", stream.asked);

@@ -29,6 +29,9 @@ pub struct Load {
     pub ask: Ask,
     pub check: Check,
     pub until: Instant,
+    /// How many calls a second are made on each connection, whatever comes of them; without it, one follows the
+    /// other. Some may be refused then. Only over gRPC by hand.
+    pub pace: Option<f64>,
 }
 
 /// How the requests come.
@@ -54,6 +57,8 @@ pub struct Tally {
     pub random: Random,
     /// How long each call took, in the order of their ends.
     pub latencies: Vec<Duration>,
+    /// The same for those that were refused.
+    pub refusals: Vec<Duration>,
 }
 
 /// Numbers that look like chance (xorshift64), others for each connection.
@@ -101,8 +106,10 @@ impl Load {
         let mut whole = Tally::default();
         for tally in connections.join_all().await {
             whole.latencies.extend(tally.latencies);
+            whole.refusals.extend(tally.refusals);
         }
         whole.latencies.sort_unstable();
+        whole.refusals.sort_unstable();
         whole
     }
 }
@@ -114,6 +121,11 @@ impl Tally {
 
     /// A percentile, once the latencies are sorted.
     pub fn percentile(&self, percent: usize) -> Duration {
-        self.latencies.get(self.latencies.len() * percent / 100).copied().unwrap_or_default()
+        percentile(&self.latencies, percent)
     }
+}
+
+/// A percentile of what is sorted.
+pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
+    sorted.get(sorted.len() * percent / 100).copied().unwrap_or_default()
 }

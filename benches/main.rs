@@ -11,6 +11,7 @@ mod grpc;
 mod http1;
 mod http2;
 mod load;
+mod overload;
 mod report;
 mod service;
 mod throughput;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use database::{MILLION, THOUSAND, fill, tidy};
 use report::{Bar, Spread, head, introduce, row};
 use service::Service;
-use works::works;
+use works::{Work, works};
 
 /// How often and how long everything is run.
 struct Plan {
@@ -57,12 +58,19 @@ async fn measure(plan: &Plan) {
 
     let (works, logging) = (works(), million.start_logging());
     let mut turns: Vec<Vec<throughput::Turn>> = works.iter().map(|_| Vec::new()).collect();
+    // One that the database bounds, and one that the service does.
+    let overloaded: Vec<&Work> = works.iter().filter(|work| work.overloaded).collect();
+    let mut overloads: Vec<Vec<overload::Turn>> = overloaded.iter().map(|_| Vec::new()).collect();
     let (mut pairs, mut descendants, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..plan.rounds {
         million.forget_peak();
         for (work, turns) in works.iter().zip(&mut turns) {
             let service = if work.logged { &logging } else { &million };
             turns.push(throughput::turn(work, service, plan.time).await);
+        }
+        peak = peak.max(million.memory("VmHWM"));
+        for (work, turns) in overloaded.iter().zip(&mut overloads) {
+            turns.push(overload::turn(work, &million, plan.time).await);
         }
         tidy(&million.sql().await, MILLION).await;
         tidy(&thousand.sql().await, THOUSAND).await;
@@ -73,6 +81,7 @@ async fn measure(plan: &Plan) {
     throughput::print(&works, &turns);
     compare::print(&pairs);
     descendants::print(&descendants);
+    overload::print(&overloaded, &overloads);
     print(idle, million.memory("VmRSS"), peak, starts);
 }
 

@@ -40,6 +40,7 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
         ask: work.ask,
         check: work.check,
         until: begun + time,
+        pace: None,
     };
     let tally = load.run(work.shape).await;
     let took = begun.elapsed().as_secs_f64();

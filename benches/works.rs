@@ -37,6 +37,8 @@ pub struct Work {
     pub name: &'static str,
     /// Whether it is given to the service that writes a line for every call.
     pub logged: bool,
+    /// Whether it is also measured with more calls than can be served.
+    pub overloaded: bool,
     pub shape: Shape,
     pub path: String,
     pub ask: Ask,
@@ -58,6 +60,7 @@ pub fn works() -> Vec<Work> {
     let get = Work {
         name: "get over gRPC, 64 in flight on 8 connections",
         logged: false,
+        overloaded: false,
         shape: grpc,
         path: rpc("GetCustomerGroup"),
         ask: |random| ask_for_one(random.below(MILLION)),
@@ -75,7 +78,7 @@ pub fn works() -> Vec<Work> {
             yardstick: None,
             ..get.clone()
         },
-        get.clone(),
+        Work { overloaded: true, ..get.clone() },
         Work {
             name: "the same with a line in the log for each, a file",
             logged: true,
@@ -114,6 +117,7 @@ pub fn works() -> Vec<Work> {
         },
         Work {
             name: "create over gRPC, 64 in flight",
+            overloaded: true,
             path: rpc("CreateCustomerGroup"),
             ask: ask_to_create,
             check: is_created,

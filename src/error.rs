@@ -65,12 +65,9 @@ pub enum Error {
     /// The request is encoded in a way that the service does not read.
     #[error("the request cannot be read: {0}")]
     EncodingUnsupported(String),
-    /// Too many calls at once for the database.
+    /// Too many calls at once.
     #[error("too many calls at once; try again in a moment")]
     Overloaded,
-    /// Too many calls at once for the service.
-    #[error("too many calls at once; try again in a moment")]
-    TooManyCalls,
     /// The API key has been used too often. It may be used again after this time.
     #[error("too many calls with this API key; its next one may come in {} s", whole_seconds(*.0))]
     RateLimited(Duration),
@@ -164,7 +161,7 @@ impl Error {
             Self::EncodingUnsupported(_) => {
                 (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "content_type_unsupported")
             }
-            Self::Overloaded | Self::TooManyCalls => {
+            Self::Overloaded => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded")
             }
             Self::RateLimited(_) => {
@@ -182,7 +179,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Overloaded | Self::TooManyCalls | Self::Unavailable(_) => Some(1),
+            Self::Overloaded | Self::Unavailable(_) => Some(1),
             Self::RateLimited(wait) => Some(whole_seconds(*wait)),
             Self::Invalid(_)
             | Self::NotFound(_)
@@ -210,9 +207,9 @@ impl Error {
         let (level, cause) = match self {
             Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
             Self::Unavailable(cause) => (Level::WARN, Some(chain(&**cause))),
-            Self::Overloaded | Self::Timeout => (Level::WARN, None),
-            // There may be very many, and the server tells how many there were.
-            Self::TooManyCalls => (Level::DEBUG, None),
+            Self::Timeout => (Level::WARN, None),
+            // There may be very many. The server tells how many there were.
+            Self::Overloaded => (Level::DEBUG, None),
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::HasChildren(_)
@@ -257,6 +254,14 @@ pub struct Record {
     pub level: tracing::Level,
     /// What caused it, where that is more than the caller was told.
     pub cause: Option<String>,
+}
+
+impl Record {
+    /// Whether an operator wants to know how many there were, rather than of each.
+    #[must_use]
+    pub fn is_counted(&self) -> bool {
+        self.level == tracing::Level::DEBUG
+    }
 }
 
 /// What the log says of an error that comes when the answer has already begun.

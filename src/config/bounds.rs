@@ -21,7 +21,7 @@ pub(super) struct Bounds {
     max_streams: String,
 
     /// The most calls at once, 1 to 1000000; those that come when there are so many are refused
-    #[arg(long, env = "MAX_CALLS", global = true, default_value = "1024", value_name = "NUMBER")]
+    #[arg(long, env = "MAX_CALLS", global = true, default_value = "4096", value_name = "NUMBER")]
     max_calls: String,
 
     /// The largest message of a request in bytes, 1024 to 1073741824

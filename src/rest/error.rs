@@ -95,7 +95,6 @@ fn param(error: &Error) -> Option<&str> {
         | Error::Undecodable(_)
         | Error::EncodingUnsupported(_)
         | Error::Overloaded
-        | Error::TooManyCalls
         | Error::RateLimited(_)
         | Error::Unavailable(_)
         | Error::Timeout

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Options;
 use super::call::{Call, Face};
-use super::limits::{Rates, Refusals};
+use super::limits::Rates;
 use crate::auth::KeyRing;
 use crate::domain::{Violation, ViolationKind, excerpt};
 use crate::error::Error;
@@ -27,17 +27,15 @@ pub(super) struct Gate {
     /// The places for calls.
     places: Arc<Semaphore>,
     rates: Option<Rates>,
-    refusals: Arc<Refusals>,
 }
 
 impl Gate {
-    pub(super) fn new(options: &Options, keys: Arc<KeyRing>, refusals: Arc<Refusals>) -> Self {
+    pub(super) fn new(options: &Options, keys: Arc<KeyRing>) -> Self {
         Self {
             keys,
             request_timeout: options.timeouts.request,
             places: Arc::new(Semaphore::new(options.limits.calls.get())),
             rates: options.limits.rate.map(Rates::new),
-            refusals,
         }
     }
 
@@ -54,8 +52,7 @@ impl Gate {
     {
         // Before all else: a call that is refused may cost next to nothing.
         let Ok(place) = self.places.clone().try_acquire_owned() else {
-            self.refusals.count_call();
-            return Error::TooManyCalls.into_response();
+            return Error::Overloaded.into_response();
         };
         call.keep(place);
         let asked = match call.face() {

@@ -22,7 +22,7 @@ use super::limits::Refusals;
 use super::received::{CutOff, Received};
 use super::{Options, cors};
 use crate::auth::KeyRing;
-use crate::error::Cause;
+use crate::error::{Cause, Record};
 use crate::service::Service;
 use crate::store::Store;
 use crate::{grpc, rest};
@@ -38,6 +38,7 @@ pub(super) struct Common {
     public_rest: Router,
     cors: Option<CorsLayer>,
     max_request_bytes: usize,
+    refusals: Arc<Refusals>,
 }
 
 /// What serves the requests of a thread's connections.
@@ -57,7 +58,7 @@ impl Common {
     ) -> Result<Self, Cause> {
         let (rest, description) = rest::routers();
         Ok(Self {
-            gate: Arc::new(Gate::new(options, keys, refusals)),
+            gate: Arc::new(Gate::new(options, keys)),
             rest,
             public_grpc: Routes::new(health.rpc())
                 .add_service(grpc::reflection_v1()?)
@@ -66,6 +67,7 @@ impl Common {
             public_rest: health.probes().merge(description).method_not_allowed_fallback(rest::other_method),
             cors: options.origins.clone().map(cors::layer),
             max_request_bytes: options.limits.request_bytes,
+            refusals,
         })
     }
 
@@ -149,6 +151,9 @@ impl Faces {
             }
             Face::Rest => rest::finish(response, call.request_id()),
         };
+        if response.extensions().get().is_some_and(Record::is_counted) {
+            self.common.refusals.count_call();
+        }
         call.answer(response)
     }
 }

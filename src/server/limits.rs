@@ -100,7 +100,7 @@ impl Refusals {
             ticks.tick().await;
             for (count, what) in [
                 (&self.connections, "connections were refused: there are MAX_CONNECTIONS"),
-                (&self.calls, "calls were refused: MAX_CALLS are under way"),
+                (&self.calls, "calls were refused: there are too many at once"),
             ] {
                 let count = count.swap(0, Ordering::Relaxed);
                 if count > 0 {

@@ -1,0 +1,113 @@
+//! Five times as many calls as can be served, whatever comes of them.
+
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep;
+
+use crate::grpc::Caller;
+use crate::load::{Load, Shape, Tally, percentile};
+use crate::report::{Bar, Spread, head, row};
+use crate::service::Service;
+use crate::works::{HEALTH, SERVING, Work};
+
+const CONNECTIONS: u32 = 8;
+const TIMES: f64 = 5.0;
+
+/// What came of one turn.
+pub struct Turn {
+    /// Calls a second that were served when no more were made than can be.
+    best: f64,
+    made: f64,
+    served: f64,
+    refusals: Vec<Duration>,
+    checks: Vec<Duration>,
+    /// The most memory of the service, in MiB.
+    peak: f64,
+}
+
+pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
+    let best = run(work, service, time, None).await.latencies.len() as f64 / time.as_secs_f64();
+    service.forget_peak();
+    let pace = best * TIMES / f64::from(CONNECTIONS);
+    let (tally, checks) = tokio::join!(run(work, service, time, Some(pace)), checks(service, time));
+    let second = |calls: usize| calls as f64 / time.as_secs_f64();
+    Turn {
+        best,
+        made: second(tally.latencies.len() + tally.refusals.len()),
+        served: second(tally.latencies.len()),
+        refusals: tally.refusals,
+        checks,
+        peak: service.memory("VmHWM"),
+    }
+}
+
+async fn run(work: &Work, service: &Service, time: Duration, pace: Option<f64>) -> Tally {
+    // As many as a connection may have under way, where the pace and not the answers say when the next is made.
+    let in_flight = if pace.is_some() { 250 } else { 8 };
+    let load = Load {
+        address: service.address,
+        path: work.path.clone(),
+        ask: work.ask,
+        check: work.check,
+        until: Instant::now() + time,
+        pace,
+    };
+    load.run(Shape::Grpc { connections: CONNECTIONS as usize, in_flight }).await
+}
+
+/// How long health checks take meanwhile.
+async fn checks(service: &Service, time: Duration) -> Vec<Duration> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    let (mut caller, until, mut times) =
+        (Caller::open(service.address).await, Instant::now() + time, Vec::new());
+    while Instant::now() < until {
+        let (answer, took) = caller.call(HEALTH, &[]).await;
+        assert_eq!(answer, SERVING, "it is healthy");
+        times.push(took);
+        sleep(PAUSE).await;
+    }
+    times.sort_unstable();
+    times
+}
+
+pub fn print(works: &[&Work], turns: &[Vec<Turn>]) {
+    head(&[
+        "five times as many calls as are served at best",
+        "best a second",
+        "made",
+        "served",
+        "served against best (spread)",
+        "bar",
+        "met",
+        "ms to a refusal, p50",
+        "p99",
+        "ms to a health check, p50",
+        "p99",
+        "most MiB of service",
+    ]);
+    for (work, turns) in works.iter().zip(turns) {
+        let of = |figure: &dyn Fn(&Turn) -> f64| Spread::of(turns.iter().map(figure)).median;
+        let whole = |figure: &dyn Fn(&Turn) -> f64| format!("{:.0}", of(figure));
+        let ms =
+            |times: &dyn Fn(&Turn) -> Duration| format!("{:.1}", of(&|turn| times(turn).as_secs_f64() * 1e3));
+        let kept = Spread::of(turns.iter().map(|turn| turn.served / turn.best));
+        let bar = Bar::AtLeast(0.9).of(kept);
+        row(&[
+            &[
+                work.name.to_owned(),
+                whole(&|turn| turn.best),
+                whole(&|turn| turn.made),
+                whole(&|turn| turn.served),
+                kept.to_string(),
+            ],
+            &bar,
+            &[
+                ms(&|turn| percentile(&turn.refusals, 50)),
+                ms(&|turn| percentile(&turn.refusals, 99)),
+                ms(&|turn| percentile(&turn.checks, 50)),
+                ms(&|turn| percentile(&turn.checks, 99)),
+                format!("{:.1}", of(&|turn| turn.peak)),
+            ],
+        ]);
+    }
+}
