@@ -16,7 +16,7 @@ use tonic::Code;
 use crate::auth::make_key;
 use crate::stream::open_list;
 use crate::support::http::{RawGrpc, get, request};
-use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, eventually, named, reason};
+use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named, reason};
 
 const LIST: &str = "/api/setup/customer-group";
 
@@ -53,6 +53,33 @@ async fn a_call_without_a_place_is_refused_at_once_and_has_one_when_another_is_d
     let (first, second) = waiting.await.unwrap();
     first.and(second).unwrap();
     client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn refused_calls_are_counted_in_the_log_and_have_no_line_of_their_own() {
+    let database = TestDatabase::create().await;
+    let program = Program::serve(&[("DATABASE_URL", &database.url()), ("MAX_CALLS", "1")]);
+    let client = program.client().await;
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.list(None, None).await });
+    database.until_statements_run(1).await;
+    for _ in 0..3 {
+        client.list(None, None).await.unwrap_err();
+    }
+    held.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    let mut counted = 0;
+    while counted < 3 {
+        let line = program.log_line(|line| {
+            assert_ne!(line["code"], "RESOURCE_EXHAUSTED", "{line}");
+            line["message"].as_str().is_some_and(|message| message.contains("calls were refused"))
+        });
+        counted += line["count"].as_u64().unwrap();
+    }
+    assert_eq!(counted, 3);
 }
 
 #[tokio::test]
