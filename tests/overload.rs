@@ -1,5 +1,6 @@
 //! What the service takes on, and what it says to the rest.
 
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -22,6 +23,18 @@ const LIST: &str = "/api/setup/customer-group";
 
 fn some(number: usize) -> NonZeroUsize {
     NonZeroUsize::new(number).unwrap()
+}
+
+/// Waits until the service takes one more connection.
+pub async fn until_there_is_room(address: SocketAddr) {
+    let is_served = async || {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await?;
+        std::io::Result::Ok(answer.contains("200 OK"))
+    };
+    eventually("there is room for another", async { while !is_served().await.unwrap_or(false) {} }).await;
 }
 
 /// Closed by the other side, however politely.
@@ -105,18 +118,7 @@ async fn connections_past_the_bound_are_closed_and_those_before_it_served() {
     client.list(None, None).await.unwrap();
     idle.shutdown().await.unwrap();
     closed(&mut idle).await;
-    eventually("there is room for another", async {
-        loop {
-            let mut stream = TcpStream::connect(api.address()).await.unwrap();
-            let mut answer = String::new();
-            let asked = stream.write_all(b"GET /livez HTTP/1.0\r\n\r\n").await;
-            if asked.is_ok() && stream.read_to_string(&mut answer).await.is_ok() && answer.contains("200 OK")
-            {
-                return;
-            }
-        }
-    })
-    .await;
+    until_there_is_room(api.address()).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,19 @@
 //! Readers that take their time cost neither memory nor others.
 
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use customer_groups::rest::COLLECTION;
+use customer_groups::server::{Limits as Bounds, Timeouts};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpSocket;
 
+use crate::overload::until_there_is_room;
 use crate::stream::{all_of, open_list, open_web};
-use crate::support::{Calls, Program, TestDatabase};
+use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase};
 
 /// Some 200 MB of descendants.
 const MANY: i32 = 50_000;
@@ -17,6 +25,26 @@ async fn length(mut body: Incoming) -> usize {
         length += frame.unwrap().data_ref().unwrap().len();
     }
     length
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn an_answer_that_nobody_reads_is_not_kept_for_ever() {
+    // Far less than what would close the connection otherwise.
+    let (request, header) = (Duration::from_secs(1), Duration::from_mins(10));
+    let timeouts = Timeouts { request, header, ..TIMEOUTS };
+    let api = Api::start_within(Bounds { connections: NonZeroUsize::MIN, ..BOUNDS }, timeouts).await;
+    api.database.plant(999, 50).await;
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.set_recv_buffer_size(4096).unwrap();
+    let mut stream = socket.connect(api.address()).await.unwrap();
+    // 4 MB, made at once.
+    let list =
+        format!("GET {COLLECTION}?limit=1000 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
+    stream.write_all(list.as_bytes()).await.unwrap();
+    stream.peek(&mut [0]).await.unwrap();
+    until_there_is_room(api.address()).await;
+    drop(stream);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

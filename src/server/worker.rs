@@ -156,8 +156,8 @@ impl Connections {
         watcher: Watcher,
         mut drain: watch::Receiver<()>,
     ) {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "a connection keeps Nagle's algorithm");
+        if let Err(error) = configure(&stream, self.timeouts.request) {
+            tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
         tokio::spawn(async move {
@@ -179,6 +179,14 @@ impl Connections {
             drop(open);
         });
     }
+}
+
+/// Sends what there is without delay, and closes a connection whose caller has taken none of it for so long (`tcp(7)`).
+fn configure(stream: &tokio::net::TcpStream, patience: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(patience))?;
+    Ok(())
 }
 
 /// Waits until it can be told which protocol comes on a connection, as it is told without a limit of time.
