@@ -18,7 +18,7 @@ use crate::domain::{KeyId, Name};
 use crate::embedded::{self, Embedded};
 use crate::error::Cause;
 use crate::server::Server;
-use crate::store::{Database, OpenError, Store};
+use crate::store::{self, Database, OpenError, Store};
 
 /// What `keys` can do.
 #[derive(Debug, Subcommand)]
@@ -105,12 +105,43 @@ async fn serve_on(
 ///
 /// Why it could not.
 pub async fn keys(config: Config, command: KeysCommand) -> Result<(), Cause> {
+    on_database(&config, async |database| keys_on(&config, database, command).await).await
+}
+
+/// Checks the whole database, whether the service runs or not, and prints a line for each thing that is wrong, or
+/// one when nothing is. Answers whether nothing is.
+///
+/// # Errors
+///
+/// Why it could not be checked.
+pub async fn verify(config: Config) -> Result<bool, Cause> {
+    let check = async |database: &Database| {
+        store::verify(database, &config.limits).await.map_err(|error| at(database, &error))
+    };
+    let report = on_database(&config, check).await?;
+    let mut out = std::io::stdout().lock();
+    if report.findings.is_empty() {
+        writeln!(out, "{} customer groups were checked, and nothing is wrong", report.groups)?;
+    }
+    for finding in &report.findings {
+        writeln!(out, "{finding}")?;
+    }
+    out.flush()?;
+    Ok(report.findings.is_empty())
+}
+
+/// Works on the database of the settings, whether the service runs or not.
+async fn on_database<T>(
+    config: &Config,
+    work: impl AsyncFnOnce(&Database) -> Result<T, Cause>,
+) -> Result<T, Cause> {
     match &config.source {
-        Source::Given(database) => keys_on(&config, database, command).await,
+        Source::Given(database) => work(database).await,
         Source::Embedded(options) => {
             let embedded = Embedded::start_or_join(options).await?;
-            let done = keys_on(&config, embedded.database(), command).await;
-            done.and(embedded.stop().await)
+            let done = work(embedded.database()).await;
+            let stopped = embedded.stop().await;
+            done.and_then(|done| stopped.map(|()| done))
         }
     }
 }

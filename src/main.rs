@@ -29,6 +29,9 @@ enum Command {
     /// Make, list and revoke API keys, whether the service runs or not
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Check the whole database, whether the service runs or not: exits with 0 when nothing is wrong, with 1 and a
+    /// line for each thing that is, and with 2 when it cannot check
+    Verify,
 }
 
 // Calls are served by threads of their own.
@@ -45,15 +48,19 @@ async fn main() -> ExitCode {
         }
     };
     telemetry::init(config.log_format, config.log_filter.clone());
-    let done = match command {
-        None | Some(Command::Serve) => commands::serve(config).await,
-        Some(Command::Keys(command)) => commands::keys(config, command).await,
+    let (done, failure) = match command {
+        None | Some(Command::Serve) => (commands::serve(config).await.map(|()| true), ExitCode::FAILURE),
+        Some(Command::Keys(command)) => {
+            (commands::keys(config, command).await.map(|()| true), ExitCode::FAILURE)
+        }
+        Some(Command::Verify) => (commands::verify(config).await, ExitCode::from(2)),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(cause) => {
             eprintln!("error: {}", chain(&*cause));
-            ExitCode::FAILURE
+            failure
         }
     }
 }

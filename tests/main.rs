@@ -26,5 +26,6 @@ mod store;
 mod stream;
 mod support;
 mod update;
+mod verify;
 mod versions;
 mod walks;

@@ -77,7 +77,8 @@ fn caller(row: &Row) -> Result<Caller, Error> {
     Ok(Caller { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)?, digest: Digest(digest) })
 }
 
-fn key(row: &Row) -> Result<Key, Error> {
+/// Reads a key from the columns of [`LIST`].
+pub(super) fn key(row: &Row) -> Result<Key, Error> {
     let mode = read(row, 3)?;
     let revoked_at = read::<Option<SystemTime>>(row, 4)?.map(Timestamp::try_from).transpose();
     Ok(Key {

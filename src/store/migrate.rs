@@ -1,5 +1,7 @@
 //! Brings the tables up to date at start.
 
+use tokio_postgres::Client;
+
 use super::{OpenError, Store};
 
 refinery::embed_migrations!("src/store/migrations");
@@ -12,6 +14,25 @@ const MIGRATION_LOCK: i64 = 0x63_67_5f_6d_69_67_72;
 
 const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding')";
+
+const HAS_MIGRATIONS: &str = "select to_regclass('customer_group_migration') is not null";
+
+const LAST_MIGRATION: &str = "select coalesce(max(version), 0)::bigint from customer_group_migration";
+
+/// Checks that no migration is missing, and runs none.
+pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
+    let has_migrations: bool = client.query_one(HAS_MIGRATIONS, &[]).await?.try_get(0)?;
+    if !has_migrations {
+        return Err(OpenError::NotMigrated("it has no tables of this service".to_owned()));
+    }
+    let last: i64 = client.query_one(LAST_MIGRATION, &[]).await?.try_get(0)?;
+    let known =
+        migrations::runner().get_migrations().iter().map(|migration| i64::from(migration.version())).max();
+    if known.is_some_and(|known| last < known) {
+        return Err(OpenError::NotMigrated("its tables are older than this program".to_owned()));
+    }
+    Ok(())
+}
 
 impl Store {
     /// Runs the migrations that are missing, one service at a time.

@@ -13,6 +13,7 @@ mod open;
 mod reads;
 mod rows;
 mod stream;
+mod verify;
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +28,7 @@ pub use create::Insertion;
 pub use groups::ParentCheck;
 pub use open::OpenError;
 pub use stream::Groups;
+pub use verify::{Report, verify};
 
 use crate::error::Cause;
 use reads::Reads;

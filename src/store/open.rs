@@ -31,6 +31,9 @@ pub enum OpenError {
     /// It cannot hold every text.
     #[error("it is encoded in {0}; create one with `createdb --encoding=UTF8 --template=template0`")]
     NotUtf8(String),
+    /// It lacks tables that this program needs, and must not be given them.
+    #[error("{0}; start this version of the service on it once, which makes them, or correct DATABASE_URL")]
+    NotMigrated(String),
     /// A migration failed.
     #[error("its tables cannot be brought up to date: {0}")]
     Migration(String),

@@ -143,7 +143,7 @@ impl TestDatabase {
         let (id, parent) = (ID.replace("NUMBER", "n"), ID.replace("NUMBER", "(n - 1) / $2"));
         let insert = format!(
             "insert into customer_group
-             select {id}, case when n > 0 then {parent} end, now(), true, long, long, long, long
+             select {id}, case when n > 0 then {parent} end, date_trunc('milliseconds', now()), true, long, long, long, long
              from generate_series(0, $1) as n, repeat('🌳', 255) as long"
         );
         self.sql().await.execute(&insert, &[&count, &children]).await.unwrap();
