@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
@@ -239,13 +240,13 @@ impl KeyRing {
         Ok(caller)
     }
 
-    /// Reads the keys anew. A revoked key opens nothing from then on.
+    /// Reads the keys anew, within that time. A revoked key opens nothing from then on.
     ///
     /// # Errors
     ///
     /// What the store ends in. What was known stays known then.
-    pub async fn refresh(&self) -> Result<(), Error> {
-        let keys = self.store.active_keys().await?;
+    pub async fn refresh(&self, patience: Duration) -> Result<(), Error> {
+        let keys = self.store.active_keys(patience).await?;
         let keys = keys.into_iter().map(|caller| (caller.digest, caller)).collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())

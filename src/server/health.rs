@@ -8,14 +8,13 @@ use axum::extract::State;
 use axum::routing::get;
 use http::StatusCode;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::sleep;
 use tonic::server::NamedService;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::auth::KeyRing;
-use crate::error::chain;
 use crate::grpc;
 
 /// How long after an answer the database is asked again, and how long it may take to answer. A key that is
@@ -23,6 +22,9 @@ use crate::grpc;
 /// answers and a pause at the most, less than the two seconds that are promised.
 const PERIOD: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(700);
+
+/// How long after it did not answer the database is asked again. Callers wait for that.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// The services whose health is told: `""` is the server as a whole.
 const SERVICES: [&str; 2] = ["", <grpc::Server as NamedService>::NAME];
@@ -67,20 +69,21 @@ impl Health {
 
     /// Asks the database for ever.
     pub(super) async fn watch(self, keys: Arc<KeyRing>) {
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
+            let pause = match *self.readiness.borrow() {
+                Readiness::DatabaseAway => RETRY,
+                Readiness::Ready | Readiness::Draining => PERIOD,
+            };
+            sleep(pause).await;
             self.beat(&keys).await;
         }
     }
 
     /// Asks the database once, for the keys: a question that must be asked anyway.
     pub(super) async fn beat(&self, keys: &KeyRing) {
-        let trouble = match timeout(PATIENCE, keys.refresh()).await {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.record().cause.unwrap_or_else(|| error.to_string())),
-            Err(elapsed) => Some(chain(&elapsed)),
+        let trouble = match keys.refresh(PATIENCE).await {
+            Ok(()) => None,
+            Err(error) => Some(error.record().cause.unwrap_or_else(|| error.to_string())),
         };
         let (readiness, status) = match trouble {
             None => (Readiness::Ready, ServingStatus::Serving),

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Object, Pool};
+use deadpool_postgres::Object;
 use futures_util::TryStreamExt;
 use futures_util::future::{join4, try_join};
 use scopeguard::ScopeGuard;
@@ -12,6 +12,7 @@ use tokio_postgres::types::ToSql;
 use tokio_postgres::{Error as PgError, NoTls, Row, RowStream};
 
 use super::failure::{Failure, is_away};
+use super::pool::Pool;
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS: usize = 4;
@@ -24,7 +25,26 @@ pub(super) type Values<'a> = [&'a (dyn ToSql + Sync)];
 
 /// Runs one statement.
 pub(super) async fn query(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
-    let connection = lease(pool).await?;
+    run(lease(pool).await?, sql, values).await
+}
+
+/// Runs one statement to find out whether the database answers, and tells the breaker. What is not answered in time
+/// is given up with its connection, so that nothing waits for it.
+pub(super) async fn beat(pool: &Pool, sql: &str, patience: Duration) -> Result<Vec<Row>, Failure> {
+    let asked = timeout(patience, async {
+        let close: fn(Object) = |object| drop(Object::take(object));
+        run(scopeguard::guard(pool.get_anyway().await?, close), sql, &[]).await
+    });
+    let rows = asked.await.unwrap_or(Err(Failure::Silent));
+    if rows.as_ref().err().is_none_or(Failure::is_answer) {
+        pool.breaker().note_answer();
+    } else {
+        pool.breaker().note_miss();
+    }
+    rows
+}
+
+async fn run(connection: Lease, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
     let rows = async {
         let statement = connection.prepare_cached(sql).await?;
         connection.query(&statement, values).await
@@ -125,10 +145,11 @@ async fn lease(pool: &Pool) -> Result<Lease, Failure> {
 }
 
 /// Gives a connection back with what was done on it. One that is gone is not given to its next user, who could
-/// be the first to notice.
+/// be the first to notice; nor is one on which something else went wrong than what PostgreSQL says itself, since what
+/// comes next on it could be anything.
 fn give_back<T>(lease: Lease, done: Result<T, PgError>) -> Result<T, Failure> {
     let object = ScopeGuard::into_inner(lease);
-    if done.as_ref().is_err_and(is_away) {
+    if done.as_ref().is_err_and(|error| is_away(error) || error.as_db_error().is_none()) {
         drop(Object::take(object));
     }
     Ok(done?)
@@ -138,10 +159,9 @@ fn give_back<T>(lease: Lease, done: Result<T, PgError>) -> Result<T, Failure> {
 /// that callers who give up cannot make more connections than the pool may have. It is not used again, since
 /// PostgreSQL may take the request to cancel late, and would then end its next user's statement.
 async fn abandon(object: Object) {
-    let ended = async {
-        object.cancel_token().cancel_query(NoTls).await?;
-        object.batch_execute("").await
-    };
+    let token = object.cancel_token();
+    // A connection that breaks meanwhile needs no request to cancel, which may find no way either.
+    let ended = try_join(token.cancel_query(NoTls), object.batch_execute(""));
     // How it ended is of no interest: the statement that nobody waits for, or the connection, is gone.
     drop(timeout(ABANDON_TIMEOUT, ended).await);
     drop(Object::take(object));

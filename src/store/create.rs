@@ -2,13 +2,13 @@
 
 use std::time::SystemTime;
 
-use deadpool_postgres::Pool;
 use tokio_postgres::Row;
 
 use super::Store;
 use super::connection::{Values, query, write};
 use super::failure::Failure;
 use super::groups::parent_not_found;
+use super::pool::Pool;
 use super::rows::{group_id, read};
 use crate::auth::Digest;
 use crate::domain::{Fingerprint, GroupId, IdempotencyKey, NewGroup, Text, excerpt};

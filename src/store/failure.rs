@@ -15,6 +15,9 @@ pub(super) enum Failure {
     /// There was no connection to do it on.
     #[error("no connection to the database")]
     Connect(#[from] PoolError),
+    /// The database is away: it has not answered for a while.
+    #[error("the database does not answer")]
+    Silent,
     /// A statement failed.
     #[error("a statement failed")]
     Query(#[from] PgError),
@@ -32,6 +35,15 @@ impl Failure {
         error
             .as_db_error()
             .is_some_and(|error| states.contains(error.code()) && error.constraint() == Some(constraint))
+    }
+
+    /// Whether it is PostgreSQL that says so, and not the want of an answer.
+    pub(super) fn is_answer(&self) -> bool {
+        match self {
+            Self::Connect(PoolError::Backend(error)) | Self::Query(error) => error.as_db_error().is_some(),
+            Self::Connect(_) | Self::Silent => false,
+            Self::KeyReused(_) => true,
+        }
     }
 
     /// Whether the transaction lost against another one and may be tried again as a whole.
@@ -53,7 +65,8 @@ impl From<&Failure> for Error {
             Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(error).into()),
             Failure::Connect(
                 PoolError::Timeout(TimeoutType::Create | TimeoutType::Recycle) | PoolError::Closed,
-            ) => Self::Unavailable(cause().into()),
+            )
+            | Failure::Silent => Self::Unavailable(cause().into()),
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
                 Self::internal(cause())
             }

@@ -1,12 +1,12 @@
 //! API keys.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Store;
-use super::connection::{query, write};
+use super::connection::{beat, query, write};
 use super::rows::read;
 use crate::auth::{Caller, Digest, Key, Mode, Scope};
 use crate::domain::{KeyId, Timestamp};
@@ -52,13 +52,16 @@ impl Store {
         Ok(!write(&self.pool, REVOKE, &[&id.uuid()]).await?.is_empty())
     }
 
-    /// All keys that open something, on the connection that does not wait behind calls.
+    /// All keys that open something, on the connection that does not wait behind calls. When this is not answered
+    /// twice in a row, neither at all nor within `patience`, the database counts as away: all calls that are under
+    /// way on it end in [`Error::Unavailable`], and so do others at once until this is
+    /// answered again.
     ///
     /// # Errors
     ///
     /// See [`Store::insert_key`].
-    pub async fn active_keys(&self) -> Result<Vec<Caller>, Error> {
-        query(&self.watch, ACTIVE, &[]).await?.iter().map(caller).collect()
+    pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Caller>, Error> {
+        beat(&self.watch, ACTIVE, patience).await?.iter().map(caller).collect()
     }
 
     /// Who uses the key with this digest; `None` when it is unknown or revoked.

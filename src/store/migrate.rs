@@ -41,7 +41,7 @@ impl Store {
     /// the older program working.
     pub(super) async fn migrate(&self) -> Result<(), OpenError> {
         // Taken out of its pool and closed at the end, which also frees the lock.
-        let pooled = self.watch.get().await?;
+        let pooled = self.watch.get_anyway().await?;
         let mut client = deadpool_postgres::Object::take(pooled);
 
         let row = client.query_one(SERVER, &[]).await?;

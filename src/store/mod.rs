@@ -10,6 +10,7 @@ mod keys;
 mod lists;
 mod migrate;
 mod open;
+mod pool;
 mod reads;
 mod rows;
 mod stream;
@@ -19,7 +20,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Pool, QueueMode, RecyclingMethod, Runtime, Timeouts};
+use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime, Timeouts};
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Config, NoTls};
 
@@ -31,6 +32,7 @@ pub use stream::Groups;
 pub use verify::{Report, verify};
 
 use crate::error::Cause;
+use pool::{Breaker, Pool};
 use reads::Reads;
 use stream::Streams;
 
@@ -110,7 +112,7 @@ impl Database {
         }
     }
 
-    fn pool(&self, limits: &Limits, size: usize) -> Result<Pool, OpenError> {
+    fn pool(&self, limits: &Limits, size: usize, breaker: &Breaker) -> Result<Pool, OpenError> {
         let mut config = Config::clone(&self.0);
         if config.get_application_name().is_none() {
             config.application_name(env!("CARGO_PKG_NAME"));
@@ -134,22 +136,22 @@ impl Database {
         ];
         config.options(format!("{given} -c {}", options.join(" -c ")));
         config.connect_timeout(limits.connect_timeout);
-
-        let manager =
-            Manager::from_config(config, NoTls, ManagerConfig { recycling_method: RecyclingMethod::Fast });
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let manager = Manager::from_connect(config, breaker.clone(), recycling);
         let timeouts = Timeouts {
             wait: Some(limits.pool_timeout),
             create: Some(limits.connect_timeout),
             recycle: Some(limits.connect_timeout),
         };
-        Pool::builder(manager)
+        let lent = deadpool_postgres::Pool::builder(manager)
             .max_size(size)
             .timeouts(timeouts)
             // The connection that was used last has everything at hand.
             .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .build()
-            .map_err(|error| OpenError::Other(error.to_string()))
+            .map_err(|error| OpenError::Other(error.to_string()))?;
+        Ok(Pool::new(lent, breaker.clone()))
     }
 }
 
@@ -183,14 +185,18 @@ impl Store {
     /// That the server cannot be reached or does not let the user in, that there is no such database, that it
     /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
     pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
-        let pool = database.pool(limits, limits.pool_size)?;
+        let breaker = Breaker::default();
+        let pool = database.pool(limits, limits.pool_size, &breaker)?;
         let store = Self {
             database: database.clone(),
             limits: limits.clone(),
             streams: Streams::new(pool.clone(), limits),
             pool,
-            watch: database.pool(limits, 1)?,
-            reads: Reads::start(&database.pool(limits, reads::CONNECTIONS)?, limits.statement_timeout),
+            watch: database.pool(limits, 1, &breaker)?,
+            reads: Reads::start(
+                &database.pool(limits, reads::CONNECTIONS, &breaker)?,
+                limits.statement_timeout,
+            ),
         };
         store.migrate().await?;
         Ok(store)
@@ -203,7 +209,7 @@ impl Store {
     ///
     /// That there can be no such connection.
     pub fn reading_here(&self) -> Result<Self, OpenError> {
-        let reading = self.database.pool(&self.limits, reads::CONNECTIONS)?;
+        let reading = self.database.pool(&self.limits, reads::CONNECTIONS, self.pool.breaker())?;
         Ok(Self { reads: Reads::start(&reading, self.limits.statement_timeout), ..self.clone() })
     }
 

@@ -7,13 +7,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::connection::query;
+use super::pool::Pool;
 use super::rows::{columns, group, read};
 use crate::domain::{CustomerGroup, GroupId};
 use crate::error::Error;

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool_postgres::Pool;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Limits;
 use super::connection::{Streaming, Values};
+use super::pool::Pool;
 use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
 use crate::domain::{CustomerGroup, List, Page};
 use crate::error::Error;

@@ -9,6 +9,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 use tokio_postgres::{Client, Row};
 
+use super::pool::Breaker;
 use super::rows::columns;
 use super::{Database, Limits, OpenError, migrate};
 use findings::Findings;
@@ -52,7 +53,7 @@ pub struct Report {
 /// Those of [`Store::open`](super::Store::open), but for its migrations: that the tables are not there, or older
 /// than this program, is an error.
 pub async fn verify(database: &Database, limits: &Limits) -> Result<Report, OpenError> {
-    let connection = database.pool(limits, 1)?.get().await?;
+    let connection = database.pool(limits, 1, &Breaker::default())?.get_anyway().await?;
     connection.batch_execute(BEGIN).await?;
     migrate::check(&connection).await?;
     let mut groups = 0;

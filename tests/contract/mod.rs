@@ -17,7 +17,7 @@ use customer_groups::domain::GroupId;
 use serde_json::{Value, json};
 
 pub use call::{Call, Page, With, make};
-use refusal::Refusal;
+pub use refusal::Refusal;
 
 use crate::auth::make_key;
 use crate::support::face::Face;

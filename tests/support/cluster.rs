@@ -16,7 +16,7 @@ use customer_groups::store::{Limits, Store};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use super::eventually;
+use super::{Proxy, eventually};
 
 /// The connections of a service to a database.
 const SERVICE: &str = "datname = current_database() and application_name = 'customer-groups'";
@@ -97,6 +97,8 @@ pub fn data_dir() -> TempDir {
 #[derive(Clone)]
 pub struct TestDatabase {
     name: String,
+    /// That of the proxy before it, as the service sees it.
+    port: Option<u16>,
 }
 
 impl TestDatabase {
@@ -119,16 +121,32 @@ impl TestDatabase {
         let socket = CLUSTER.socket.clone();
         let maintenance = connect(&url(&socket, "postgres")).await;
         maintenance.batch_execute(&format!("create database {name} {options}")).await.unwrap();
-        Self { name }
+        Self { name, port: None }
     }
 
+    /// The same for services that reach it through a proxy.
+    pub async fn behind_proxy(self) -> (Self, Proxy) {
+        let proxy = Proxy::start(&CLUSTER.socket).await;
+        (Self { port: Some(proxy.port), ..self }, proxy)
+    }
+
+    /// Where a service finds it.
     pub fn url(&self) -> String {
-        url(&CLUSTER.socket, &self.name)
+        match self.port {
+            Some(port) => format!("host=127.0.0.1 port={port} user=customer_groups dbname={}", self.name),
+            None => url(&CLUSTER.socket, &self.name),
+        }
     }
 
     /// A connection of the test's own.
     pub async fn sql(&self) -> Client {
-        connect(&self.url()).await
+        connect(&url(&CLUSTER.socket, &self.name)).await
+    }
+
+    /// The processes of PostgreSQL that serve the service.
+    pub async fn backends(&self) -> Vec<i32> {
+        let pids = format!("select pid from pg_stat_activity where {SERVICE}");
+        self.sql().await.query(&pids, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
     }
 
     /// The number that a statement answers.

@@ -6,6 +6,7 @@ pub mod face;
 pub mod frames;
 pub mod http;
 mod program;
+mod proxy;
 mod status;
 
 use std::net::SocketAddr;
@@ -27,6 +28,7 @@ use tonic::{Request, Status};
 pub use chance::Chance;
 pub use cluster::{TestDatabase, data_dir};
 pub use program::Program;
+pub use proxy::Proxy;
 pub use status::{fields, reason};
 
 /// The `API_KEY` of every service in the tests.

@@ -1,0 +1,116 @@
+//! Pools of connections, and the circuit breaker that they share.
+//!
+//! A server that is stopped ends its connections, and whoever waits on them is told. One that is stuck, or behind a
+//! network that loses everything, ends nothing. Only the heartbeat tells it from one that is busy, and the breaker
+//! then ends what waits.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use deadpool_postgres::{Connect, Object, PoolError};
+use tokio::sync::watch;
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio_postgres::{Client, Config, Error as PgError, NoTls};
+
+use super::failure::Failure;
+
+/// How many beats in a row are missed before the database counts as away: the second one goes out on a new
+/// connection, so that neither a slow answer nor one broken connection ends everyone's work.
+const MISSES: usize = 2;
+
+/// Connections that are lent. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Pool {
+    lent: deadpool_postgres::Pool,
+    breaker: Breaker,
+}
+
+impl Pool {
+    pub(super) fn new(lent: deadpool_postgres::Pool, breaker: Breaker) -> Self {
+        Self { lent, breaker }
+    }
+
+    /// A connection, unless the database is away or goes away while it is waited for.
+    pub(super) async fn get(&self) -> Result<Object, Failure> {
+        let mut missed = self.breaker.missed.subscribe();
+        tokio::select! {
+            biased;
+            _away = missed.wait_for(|missed| *missed >= MISSES) => Err(Failure::Silent),
+            object = self.lent.get() => Ok(object?),
+        }
+    }
+
+    /// A connection for the one who finds out whether the database is away.
+    pub(super) async fn get_anyway(&self) -> Result<Object, PoolError> {
+        self.lent.get().await
+    }
+
+    pub(super) fn breaker(&self) -> &Breaker {
+        &self.breaker
+    }
+
+    pub(super) fn close(&self) {
+        self.lent.close();
+    }
+}
+
+/// What the heartbeat knows of the database, and the connections that it ends. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Breaker {
+    /// How many beats in a row got no answer.
+    missed: watch::Sender<usize>,
+    connections: Arc<Mutex<Vec<AbortHandle>>>,
+}
+
+impl Default for Breaker {
+    fn default() -> Self {
+        Self { missed: watch::Sender::new(0), connections: Arc::default() }
+    }
+}
+
+impl Breaker {
+    /// Notes that the database has answered.
+    pub(super) fn note_answer(&self) {
+        self.missed.send_replace(0);
+    }
+
+    /// Notes that it has not. When it counts as away, every connection is closed at once, and what waits on it ends
+    /// as on one that broke: nothing that went through such a time is used again.
+    pub(super) fn note_miss(&self) {
+        self.missed.send_modify(|missed| *missed = missed.saturating_add(1));
+        if *self.missed.borrow() >= MISSES {
+            for connection in self.lock().drain(..) {
+                connection.abort();
+            }
+        }
+    }
+
+    fn keep(&self, connection: AbortHandle) {
+        let mut connections = self.lock();
+        connections.retain(|connection| !connection.is_finished());
+        connections.push(connection);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connect for Breaker {
+    fn connect(
+        &self,
+        config: &Config,
+    ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), PgError>> + Send + '_>> {
+        let config = config.clone();
+        Box::pin(async move {
+            let (client, connection) = config.connect(NoTls).await?;
+            let driver = tokio::spawn(async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%error, "a connection to the database broke");
+                }
+            });
+            self.keep(driver.abort_handle());
+            Ok((client, driver))
+        })
+    }
+}

@@ -1,0 +1,201 @@
+//! Days on which the database, or the way to it, fails.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use http::StatusCode;
+use serde_json::json;
+use tokio::time::{Instant, sleep};
+use tonic::{Code, Status};
+
+use crate::contract::{Call, Page, Refusal, With, make};
+use crate::stream::all_of;
+use crate::support::face::Face;
+use crate::support::http::get;
+use crate::support::{
+    Api, Calls, Client, KEY, Proxy, TIMEOUTS, TestDatabase, eventually, move_of, named, reason,
+};
+
+/// How long it may take until calls end that wait for a database which has gone silent. Their deadline is later.
+const SOON: Duration = Duration::from_secs(5);
+
+/// How long after the end of a fault everything works again.
+const RECOVERY: Duration = Duration::from_secs(1);
+
+const AWAY: &str = "the database is away; try again in a moment";
+
+async fn behind_proxy() -> (Api, Proxy) {
+    let (database, proxy) = TestDatabase::create().await.behind_proxy().await;
+    (Api::start_on(database).await, proxy)
+}
+
+/// Every call that needs the database.
+fn calls(id: &str) -> Vec<Call> {
+    let (id, page) = (|| id.to_owned(), Page::default);
+    let new = json!({"customer_group_name": "a"});
+    vec![
+        Call::Get(id()),
+        Call::List(page()),
+        Call::Create(new.clone()),
+        Call::Update(id(), new.clone()),
+        Call::Update(id(), json!({"parent_id": id()})),
+        Call::Delete(id()),
+        Call::BatchCreate(vec![json!({"customer_group": new})]),
+        Call::BatchGet(vec![id()]),
+        Call::Children(id(), page()),
+        Call::Ancestors(id(), page()),
+        Call::Descendants(id(), page()),
+        Call::StreamDescendants(id(), page()),
+    ]
+}
+
+/// Makes every call on every face at once, each of which must find the database away, and says how long that took.
+async fn refusals(api: &Api, id: &str) -> Duration {
+    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    let begun = Instant::now();
+    let made = Face::ALL.into_iter().flat_map(|face| calls(id).into_iter().map(move |call| (face, call)));
+    let made = made.map(async |(face, call)| {
+        let refused: Refusal = make(face, api.address(), &call, &with).await.unwrap_err();
+        assert_eq!(refused.code, "unavailable", "{face:?} {call:?} {}", refused.message);
+    });
+    eventually("every call ends", join_all(made)).await;
+    begun.elapsed()
+}
+
+async fn readiness(api: &Api) -> StatusCode {
+    assert_eq!(get(api.address(), "/livez", &[]).await.status, StatusCode::OK);
+    get(api.address(), "/readyz", &[]).await.status
+}
+
+/// A write, a read of each kind, and a list.
+async fn use_it(client: &Client) -> Result<(), Status> {
+    let group = client.create(named("after")).await?;
+    client.get(&group.id).await?;
+    client.update(move_of(&group, None)).await?;
+    client.list(Some(1), None).await.map(drop)
+}
+
+/// Waits until the service is ready and all of it works, which must not take long.
+async fn assert_recovery(api: &Api) {
+    const PAUSE: Duration = Duration::from_millis(10);
+    let (begun, client) = (Instant::now(), api.client().await);
+    eventually("it serves again", async {
+        while let Err(status) = use_it(&client).await {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            sleep(PAUSE).await;
+        }
+        while readiness(api).await != StatusCode::OK {
+            sleep(PAUSE).await;
+        }
+    })
+    .await;
+    let took = begun.elapsed();
+    println!("it served after {took:?}");
+    assert!(took < RECOVERY, "it served after {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_connections_are_refused_every_call_is_unavailable_and_afterwards_all_works() {
+    let (api, proxy) = behind_proxy().await;
+    let group = api.client().await.create(named("before")).await.unwrap();
+    proxy.refuse(true);
+    for _ in 0..2 {
+        let took = refusals(&api, &group.id).await;
+        assert!(took < SOON, "{took:?}");
+    }
+    eventually("it is not ready", async { while readiness(&api).await.is_success() {} }).await;
+    proxy.refuse(false);
+    assert_recovery(&api).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_is_silent_every_call_is_unavailable_soon_and_afterwards_all_works() {
+    let (api, proxy) = behind_proxy().await;
+    let client = api.client().await;
+    let group = client.create(named("before")).await.unwrap();
+    use_it(&client).await.unwrap();
+    let before = api.database.backends().await;
+
+    proxy.stall(true);
+    let first = refusals(&api, &group.id).await;
+    assert!(first < SOON, "calls waited for {first:?}");
+    assert_eq!(readiness(&api).await, StatusCode::SERVICE_UNAVAILABLE);
+    let status = client.create(named("meanwhile")).await.unwrap_err();
+    assert_eq!((status.message(), &*reason(&status)), (AWAY, "UNAVAILABLE"));
+    let later = refusals(&api, &group.id).await;
+    assert!(later < first, "calls waited for {later:?}, and before it was known for {first:?}");
+
+    proxy.stall(false);
+    assert_recovery(&api).await;
+    let lives_on = async { while api.database.backends().await.iter().any(|pid| before.contains(pid)) {} };
+    eventually("no connection is used that was there in the stall", lives_on).await;
+    println!("calls under way ended after {first:?}, later ones after {later:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stall_of_which_one_beat_tells_fails_no_call() {
+    let (api, proxy) = behind_proxy().await;
+    let client = api.client().await;
+    let group = client.create(named("before")).await.unwrap();
+    proxy.stall(true);
+    let made = [client.get(&group.id), client.get(&group.id)].map(Box::pin);
+    let created = client.create(named("meanwhile"));
+    let (made, created, ()) = tokio::join!(join_all(made), created, async {
+        // One beat is missed by then, wherever in its period the stall began, and never two.
+        sleep(Duration::from_millis(1250)).await;
+        proxy.stall(false);
+    });
+    created.unwrap();
+    for read in made {
+        assert_eq!(read.unwrap(), group);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_on_its_way_from_a_database_that_falls_silent_breaks_off() {
+    let (api, proxy) = behind_proxy().await;
+    let root = api.database.plant(10_000, 50).await;
+    let mut groups =
+        api.client().await.stream_customer_group_descendants(all_of(&root)).await.unwrap().into_inner();
+    groups.next().await.unwrap().unwrap();
+    proxy.stall(true);
+    let begun = Instant::now();
+    let status = eventually("it breaks off", async {
+        loop {
+            if let Err(status) = groups.next().await.expect("an error") {
+                break status;
+            }
+        }
+    })
+    .await;
+    assert_eq!((status.code(), &*reason(&status)), (Code::Unavailable, "UNAVAILABLE"));
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
+    proxy.stall(false);
+    assert_recovery(&api).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_connection_end_soon_when_the_database_falls_silent() {
+    let (database, proxy) = TestDatabase::create().await.behind_proxy().await;
+    let api = Api::start_with(database, TIMEOUTS, 1, TIMEOUTS.request).await;
+    let client = api.client().await;
+    client.list(None, None).await.unwrap();
+    proxy.stall(true);
+    let begun = Instant::now();
+    for answer in join_all((0..20).map(|_| client.list(None, None))).await {
+        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    }
+    assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
+    proxy.stall(false);
+    assert_recovery(&api).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn far_from_its_database_it_serves() {
+    let (api, proxy) = behind_proxy().await;
+    proxy.delay(Duration::from_millis(20));
+    proxy.cut();
+    eventually("it is ready", async { while readiness(&api).await != StatusCode::OK {} }).await;
+    use_it(&api.client().await).await.unwrap();
+}
