@@ -71,9 +71,12 @@ pub enum Error {
     /// The API key has been used too often. It may be used again after this time.
     #[error("too many calls with this API key; its next one may come in {} s", whole_seconds(*.0))]
     RateLimited(Duration),
-    /// The database cannot be reached.
+    /// The database cannot be reached. Nothing was changed.
     #[error("the database is away; try again in a moment")]
     Unavailable(#[source] Cause),
+    /// The database went away before it answered a write.
+    #[error("the database went away during the call; whether a change was made is not known")]
+    Interrupted(#[source] Cause),
     /// The call's time was up.
     #[error("the call ran out of time; whether a change was made is not known")]
     Timeout,
@@ -167,7 +170,9 @@ impl Error {
             Self::RateLimited(_) => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limited")
             }
-            Self::Unavailable(_) => (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, API, "unavailable"),
+            Self::Unavailable(_) | Self::Interrupted(_) => {
+                (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, API, "unavailable")
+            }
             Self::Timeout => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT, API, "timeout"),
             Self::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR, API, "internal"),
         };
@@ -179,7 +184,7 @@ impl Error {
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
         match self {
-            Self::Overloaded | Self::Unavailable(_) => Some(1),
+            Self::Overloaded | Self::Unavailable(_) | Self::Interrupted(_) => Some(1),
             Self::RateLimited(wait) => Some(whole_seconds(*wait)),
             Self::Invalid(_)
             | Self::NotFound(_)
@@ -206,7 +211,7 @@ impl Error {
         use tracing::Level;
         let (level, cause) = match self {
             Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
-            Self::Unavailable(cause) => (Level::WARN, Some(chain(&**cause))),
+            Self::Unavailable(cause) | Self::Interrupted(cause) => (Level::WARN, Some(chain(&**cause))),
             Self::Timeout => (Level::WARN, None),
             // There may be very many. The server tells how many there were.
             Self::Overloaded => (Level::DEBUG, None),

@@ -16,7 +16,7 @@ use crate::store::{Insertion, ParentCheck, Store};
 /// What can be done with customer groups. Cheap to clone.
 ///
 /// Every use case can also end in [`Error::Overloaded`], [`Error::Unavailable`], [`Error::Timeout`] and
-/// [`Error::Internal`].
+/// [`Error::Internal`], and one that writes in [`Error::Interrupted`].
 #[derive(Debug, Clone)]
 pub struct Service {
     store: Store,

@@ -10,11 +10,12 @@ use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::contract::{Call, Page, Refusal, With, make};
+use crate::idempotency::create;
 use crate::stream::all_of;
 use crate::support::face::Face;
 use crate::support::http::get;
 use crate::support::{
-    Api, Calls, Client, KEY, Proxy, TIMEOUTS, TestDatabase, eventually, move_of, named, reason,
+    Api, Calls, Client, KEY, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of, named, reason,
 };
 
 /// How long it may take until calls end that wait for a database which has gone silent. Their deadline is later.
@@ -23,6 +24,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// How long after the end of a fault everything works again.
 const RECOVERY: Duration = Duration::from_secs(1);
 
+const NOT_KNOWN: &str = "the database went away during the call; whether a change was made is not known";
 const AWAY: &str = "the database is away; try again in a moment";
 
 async fn behind_proxy() -> (Api, Proxy) {
@@ -188,6 +190,42 @@ async fn calls_that_wait_for_a_connection_end_soon_when_the_database_falls_silen
     }
     assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     proxy.stall(false);
+    assert_recovery(&api).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_that_breaks_off_says_that_its_outcome_is_not_known_and_its_retry_settles_it() {
+    let (api, proxy) = behind_proxy().await;
+    let client = api.client().await;
+    for (name, trap, was_made) in [
+        ("half of the statement", Trap::ResetInStatement, false),
+        ("half of the answer", Trap::ResetInAnswer, true),
+    ] {
+        proxy.trap(name, trap);
+        let status = create(&client, name, named(name)).await.unwrap_err();
+        assert_eq!((status.code(), status.message()), (Code::Unavailable, NOT_KNOWN), "{name}");
+        proxy.untrap();
+        let made = format!("select count(*) from customer_group where customer_group_name = '{name}'");
+        assert_eq!(api.database.number(&made).await, i64::from(was_made), "{name}");
+        let retried = create(&client, name, named(name)).await.unwrap();
+        assert_eq!(retried.metadata().contains_key("idempotent-replayed"), was_made, "{name}");
+        assert_eq!(api.database.number(&made).await, 1, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_whose_connection_is_reset_does_not_speak_of_changes() {
+    let (api, proxy) = behind_proxy().await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let (listed, ()) = tokio::join!(client.list(None, None), async {
+        api.database.until_a_statement_waits().await;
+        proxy.cut();
+    });
+    assert_eq!(listed.unwrap_err().message(), AWAY);
+    held.rollback().await.unwrap();
     assert_recovery(&api).await;
 }
 

@@ -14,7 +14,7 @@ async fn post(rest: Rest, key: &str, body: &Value) -> Answer {
     rest.call("POST", "", &[JSON, ("idempotency-key", key)], &body.to_string()).await
 }
 
-async fn create(
+pub async fn create(
     client: &Client,
     key: &str,
     group: pb::CustomerGroup,

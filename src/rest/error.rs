@@ -97,6 +97,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::Overloaded
         | Error::RateLimited(_)
         | Error::Unavailable(_)
+        | Error::Interrupted(_)
         | Error::Timeout
         | Error::Internal(_) => None,
     }

@@ -55,7 +55,7 @@ async fn run(connection: Lease, sql: &str, values: &Values<'_>) -> Result<Vec<Ro
 
 /// Runs one statement that writes, again when it lost against another transaction.
 pub(super) async fn write(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Vec<Row>, Failure> {
-    retry(|| query(pool, sql, values)).await
+    retry(|| query(pool, sql, values)).await.map_err(Failure::of_write)
 }
 
 /// Runs one statement that writes while no other one runs under the same advisory lock, again when it lost
@@ -66,7 +66,7 @@ pub(super) async fn write_under_lock(
     sql: &str,
     values: &Values<'_>,
 ) -> Result<Vec<Row>, Failure> {
-    retry(|| lock_and_query(pool, lock, sql, values)).await
+    retry(|| lock_and_query(pool, lock, sql, values)).await.map_err(Failure::of_write)
 }
 
 /// One transaction in one round trip. The lock is taken by a statement of its own, so that the second one sees

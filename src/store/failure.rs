@@ -21,6 +21,9 @@ pub(super) enum Failure {
     /// A statement failed.
     #[error("a statement failed")]
     Query(#[from] PgError),
+    /// The connection broke before a statement that writes was answered. It may have been done.
+    #[error("a statement that writes failed")]
+    Interrupted(#[source] PgError),
     /// The idempotency key, which is quoted and cut, has the record of another request.
     #[error("the idempotency key {0} was used for another request")]
     KeyReused(String),
@@ -37,10 +40,20 @@ impl Failure {
             .is_some_and(|error| states.contains(error.code()) && error.constraint() == Some(constraint))
     }
 
+    /// The same for a statement that writes.
+    pub(super) fn of_write(self) -> Self {
+        match self {
+            Self::Query(error) if is_broken_off(&error) => Self::Interrupted(error),
+            other => other,
+        }
+    }
+
     /// Whether it is PostgreSQL that says so, and not the want of an answer.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Connect(PoolError::Backend(error)) | Self::Query(error) => error.as_db_error().is_some(),
+            Self::Connect(PoolError::Backend(error)) | Self::Query(error) | Self::Interrupted(error) => {
+                error.as_db_error().is_some()
+            }
             Self::Connect(_) | Self::Silent => false,
             Self::KeyReused(_) => true,
         }
@@ -70,6 +83,7 @@ impl From<&Failure> for Error {
             Failure::Connect(PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_)) => {
                 Self::internal(cause())
             }
+            Failure::Interrupted(_) => Self::Interrupted(cause().into()),
             Failure::Query(error) if is_away(error) => Self::Unavailable(cause().into()),
             Failure::Query(error) if is_timeout(error) => Self::Timeout,
             // It was tried again, and lost again: there are too many at once.
@@ -89,14 +103,20 @@ impl From<Failure> for Error {
 /// Whether the server cannot be reached, or is starting, stopping, out of resources, closing connections, or
 /// not the one that takes writes.
 pub(super) fn is_away(error: &PgError) -> bool {
-    const CONNECTION_EXCEPTION: &str = "08";
     const INSUFFICIENT_RESOURCES: &str = "53";
+    is_broken_off(error)
+        || error.code().is_some_and(|state| {
+            *state == SqlState::READ_ONLY_SQL_TRANSACTION || state.code().starts_with(INSUFFICIENT_RESOURCES)
+        })
+}
+
+/// Whether the connection ended, so that what was asked on it may or may not have been done.
+fn is_broken_off(error: &PgError) -> bool {
+    const CONNECTION_EXCEPTION: &str = "08";
     const OPERATOR_INTERVENTION: &str = "57P";
     match error.code() {
         Some(state) => {
-            let classes = [CONNECTION_EXCEPTION, INSUFFICIENT_RESOURCES, OPERATOR_INTERVENTION];
-            *state == SqlState::READ_ONLY_SQL_TRANSACTION
-                || classes.iter().any(|class| state.code().starts_with(class))
+            [CONNECTION_EXCEPTION, OPERATOR_INTERVENTION].iter().any(|class| state.code().starts_with(class))
         }
         None => is_cut_off(error),
     }

@@ -54,7 +54,7 @@ impl Store {
 
     /// All keys that open something, on the connection that does not wait behind calls. When this is not answered
     /// twice in a row, neither at all nor within `patience`, the database counts as away: all calls that are under
-    /// way on it end in [`Error::Unavailable`], and so do others at once until this is
+    /// way on it end in [`Error::Unavailable`] or [`Error::Interrupted`], and so do others at once until this is
     /// answered again.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ use tonic::{Request, Status};
 pub use chance::Chance;
 pub use cluster::{TestDatabase, data_dir};
 pub use program::Program;
-pub use proxy::Proxy;
+pub use proxy::{Proxy, Trap};
 pub use status::{fields, reason};
 
 /// The `API_KEY` of every service in the tests.

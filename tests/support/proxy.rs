@@ -26,6 +26,17 @@ struct Faults {
     stalls: bool,
     /// How much later everything arrives, on each way.
     delay: Duration,
+    /// What happens to a connection on which such bytes are sent to PostgreSQL.
+    trap: Option<(&'static [u8], Trap)>,
+}
+
+/// What happens to the connection of one statement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trap {
+    /// Half of the statement arrives, and the connection is reset.
+    ResetInStatement,
+    /// The statement arrives, but only half of its answer, and the connection is reset.
+    ResetInAnswer,
 }
 
 impl Proxy {
@@ -65,6 +76,16 @@ impl Proxy {
     pub fn delay(&self, delay: Duration) {
         self.faults.send_modify(|faults| faults.delay = delay);
     }
+
+    /// Waits for a statement with these bytes in it.
+    pub fn trap(&self, bytes: &'static str, trap: Trap) {
+        self.faults.send_modify(|faults| faults.trap = Some((bytes.as_bytes(), trap)));
+    }
+
+    /// Lets the statement pass.
+    pub fn untrap(&self) {
+        self.faults.send_modify(|faults| faults.trap = None);
+    }
 }
 
 async fn carry(mut client: TcpStream, socket: PathBuf, faults: watch::Receiver<Faults>) {
@@ -87,12 +108,21 @@ async fn forward(
     passable(&mut faults).await;
     let mut server = UnixStream::connect(socket).await?;
     let (mut to_server, mut to_client) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
+    let mut breaks = false;
     loop {
         tokio::select! {
             read = client.read(&mut to_server) => {
                 let sent = &to_server[..read?];
                 passable(&mut faults).await;
-                server.write_all(sent).await?;
+                let trap = faults.borrow().trap.and_then(|(bytes, trap)| contains(sent, bytes).then_some(trap));
+                match trap {
+                    None => server.write_all(sent).await?,
+                    Some(Trap::ResetInAnswer) => {
+                        breaks = true;
+                        server.write_all(sent).await?;
+                    }
+                    Some(Trap::ResetInStatement) => return server.write_all(&sent[..sent.len() / 2]).await,
+                }
                 if sent.is_empty() {
                     return Ok(());
                 }
@@ -100,6 +130,9 @@ async fn forward(
             read = server.read(&mut to_client) => {
                 let sent = &to_client[..read?];
                 passable(&mut faults).await;
+                if breaks {
+                    return client.write_all(&sent[..sent.len() / 2]).await;
+                }
                 client.write_all(sent).await?;
                 if sent.is_empty() {
                     return Ok(());
@@ -114,4 +147,8 @@ async fn passable(faults: &mut watch::Receiver<Faults>) {
     let delay = faults.wait_for(|faults| !faults.stalls).await.map(|faults| faults.delay);
     // The proxy of a test that has ended has nothing to wait for.
     sleep(delay.unwrap_or_default()).await;
+}
+
+fn contains(sent: &[u8], bytes: &[u8]) -> bool {
+    sent.windows(bytes.len()).any(|window| window == bytes)
 }
