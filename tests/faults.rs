@@ -2,20 +2,24 @@
 
 use std::time::Duration;
 
+use customer_groups::grpc::pb;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use http::StatusCode;
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
 use crate::contract::{Call, Page, Refusal, With, make};
 use crate::idempotency::create;
+use crate::process::waiting_call;
 use crate::stream::all_of;
 use crate::support::face::Face;
 use crate::support::http::get;
 use crate::support::{
-    Api, Calls, Client, KEY, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of, named, reason,
+    Api, Calls, Client, KEY, Program, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of, named,
+    reason, update_of,
 };
 
 /// How long it may take until calls end that wait for a database which has gone silent. Their deadline is later.
@@ -230,10 +234,53 @@ async fn a_read_whose_connection_is_reset_does_not_speak_of_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_of_which_only_half_arrives_does_not_hold_up_others_for_long() {
+    let (api, proxy) = behind_proxy().await;
+    let other = Api::start_on(api.database.clone().directly()).await;
+    let (client, other) = (api.client().await, other.client().await);
+    let groups = client.chain(2).await;
+    let half = pb::CustomerGroup {
+        parent_id: Some(groups[0].id.clone()),
+        id: groups[1].id.clone(),
+        ..named("half of a move")
+    };
+    // So that the connection knows the statements, and all of the move is sent at once.
+    client.update(move_of(&groups[1], Some(&groups[0]))).await.unwrap();
+    proxy.trap("half of a move", Trap::StopInStatement);
+    let begun = Instant::now();
+    let half = update_of(half, &["parent_id", "customer_group_name"]);
+    let half = tokio::spawn(async move { client.update(half).await });
+    api.database.until_a_move_is_locked().await;
+    other.update(move_of(&groups[1], Some(&groups[0]))).await.unwrap();
+    let took = begun.elapsed();
+    assert!(took < Duration::from_secs(10), "others moved after {took:?}");
+    let status = half.await.unwrap().unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, NOT_KNOWN));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn far_from_its_database_it_serves() {
     let (api, proxy) = behind_proxy().await;
     proxy.delay(Duration::from_millis(20));
     proxy.cut();
     eventually("it is ready", async { while readiness(&api).await != StatusCode::OK {} }).await;
     use_it(&api.client().await).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_statement_of_a_service_that_is_killed_ends_soon() {
+    let database = TestDatabase::create().await;
+    let mut program = Program::serve(&[("DATABASE_URL", &database.url())]);
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let call = waiting_call(&database, program.client().await).await;
+    program.signal(Signal::SIGKILL);
+    program.wait();
+    call.await.unwrap().unwrap_err();
+    let begun = Instant::now();
+    database.until_statements_run(0).await;
+    let took = begun.elapsed();
+    assert!(took < SOON, "it ran on for {took:?}");
+    println!("the statement ended after {took:?}");
 }

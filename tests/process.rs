@@ -17,7 +17,7 @@ async fn program() -> (Program, TestDatabase) {
 }
 
 /// A call that has reached the database, and waits there until the lock on the table is let go.
-async fn waiting_call(
+pub async fn waiting_call(
     database: &TestDatabase,
     client: Client,
 ) -> tokio::task::JoinHandle<Result<i32, tonic::Status>> {

@@ -103,7 +103,8 @@ impl Streaming {
     /// Sends the statement.
     pub(super) async fn start(pool: &Pool, sql: &str, values: &Values<'_>) -> Result<Self, Failure> {
         // How long a reader takes is not PostgreSQL's to bound.
-        const BEGIN: &str = "begin; set local statement_timeout = 0";
+        const BEGIN: &str = "begin; set local statement_timeout = 0; \
+             set local idle_in_transaction_session_timeout = 0";
         let lease = lease(pool).await?;
         let statement = lease.prepare_cached(sql).await?;
         // Sent in this order, as they are polled.

@@ -116,7 +116,10 @@ fn is_broken_off(error: &PgError) -> bool {
     const OPERATOR_INTERVENTION: &str = "57P";
     match error.code() {
         Some(state) => {
-            [CONNECTION_EXCEPTION, OPERATOR_INTERVENTION].iter().any(|class| state.code().starts_with(class))
+            *state == SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT
+                || [CONNECTION_EXCEPTION, OPERATOR_INTERVENTION]
+                    .iter()
+                    .any(|class| state.code().starts_with(class))
         }
         None => is_cut_off(error),
     }

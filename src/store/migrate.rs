@@ -54,7 +54,7 @@ impl Store {
         }
 
         // Others may take long under the lock, and so may a migration.
-        client.batch_execute("set statement_timeout = 0").await?;
+        client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await?;
         client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
         migrations::runner()
             .set_abort_missing(false)

@@ -13,6 +13,7 @@ mod open;
 mod pool;
 mod reads;
 mod rows;
+mod session;
 mod stream;
 mod verify;
 
@@ -50,7 +51,7 @@ pub struct Limits {
     pub pool_timeout: Duration,
     /// How long making a connection may take.
     pub connect_timeout: Duration,
-    /// How long PostgreSQL works on one statement.
+    /// How long PostgreSQL works on one statement, and how long the statement waits for a lock.
     pub statement_timeout: Duration,
 }
 
@@ -114,28 +115,7 @@ impl Database {
 
     fn pool(&self, limits: &Limits, size: usize, breaker: &Breaker) -> Result<Pool, OpenError> {
         let mut config = Config::clone(&self.0);
-        if config.get_application_name().is_none() {
-            config.application_name(env!("CARGO_PKG_NAME"));
-        }
-        let given = config.get_options().unwrap_or_default();
-        let timeout = limits.statement_timeout.as_millis();
-        let options = [
-            // A statement may not outlive the call that asked for it by long.
-            &format!("statement_timeout={timeout}"),
-            // A statement must see what was committed before it began, also when it waited for a lock in its
-            // transaction: moves rest on that.
-            r"default_transaction_isolation=read\ committed",
-            // One plan fits all values of every statement here, and making another takes longer than most run.
-            "plan_cache_mode=force_generic_plan",
-            // It is often made while the tables are empty, and must still be good when they are not: by the indexes,
-            // group by group.
-            "enable_seqscan=off",
-            "enable_hashjoin=off",
-            "enable_mergejoin=off",
-            "jit=off",
-        ];
-        config.options(format!("{given} -c {}", options.join(" -c ")));
-        config.connect_timeout(limits.connect_timeout);
+        session::configure(&mut config, limits);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let manager = Manager::from_connect(config, breaker.clone(), recycling);
         let timeouts = Timeouts {

@@ -8,11 +8,13 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool_postgres::{Connect, Object, PoolError};
+use scopeguard::ScopeGuard;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio_postgres::{Client, Config, Error as PgError, NoTls};
 
 use super::failure::Failure;
+use super::session::set_up;
 
 /// How many beats in a row are missed before the database counts as away: the second one goes out on a new
 /// connection, so that neither a slow answer nor one broken connection ends everyone's work.
@@ -110,7 +112,10 @@ impl Connect for Breaker {
                 }
             });
             self.keep(driver.abort_handle());
-            Ok((client, driver))
+            // Left alone, it would wait for its last bytes to be taken.
+            let driver = scopeguard::guard(driver, |driver| driver.abort());
+            set_up(&client).await?;
+            Ok((client, ScopeGuard::into_inner(driver)))
         })
     }
 }

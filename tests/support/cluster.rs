@@ -130,6 +130,11 @@ impl TestDatabase {
         (Self { port: Some(proxy.port), ..self }, proxy)
     }
 
+    /// The same for services that reach it without one.
+    pub fn directly(self) -> Self {
+        Self { port: None, ..self }
+    }
+
     /// Where a service finds it.
     pub fn url(&self) -> String {
         match self.port {
@@ -195,6 +200,13 @@ impl TestDatabase {
         let waiting = "select count(*) from pg_locks where not granted and database =
                        (select oid from pg_database where datname = current_database())";
         eventually("a statement waits", async { while self.number(waiting).await == 0 {} }).await;
+    }
+
+    /// Waits until a move has its lock.
+    pub async fn until_a_move_is_locked(&self) {
+        let locked = "select count(*) from pg_locks where granted and locktype = 'advisory' and database =
+                      (select oid from pg_database where datname = current_database())";
+        eventually("a move is locked", async { while self.number(locked).await == 0 {} }).await;
     }
 
     /// Gives a setting another default for the connections to come.

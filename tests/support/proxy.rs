@@ -35,6 +35,8 @@ struct Faults {
 pub enum Trap {
     /// Half of the statement arrives, and the connection is reset.
     ResetInStatement,
+    /// Half of the statement arrives, and nothing more is sent.
+    StopInStatement,
     /// The statement arrives, but only half of its answer, and the connection is reset.
     ResetInAnswer,
 }
@@ -122,6 +124,10 @@ async fn forward(
                         server.write_all(sent).await?;
                     }
                     Some(Trap::ResetInStatement) => return server.write_all(&sent[..sent.len() / 2]).await,
+                    Some(Trap::StopInStatement) => {
+                        server.write_all(&sent[..sent.len() / 2]).await?;
+                        tokio::io::copy(&mut server, client).await?;
+                    }
                 }
                 if sent.is_empty() {
                     return Ok(());
