@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
 use crate::concurrency::Own;
-use crate::support::{Calls, Chance, Client, KEY, Program, data_dir, eventually, named};
+use crate::support::{Calls, Chance, Client, KEY, Program, data_dir, eventually, named, postmaster};
 
 async fn sql(folder: &Path) -> tokio_postgres::Client {
     let url = format!("host={} user=customer_groups dbname=postgres", folder.join("socket").display());
@@ -23,11 +23,6 @@ async fn sql(folder: &Path) -> tokio_postgres::Client {
 
 async fn setting(folder: &Path, name: &str) -> String {
     sql(folder).await.query_one("select current_setting($1)", &[&name]).await.unwrap().get(0)
-}
-
-fn postmaster(folder: &Path) -> Pid {
-    let text = fs::read_to_string(folder.join("postgres/postmaster.pid")).unwrap();
-    Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
 }
 
 /// What a start in that folder says when it fails.
@@ -90,13 +85,13 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
         }
     };
     eventually("200 groups are made", enough).await;
-    let postmaster = postmaster(folder.path());
+    let killed = postmaster(folder.path());
     program.signal(Signal::SIGKILL);
     program.wait();
 
     // At once, while PostgreSQL may still be on its way out.
     let program = Program::serve_in(folder.path());
-    assert_ne!(self::postmaster(folder.path()), postmaster, "PostgreSQL outlived its service");
+    assert_ne!(postmaster(folder.path()), killed, "PostgreSQL outlived its service");
     let client = program.client().await;
     let mut found = 0;
     for creator in creators {
