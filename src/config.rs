@@ -85,6 +85,10 @@ struct Serving {
     #[arg(long, env = "POOL_SIZE", global = true, default_value = "16", value_name = "NUMBER")]
     pool_size: String,
 
+    /// The most calls that wait for a free connection, 1 to 1000000; those that come when there are so many are refused
+    #[arg(long, env = "POOL_QUEUE", global = true, default_value = "2048", value_name = "NUMBER")]
+    pool_queue: String,
+
     /// How long a call waits for a free connection
     #[arg(long, env = "POOL_TIMEOUT", global = true, default_value = "5s", value_name = "TIME")]
     pool_timeout: String,
@@ -175,6 +179,8 @@ impl Config {
         };
         let pool_size =
             problems.check("POOL_SIZE", parse::number("connections", 1..=1000, &serving.pool_size));
+        let pool_queue =
+            problems.check("POOL_QUEUE", parse::number("calls", 1..=1_000_000, &serving.pool_queue));
         let database = settings.database_url.as_deref().map(parse::database).transpose();
         let database = problems.check("DATABASE_URL", database);
         let pool_timeout = problems.duration("POOL_TIMEOUT", &serving.pool_timeout);
@@ -197,13 +203,19 @@ impl Config {
                     connections: embedded_connections(pool_size, workers),
                 }),
             };
-            let (pool_timeout, connect_timeout) = (pool_timeout?, connect_timeout?);
+            let limits = Limits {
+                pool_size,
+                pool_queue: pool_queue?,
+                pool_timeout: pool_timeout?,
+                connect_timeout: connect_timeout?,
+                statement_timeout: request,
+            };
             Some(Self {
                 source,
                 data_dir,
                 mode: mode?,
                 api_key: api_key?,
-                limits: Limits { pool_size, pool_timeout, connect_timeout, statement_timeout: request },
+                limits,
                 server: server::Options {
                     listen: listen?,
                     workers,
@@ -255,6 +267,7 @@ mod tests {
             "--api-key=sk_live_0123456789abcdef",
             "--mode=test",
             "--pool-size=0",
+            "--pool-queue=0",
             "--pool-timeout=5",
             "--connect-timeout=0s",
             "--request-timeout=-1s",
@@ -279,6 +292,7 @@ mod tests {
                 "WORKERS",
                 "API_KEY",
                 "POOL_SIZE",
+                "POOL_QUEUE",
                 "DATABASE_URL",
                 "POOL_TIMEOUT",
                 "CONNECT_TIMEOUT",

@@ -8,7 +8,9 @@ use customer_groups::auth::Scope;
 use customer_groups::grpc::pb::CustomerGroup;
 use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
 use customer_groups::server::{Limits as Bounds, Timeouts};
+use futures_util::StreamExt;
 use futures_util::future::join;
+use futures_util::stream::FuturesUnordered;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -17,7 +19,9 @@ use tonic::Code;
 use crate::auth::make_key;
 use crate::stream::open_list;
 use crate::support::http::{RawGrpc, get, request};
-use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named, reason};
+use crate::support::{
+    Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named, reason, update_of,
+};
 
 const LIST: &str = "/api/setup/customer-group";
 
@@ -66,6 +70,31 @@ async fn a_call_without_a_place_is_refused_at_once_and_has_one_when_another_is_d
     let (first, second) = waiting.await.unwrap();
     first.and(second).unwrap();
     client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_would_wait_behind_too_many_for_a_connection_are_refused_at_once_but_reads_are_not() {
+    let database = TestDatabase::create().await;
+    let settings = [("DATABASE_URL", &*database.url()), ("POOL_SIZE", "1"), ("POOL_QUEUE", "1")];
+    let program = Program::serve(&settings);
+    let client = program.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("update customer_group set is_group = true").await.unwrap();
+
+    // One has the connection and one waits for it, whichever they are.
+    let mut calls: FuturesUnordered<_> =
+        (0..4).map(|_| client.update(update_of(group.clone(), &["payment_terms"]))).collect();
+    for _ in 0..2 {
+        let status = calls.next().await.unwrap().unwrap_err();
+        assert_eq!((status.code(), &*reason(&status)), (Code::ResourceExhausted, "OVERLOADED"));
+    }
+    assert_eq!(client.get(&group.id).await.unwrap(), group);
+    held.rollback().await.unwrap();
+    for _ in 0..2 {
+        calls.next().await.unwrap().unwrap();
+    }
 }
 
 #[tokio::test]

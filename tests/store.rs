@@ -11,8 +11,13 @@ use crate::support::{Api, Calls, Client, TestDatabase, below, eventually, move_o
 
 async fn open(url: &str) -> Result<Store, OpenError> {
     let seconds = Duration::from_secs(30);
-    let limits =
-        Limits { pool_size: 2, pool_timeout: seconds, connect_timeout: seconds, statement_timeout: seconds };
+    let limits = Limits {
+        pool_size: 2,
+        pool_queue: 100,
+        pool_timeout: seconds,
+        connect_timeout: seconds,
+        statement_timeout: seconds,
+    };
     Store::open(&url.parse().unwrap(), &limits).await
 }
 

@@ -15,6 +15,9 @@ pub(super) enum Failure {
     /// There was no connection to do it on.
     #[error("no connection to the database")]
     Connect(#[from] PoolError),
+    /// Too many wait for a connection.
+    #[error("too many wait for a connection to the database")]
+    QueueFull,
     /// The database is away: it has not answered for a while.
     #[error("the database does not answer")]
     Silent,
@@ -54,7 +57,7 @@ impl Failure {
             Self::Connect(PoolError::Backend(error)) | Self::Query(error) | Self::Interrupted(error) => {
                 error.as_db_error().is_some()
             }
-            Self::Connect(_) | Self::Silent => false,
+            Self::Connect(_) | Self::QueueFull | Self::Silent => false,
             Self::KeyReused(_) => true,
         }
     }
@@ -72,7 +75,7 @@ impl From<&Failure> for Error {
     fn from(failure: &Failure) -> Self {
         let cause = || chain(failure);
         match failure {
-            Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
+            Failure::QueueFull | Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
             // Whatever the reason is, a login that is refused included, it is no fault of the call. The pool would
             // say it twice.
             Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(error).into()),

@@ -47,6 +47,9 @@ pub struct Limits {
     /// The most connections for calls, at least 1. More are kept: one for health and keys, and two for each
     /// [`Store::reading_here`].
     pub pool_size: usize,
+    /// The most calls that wait for a free connection, at least 1. Those that come when there are so many are
+    /// refused.
+    pub pool_queue: usize,
     /// How long a call waits for a free connection.
     pub pool_timeout: Duration,
     /// How long making a connection may take.
@@ -131,7 +134,7 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| OpenError::Other(error.to_string()))?;
-        Ok(Pool::new(lent, breaker.clone()))
+        Ok(Pool::new(lent, limits.pool_queue, breaker.clone()))
     }
 }
 

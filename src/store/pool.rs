@@ -24,16 +24,21 @@ const MISSES: usize = 2;
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
     lent: deadpool_postgres::Pool,
+    /// The most who wait for one.
+    queue: usize,
     breaker: Breaker,
 }
 
 impl Pool {
-    pub(super) fn new(lent: deadpool_postgres::Pool, breaker: Breaker) -> Self {
-        Self { lent, breaker }
+    pub(super) fn new(lent: deadpool_postgres::Pool, queue: usize, breaker: Breaker) -> Self {
+        Self { lent, queue, breaker }
     }
 
-    /// A connection, unless the database is away or goes away while it is waited for.
+    /// A connection, unless too many wait for one, or the database is away or goes away meanwhile.
     pub(super) async fn get(&self) -> Result<Object, Failure> {
+        if self.lent.status().waiting >= self.queue {
+            return Err(Failure::QueueFull);
+        }
         let mut missed = self.breaker.missed.subscribe();
         tokio::select! {
             biased;

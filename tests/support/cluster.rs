@@ -51,8 +51,13 @@ async fn start() -> Cluster {
     let maintenance = connect(&url(&cluster.socket, "postgres")).await;
     maintenance.batch_execute(&format!("create database {TEMPLATE}")).await.unwrap();
     let seconds = Duration::from_secs(30);
-    let limits =
-        Limits { pool_size: 1, pool_timeout: seconds, connect_timeout: seconds, statement_timeout: seconds };
+    let limits = Limits {
+        pool_size: 1,
+        pool_queue: 100,
+        pool_timeout: seconds,
+        connect_timeout: seconds,
+        statement_timeout: seconds,
+    };
     let template = url(&cluster.socket, TEMPLATE).parse().unwrap();
     Store::open(&template, &limits).await.unwrap().close();
     cluster

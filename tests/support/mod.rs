@@ -114,6 +114,7 @@ impl Api {
     ) -> Self {
         let limits = Limits {
             pool_size,
+            pool_queue: 10_000,
             pool_timeout,
             connect_timeout: Duration::from_secs(30),
             statement_timeout: timeouts.request,
