@@ -1,5 +1,6 @@
 //! Days on which the database, or the way to it, fails.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use customer_groups::grpc::pb;
@@ -18,8 +19,8 @@ use crate::stream::all_of;
 use crate::support::face::Face;
 use crate::support::http::get;
 use crate::support::{
-    Api, Calls, Client, KEY, Program, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of, named,
-    reason, update_of,
+    Api, Calls, Client, KEY, Postgres, Program, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of,
+    named, reason, update_of,
 };
 
 /// How long it may take until calls end that wait for a database which has gone silent. Their deadline is later.
@@ -57,21 +58,21 @@ fn calls(id: &str) -> Vec<Call> {
 }
 
 /// Makes every call on every face at once, each of which must find the database away, and says how long that took.
-async fn refusals(api: &Api, id: &str) -> Duration {
+async fn refusals(address: SocketAddr, id: &str) -> Duration {
     let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
     let begun = Instant::now();
     let made = Face::ALL.into_iter().flat_map(|face| calls(id).into_iter().map(move |call| (face, call)));
     let made = made.map(async |(face, call)| {
-        let refused: Refusal = make(face, api.address(), &call, &with).await.unwrap_err();
+        let refused: Refusal = make(face, address, &call, &with).await.unwrap_err();
         assert_eq!(refused.code, "unavailable", "{face:?} {call:?} {}", refused.message);
     });
     eventually("every call ends", join_all(made)).await;
     begun.elapsed()
 }
 
-async fn readiness(api: &Api) -> StatusCode {
-    assert_eq!(get(api.address(), "/livez", &[]).await.status, StatusCode::OK);
-    get(api.address(), "/readyz", &[]).await.status
+async fn readiness(address: SocketAddr) -> StatusCode {
+    assert_eq!(get(address, "/livez", &[]).await.status, StatusCode::OK);
+    get(address, "/readyz", &[]).await.status
 }
 
 /// A write, a read of each kind, and a list.
@@ -83,15 +84,15 @@ async fn use_it(client: &Client) -> Result<(), Status> {
 }
 
 /// Waits until the service is ready and all of it works, which must not take long.
-async fn assert_recovery(api: &Api) {
+async fn assert_recovery(address: SocketAddr, client: &Client) {
     const PAUSE: Duration = Duration::from_millis(10);
-    let (begun, client) = (Instant::now(), api.client().await);
+    let begun = Instant::now();
     eventually("it serves again", async {
-        while let Err(status) = use_it(&client).await {
+        while let Err(status) = use_it(client).await {
             assert_eq!(status.code(), Code::Unavailable, "{status:?}");
             sleep(PAUSE).await;
         }
-        while readiness(api).await != StatusCode::OK {
+        while readiness(address).await != StatusCode::OK {
             sleep(PAUSE).await;
         }
     })
@@ -107,12 +108,30 @@ async fn while_connections_are_refused_every_call_is_unavailable_and_afterwards_
     let group = api.client().await.create(named("before")).await.unwrap();
     proxy.refuse(true);
     for _ in 0..2 {
-        let took = refusals(&api, &group.id).await;
+        let took = refusals(api.address(), &group.id).await;
         assert!(took < SOON, "{took:?}");
     }
-    eventually("it is not ready", async { while readiness(&api).await.is_success() {} }).await;
+    eventually("it is not ready", async { while readiness(api.address()).await.is_success() {} }).await;
     proxy.refuse(false);
-    assert_recovery(&api).await;
+    assert_recovery(api.address(), &api.client().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_postgresql_is_killed_every_call_is_unavailable_and_afterwards_all_works() {
+    let mut postgres = Postgres::start().await;
+    let program = Program::serve(&[("DATABASE_URL", &postgres.url())]);
+    let client = program.client().await;
+    let group = client.create(named("before")).await.unwrap();
+    postgres.kill().await;
+    for _ in 0..2 {
+        let took = refusals(program.address, &group.id).await;
+        assert!(took < SOON, "{took:?}");
+    }
+    let unready = async { while readiness(program.address).await.is_success() {} };
+    eventually("it is not ready", unready).await;
+    postgres.start_again().await;
+    assert_recovery(program.address, &client).await;
+    assert_eq!(client.get(&group.id).await.unwrap(), group);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -124,16 +143,16 @@ async fn while_the_database_is_silent_every_call_is_unavailable_soon_and_afterwa
     let before = api.database.backends().await;
 
     proxy.stall(true);
-    let first = refusals(&api, &group.id).await;
+    let first = refusals(api.address(), &group.id).await;
     assert!(first < SOON, "calls waited for {first:?}");
-    assert_eq!(readiness(&api).await, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(readiness(api.address()).await, StatusCode::SERVICE_UNAVAILABLE);
     let status = client.create(named("meanwhile")).await.unwrap_err();
     assert_eq!((status.message(), &*reason(&status)), (AWAY, "UNAVAILABLE"));
-    let later = refusals(&api, &group.id).await;
+    let later = refusals(api.address(), &group.id).await;
     assert!(later < first, "calls waited for {later:?}, and before it was known for {first:?}");
 
     proxy.stall(false);
-    assert_recovery(&api).await;
+    assert_recovery(api.address(), &api.client().await).await;
     let lives_on = async { while api.database.backends().await.iter().any(|pid| before.contains(pid)) {} };
     eventually("no connection is used that was there in the stall", lives_on).await;
     println!("calls under way ended after {first:?}, later ones after {later:?}");
@@ -178,7 +197,7 @@ async fn a_list_on_its_way_from_a_database_that_falls_silent_breaks_off() {
     assert_eq!((status.code(), &*reason(&status)), (Code::Unavailable, "UNAVAILABLE"));
     assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     proxy.stall(false);
-    assert_recovery(&api).await;
+    assert_recovery(api.address(), &api.client().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -194,7 +213,7 @@ async fn calls_that_wait_for_a_connection_end_soon_when_the_database_falls_silen
     }
     assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     proxy.stall(false);
-    assert_recovery(&api).await;
+    assert_recovery(api.address(), &api.client().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -230,7 +249,7 @@ async fn a_read_whose_connection_is_reset_does_not_speak_of_changes() {
     });
     assert_eq!(listed.unwrap_err().message(), AWAY);
     held.rollback().await.unwrap();
-    assert_recovery(&api).await;
+    assert_recovery(api.address(), &api.client().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -263,7 +282,7 @@ async fn far_from_its_database_it_serves() {
     let (api, proxy) = behind_proxy().await;
     proxy.delay(Duration::from_millis(20));
     proxy.cut();
-    eventually("it is ready", async { while readiness(&api).await != StatusCode::OK {} }).await;
+    eventually("it is ready", async { while readiness(api.address()).await != StatusCode::OK {} }).await;
     use_it(&api.client().await).await.unwrap();
 }
 
