@@ -168,7 +168,7 @@ async fn a_stall_of_which_one_beat_tells_fails_no_call() {
     let created = client.create(named("meanwhile"));
     let (made, created, ()) = tokio::join!(join_all(made), created, async {
         // One beat is missed by then, wherever in its period the stall began, and never two.
-        sleep(Duration::from_millis(1250)).await;
+        sleep(Duration::from_millis(1200)).await;
         proxy.stall(false);
     });
     created.unwrap();

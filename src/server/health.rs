@@ -24,7 +24,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// How long after it did not answer the database is asked again. Callers wait for that.
-const RETRY: Duration = Duration::from_millis(200);
+const RETRY: Duration = Duration::from_millis(100);
 
 /// The services whose health is told: `""` is the server as a whole.
 const SERVICES: [&str; 2] = ["", <grpc::Server as NamedService>::NAME];
