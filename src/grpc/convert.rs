@@ -75,7 +75,8 @@ impl Mask {
 }
 
 /// What a create says of the new group.
-pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
+#[must_use]
+pub fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
     Mask::Populated.draft(request.customer_group.unwrap_or_default(), None)
 }
 
@@ -84,7 +85,7 @@ pub(super) fn new_group(request: pb::CreateCustomerGroupRequest) -> Draft {
 /// # Errors
 ///
 /// [`Error::AnswerTooLarge`], while nothing is stored yet.
-pub(super) fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> Result<BatchDraft, Error> {
+pub fn new_batch(request: pb::BatchCreateCustomerGroupsRequest) -> Result<BatchDraft, Error> {
     /// What the answer has of a group that the request has not: its id, times and etag, and its head in the list.
     const ADDED: usize = 43 + 14 + 14 + 17 + 3;
     const PARENT: usize = 43;
@@ -117,7 +118,11 @@ pub(super) fn if_match(etag: &str) -> IfMatch {
 }
 
 /// Which group an update names, and what it says of it.
-pub(super) fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, Draft), Error> {
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when it has no group.
+pub fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, Draft), Error> {
     let (mask, violation) = Mask::parse(request.update_mask);
     let Some(mut group) = request.customer_group else {
         let description = "customer_group is required; give the group's id and its new values";

@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::v1alpha;
 
+pub use convert::{new_batch, new_group, update};
 pub use status::finish;
 
 use crate::auth::{Caller, Writer};

@@ -39,7 +39,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 }
 
 /// `limit`, `offset` and `starting_after`, with a violation for each other parameter.
-pub(super) fn page(request: &Request) -> PageRequest {
+#[must_use]
+pub fn page(request: &Request) -> PageRequest {
     let mut found = Vec::new();
     let mut given = parameters(request, &[field::LIMIT, field::OFFSET, field::STARTING_AFTER], &mut found);
     let starting_after = given.take(field::STARTING_AFTER);
@@ -109,7 +110,7 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
 ///
 /// That it is not `application/json`, too large, or no JSON object. What is wrong with its fields is in the
 /// draft.
-pub(super) async fn body(request: Request, max: MaxBytes) -> Result<Draft, Error> {
+pub async fn body(request: Request, max: MaxBytes) -> Result<Draft, Error> {
     let mut found = Vec::new();
     let object = object(request, max, &mut found).await?;
     Ok(draft(object, found))

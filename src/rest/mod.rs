@@ -24,12 +24,13 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 pub use error::finish;
+pub use input::{body, page};
 
 use crate::auth::Caller;
 use crate::domain::{CustomerGroup, Etag, excerpt};
 use crate::error::Error;
 use crate::service::{Created, Service};
-use input::{Id, body, idempotency_key, if_match, no_query, not_modified, page};
+use input::{Id, idempotency_key, if_match, no_query, not_modified};
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
@@ -53,7 +54,7 @@ pub struct Context {
 
 /// The largest body that is read, in bytes.
 #[derive(Debug, Clone, Copy)]
-struct MaxBytes(usize);
+pub struct MaxBytes(pub usize);
 
 impl FromRef<Context> for Service {
     fn from_ref(context: &Context) -> Self {

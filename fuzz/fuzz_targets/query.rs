@@ -1,0 +1,43 @@
+//! Queries of lists: a page asks for what its query says, and what is refused names the parameter.
+#![no_main]
+
+use axum::body::Body;
+use axum::extract::Request;
+use customer_groups::domain::{Page, PageRequest, Violations};
+use customer_groups::rest;
+use libfuzzer_sys::fuzz_target;
+
+fn request(query: &str) -> Option<PageRequest> {
+    let request = Request::get(format!("/?{query}")).body(Body::empty()).ok()?;
+    Some(rest::page(&request))
+}
+
+/// The query that asks for a page.
+fn written(page: Page) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    query.extend_pairs(page.limit.map(|limit| ("limit", limit.to_string())));
+    query.append_pair("offset", &page.offset.to_string());
+    query.extend_pairs(page.starting_after.map(|id| ("starting_after", id.to_string())));
+    query.finish()
+}
+
+/// Each parameter that is wrong is in the query by its name, or by what its name begins with.
+fn check_violations(query: &str, violations: &Violations) {
+    let names: Vec<_> = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).collect();
+    for violation in violations.as_slice() {
+        assert!(names.iter().any(|name| name.starts_with(&violation.field)), "{violation:?}");
+        assert!(!violation.description.is_empty());
+    }
+}
+
+fuzz_target!(|query: &str| {
+    let Some(asked) = request(query) else { return };
+    match asked.clone().parse_unbounded() {
+        Ok(page) => assert_eq!(request(&written(page)).unwrap().parse_unbounded().unwrap(), page),
+        Err(violations) => check_violations(query, &violations),
+    }
+    match asked.parse() {
+        Ok(page) => assert!(page.limit.unwrap() <= 1000),
+        Err(violations) => check_violations(query, &violations),
+    }
+});
