@@ -16,6 +16,7 @@ mod hostile;
 mod idempotency;
 mod keys;
 mod list;
+mod model;
 mod nothing_lost;
 mod openapi;
 mod overload;

@@ -1,0 +1,76 @@
+//! What the contract finds wrong with a call.
+
+use customer_groups::domain::GroupId;
+use serde_json::Value;
+
+use crate::contract::{Page, Refusal, With};
+
+/// The fields that are wrong, each with the code that it alone would have, in the order in which they are listed.
+#[derive(Debug, Default)]
+pub struct Violations(pub Vec<(String, &'static str)>);
+
+impl Violations {
+    pub fn one(field: &str, code: &'static str) -> Refusal {
+        Self(vec![(field.to_owned(), code)]).refuse().unwrap_err()
+    }
+
+    pub fn add(&mut self, field: &str, code: &'static str) {
+        self.0.push((field.to_owned(), code));
+    }
+
+    /// Nothing when nothing is wrong.
+    pub fn refuse(&self) -> Result<(), Refusal> {
+        let Some((_, first)) = self.0.first() else { return Ok(()) };
+        let code = if self.0.iter().all(|(_, code)| code == first) { first } else { "parameter_invalid" };
+        let fields = self.0.iter().map(|(field, _)| field.clone()).collect();
+        Err(Refusal { code: code.to_owned(), fields, message: String::new() })
+    }
+
+    /// What is wrong with a new group beside what may be wrong with any: it must have a name.
+    pub fn check_new(&mut self, body: &Value) {
+        if body.get("customer_group_name").is_none() {
+            let at = usize::from(self.0.first().is_some_and(|(field, _)| field == "parent_id"));
+            self.0.insert(at, ("customer_group_name".to_owned(), "parameter_missing"));
+        }
+    }
+
+    /// Whether all that is wrong is that no group has the id of the parent, though one could.
+    pub fn is_only_unknown_parent(&self, body: &Value) -> bool {
+        let could_be = body["parent_id"].as_str().is_some_and(|id| GroupId::parse(id).is_some());
+        matches!(self.0.as_slice(), [(_, "parent_not_found")]) && could_be
+    }
+}
+
+/// The name when `field` is its name; an optional text otherwise.
+pub fn check_text(field: &str, value: Option<&Value>, found: &mut Violations) {
+    let is_name = field == "customer_group_name";
+    let text = match value {
+        None => return,
+        Some(value) if is_name => value.as_str().unwrap_or_default().trim(),
+        Some(value) => value.as_str().unwrap_or_default(),
+    };
+    if is_name && text.is_empty() {
+        found.add(field, "parameter_missing");
+    } else if text.chars().count() > 255 || text.chars().any(char::is_control) {
+        found.add(field, "parameter_invalid");
+    }
+}
+
+pub fn check_key(with: &With, found: &mut Violations) {
+    if with.idempotency_key.as_ref().is_some_and(|key| key.len() > 255) {
+        found.add("idempotency-key", "parameter_invalid");
+    }
+}
+
+pub fn check_page(page: &Page) -> Result<(), Refusal> {
+    let mut found = Violations::default();
+    for (field, number) in [("limit", page.limit), ("offset", page.offset)] {
+        if number.is_some_and(|number| number < 0) {
+            found.add(field, "parameter_invalid");
+        }
+    }
+    if page.starting_after.as_ref().is_some_and(|id| GroupId::parse(id).is_none()) {
+        found.add("starting_after", "parameter_invalid");
+    }
+    found.refuse()
+}
