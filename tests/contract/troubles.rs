@@ -8,19 +8,28 @@ use serde_json::json;
 
 use super::refusal::Refusal;
 use super::{Call, Page, With, make};
-use crate::support::face::Face;
-use crate::support::{Api, BOUNDS, KEY, TIMEOUTS, TestDatabase};
+use crate::support::face::{Face, rpc};
+use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, TestDatabase};
 
 async fn refusal(face: Face, api: &Api, call: &Call) -> Refusal {
     let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
     make(face, api.address(), call, &with).await.unwrap_err()
 }
 
-fn calls() -> [Call; 3] {
+/// Each thing that can be asked for, of groups that there are not.
+fn calls() -> [Call; 10] {
+    let (id, named) = (|| ID.to_owned(), json!({"customer_group_name": "a"}));
     [
+        Call::Get(id()),
         Call::List(Page::default()),
-        Call::Create(json!({"customer_group_name": "a"})),
-        Call::Delete(ID.to_owned()),
+        Call::Create(named.clone()),
+        Call::Update(id(), named.clone()),
+        Call::Delete(id()),
+        Call::BatchCreate(vec![json!({"customer_group": named})]),
+        Call::BatchGet(vec![id()]),
+        Call::Children(id(), Page::default()),
+        Call::Ancestors(id(), Page::default()),
+        Call::StreamDescendants(id(), Page::default()),
     ]
 }
 
@@ -69,10 +78,13 @@ async fn too_many_calls_at_once() {
     let (api, _sql) = stuck(TIMEOUTS, 1, Duration::from_millis(20), BOUNDS).await;
     let address = api.address();
     let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
-    let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
+    let list = Call::List(Page::default());
+    let first = tokio::spawn(async move { make(Face::Grpc, address, &list, &with()).await });
     api.database.until_a_statement_waits().await;
+    // Reads of one group go out together, so that none waits for a connection of its own.
+    let waits = |call: &Call| !matches!(call, Call::Get(_) | Call::Ancestors(..));
     for face in Face::ALL {
-        for call in calls() {
+        for call in calls().into_iter().filter(waits) {
             assert_eq!(refusal(face, &api, &call).await.code, "overloaded", "{face:?} {call:?}");
         }
     }
@@ -84,7 +96,8 @@ async fn a_call_for_which_there_is_no_place() {
     let (api, _sql) = stuck(TIMEOUTS, 8, Duration::from_secs(30), Bounds { calls: ONE, ..BOUNDS }).await;
     let address = api.address();
     let with = || With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
-    let first = tokio::spawn(async move { make(Face::Grpc, address, &calls()[0], &with()).await });
+    let list = Call::List(Page::default());
+    let first = tokio::spawn(async move { make(Face::Grpc, address, &list, &with()).await });
     api.database.until_a_statement_waits().await;
     for face in Face::ALL {
         for call in calls() {
@@ -98,7 +111,7 @@ async fn a_call_for_which_there_is_no_place() {
 async fn a_key_that_is_used_too_often() {
     let api = Api::start_within(Bounds { rate: Some("1/h".parse().unwrap()), ..BOUNDS }, TIMEOUTS).await;
     let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
-    make(Face::Rest, api.address(), &calls()[0], &with).await.unwrap();
+    make(Face::Rest, api.address(), &Call::List(Page::default()), &with).await.unwrap();
     for face in Face::ALL {
         for call in calls() {
             let Refusal { code, message, .. } = refusal(face, &api, &call).await;
@@ -112,18 +125,40 @@ async fn a_key_that_is_used_too_often() {
 }
 
 #[tokio::test]
-async fn a_fault_of_ours_is_told_by_a_fixed_message_and_its_request_id() {
+async fn a_compressed_message_is_refused_as_one_that_the_service_does_not_read() {
     let api = Api::start().await;
-    // No service makes such an id.
-    let insert = "insert into customer_group (id, updated_at, is_group, customer_group_name)
-        values ('00000000-0000-4000-8000-000000000000', now(), false, 'a')";
-    api.database.sql().await.batch_execute(insert).await.unwrap();
+    let key = format!("Bearer {KEY}");
+    let metadata = [("authorization", key.as_str()), ("grpc-encoding", "gzip")];
+    for face in Face::RPC {
+        let answer = rpc(face, api.address(), "ListCustomerGroups", &metadata, b"").await;
+        assert_eq!(Refusal::of_grpc(&answer.status).code, "content_type_unsupported", "{face:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_ours_is_told_by_a_fixed_message_and_its_request_id() {
+    const FIXED: &str = "something went wrong on our side; quote the request id ";
+    let api = Api::start().await;
+    let chain = api.client().await.chain(3).await;
+    // No service writes such a text.
+    let spoil = "update customer_group set payment_terms = E'\\x01' where customer_group_name = 'level 1'";
+    api.database.sql().await.batch_execute(spoil).await.unwrap();
+    let [top, middle, bottom] = [0, 1, 2].map(|level: usize| chain[level].id.clone());
+    let calls = [
+        Call::Get(middle.clone()),
+        Call::List(Page::default()),
+        Call::Update(middle.clone(), json!({"is_group": true})),
+        Call::BatchGet(vec![middle]),
+        Call::Children(top.clone(), Page::default()),
+        Call::Ancestors(bottom, Page::default()),
+        Call::Descendants(top, (Some(1), None).into()),
+    ];
     for face in Face::ALL {
-        let refusal = refusal(face, &api, &Call::List(Page::default())).await;
-        assert_eq!(refusal.code, "internal", "{face:?}");
-        let (fixed, id) =
-            refusal.message.split_at("something went wrong on our side; quote the request id ".len());
-        assert_eq!(fixed, "something went wrong on our side; quote the request id ", "{face:?}");
-        assert!(id.starts_with("req_") && id.ends_with(" when you report it"), "{id}");
+        for call in &calls {
+            let refusal = refusal(face, &api, call).await;
+            assert_eq!(refusal.code, "internal", "{face:?} {call:?}");
+            let id = refusal.message.strip_prefix(FIXED).unwrap_or_else(|| panic!("{}", refusal.message));
+            assert!(id.starts_with("req_") && id.ends_with(" when you report it"), "{id}");
+        }
     }
 }
