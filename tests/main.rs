@@ -8,6 +8,7 @@ mod concurrency;
 mod contract;
 mod create;
 mod embedded;
+mod failover;
 mod faults;
 mod floods;
 mod fuzz;

@@ -134,7 +134,7 @@ async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) 
             done => return done,
         }
     }
-    work().await
+    work().await.map_err(Failure::at_last)
 }
 
 /// A connection on loan. Dropped before it is given back, because its caller went away, it is abandoned.

@@ -27,6 +27,9 @@ pub(super) enum Failure {
     /// The connection broke before a statement that writes was answered. It may have been done.
     #[error("a statement that writes failed")]
     Interrupted(#[source] PgError),
+    /// A transaction lost against others, however often it was tried.
+    #[error("a transaction lost against others each time")]
+    Lost(#[source] PgError),
     /// The idempotency key, which is quoted and cut, has the record of another request.
     #[error("the idempotency key {0} was used for another request")]
     KeyReused(String),
@@ -54,9 +57,10 @@ impl Failure {
     /// Whether it is PostgreSQL that says so, and not the want of an answer.
     pub(super) fn is_answer(&self) -> bool {
         match self {
-            Self::Connect(PoolError::Backend(error)) | Self::Query(error) | Self::Interrupted(error) => {
-                error.as_db_error().is_some()
-            }
+            Self::Connect(PoolError::Backend(error))
+            | Self::Query(error)
+            | Self::Interrupted(error)
+            | Self::Lost(error) => error.as_db_error().is_some(),
             Self::Connect(_) | Self::QueueFull | Self::Silent => false,
             Self::KeyReused(_) => true,
         }
@@ -65,8 +69,15 @@ impl Failure {
     /// Whether the transaction lost against another one and may be tried again as a whole.
     pub(super) fn is_conflict(&self) -> bool {
         let Self::Query(error) = self else { return false };
-        let states = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
-        error.code().is_some_and(|state| states.contains(state))
+        is_conflict(error)
+    }
+
+    /// The same for someone who tries no more.
+    pub(super) fn at_last(self) -> Self {
+        match self {
+            Self::Query(error) if is_conflict(&error) => Self::Lost(error),
+            other => other,
+        }
     }
 }
 
@@ -75,7 +86,9 @@ impl From<&Failure> for Error {
     fn from(failure: &Failure) -> Self {
         let cause = || chain(failure);
         match failure {
-            Failure::QueueFull | Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
+            Failure::QueueFull
+            | Failure::Lost(_)
+            | Failure::Connect(PoolError::Timeout(TimeoutType::Wait)) => Self::Overloaded,
             // Whatever the reason is, a login that is refused included, it is no fault of the call. The pool would
             // say it twice.
             Failure::Connect(PoolError::Backend(error)) => Self::Unavailable(said(error).into()),
@@ -89,8 +102,8 @@ impl From<&Failure> for Error {
             Failure::Interrupted(_) => Self::Interrupted(cause().into()),
             Failure::Query(error) if is_away(error) => Self::Unavailable(cause().into()),
             Failure::Query(error) if is_timeout(error) => Self::Timeout,
-            // It was tried again, and lost again: there are too many at once.
-            Failure::Query(_) if failure.is_conflict() => Self::Overloaded,
+            // What only reads loses to nobody but a standby, when that replays what takes away what is read.
+            Failure::Query(error) if is_conflict(error) => Self::Unavailable(cause().into()),
             Failure::Query(_) => Self::internal(cause()),
             Failure::KeyReused(key) => Self::IdempotencyKeyReused(key.clone()),
         }
@@ -101,6 +114,11 @@ impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         Self::from(&failure)
     }
+}
+
+fn is_conflict(error: &PgError) -> bool {
+    let states = [SqlState::T_R_SERIALIZATION_FAILURE, SqlState::T_R_DEADLOCK_DETECTED];
+    error.code().is_some_and(|state| states.contains(state))
 }
 
 /// Whether the server cannot be reached, or is starting, stopping, out of resources, closing connections, or
@@ -131,6 +149,12 @@ fn is_broken_off(error: &PgError) -> bool {
 /// Whether there is no way to the server, or not any more.
 pub(super) fn is_cut_off(error: &PgError) -> bool {
     error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
+}
+
+/// Whether the server is not one that `target_session_attrs` asks for.
+pub(super) fn is_unsuited(error: &PgError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
 /// What PostgreSQL said, or else what the client has to say: its errors name themselves only by their kind.

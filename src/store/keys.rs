@@ -18,7 +18,9 @@ const LIST: &str = "select id, name, scope, mode, revoked_at from api_key order 
 
 const REVOKE: &str = "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id";
 
-const ACTIVE: &str = "select id, scope, digest from api_key where revoked_at is null";
+/// In each row, and in one without a key when there are none, also whether the server takes no writes.
+const ACTIVE: &str = "select id, scope, digest, current_setting('transaction_read_only')::boolean
+     from (select) once left join api_key on revoked_at is null";
 
 const FIND: &str = "select id, scope, digest from api_key where digest = $1 and revoked_at is null";
 
@@ -59,9 +61,21 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// See [`Store::insert_key`].
+    /// See [`Store::insert_key`]; [`Error::Unavailable`] also when the server takes no writes.
     pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Caller>, Error> {
-        beat(&self.watch, ACTIVE, patience).await?.iter().map(caller).collect()
+        let rows = beat(&self.watch, ACTIVE, patience).await?;
+        if rows.first().map(|row| read(row, 3)).transpose()? == Some(true) {
+            // The next connection may be to the server that has taken its place.
+            self.watch.renew();
+            return Err(Error::Unavailable("the server takes no writes".into()));
+        }
+        let mut callers = Vec::with_capacity(rows.len());
+        for row in &rows {
+            if read::<Option<Uuid>>(row, 0)?.is_some() {
+                callers.push(caller(row)?);
+            }
+        }
+        Ok(callers)
     }
 
     /// Who uses the key with this digest; `None` when it is unknown or revoked.

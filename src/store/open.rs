@@ -5,7 +5,7 @@ use refinery::error::Kind;
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
 
-use super::failure::{is_cut_off, said};
+use super::failure::{is_cut_off, is_unsuited, said};
 
 /// Why a database cannot be used. The text is for an operator, and goes after the place of the database; it
 /// has PostgreSQL's own words in it, and what to do.
@@ -14,6 +14,12 @@ pub enum OpenError {
     /// Nobody answers at its address.
     #[error("its server cannot be reached ({0}); start it, or correct the host and port in DATABASE_URL")]
     Unreachable(String),
+    /// The server takes no writes.
+    #[error(
+        "its server takes no writes ({0}); name the primary in DATABASE_URL, and where there are several hosts, add \
+         target_session_attrs=read-write"
+    )]
+    ReadOnly(String),
     /// The server does not let the user in.
     #[error(
         "the login is refused ({0}); correct the user and password in DATABASE_URL, or the server's pg_hba.conf"
@@ -52,6 +58,8 @@ impl OpenError {
             }
             // Without the right to use it, a schema is as good as none.
             Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::INVALID_SCHEMA_NAME) => Self::NotOwner(said),
+            Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Self::ReadOnly(said),
+            None if is_unsuited(error) => Self::ReadOnly(said),
             None if is_cut_off(error) => Self::Unreachable(said),
             Some(_) | None => Self::Other(said),
         }

@@ -52,6 +52,11 @@ impl Pool {
         self.lent.get().await
     }
 
+    /// Closes the connections that nobody has.
+    pub(super) fn renew(&self) {
+        self.lent.retain(|_, _| false);
+    }
+
     pub(super) fn breaker(&self) -> &Breaker {
         &self.breaker
     }

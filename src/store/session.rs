@@ -22,7 +22,9 @@ pub(super) fn configure(config: &mut Config, limits: &Limits) {
     }
     let given = config.get_options().unwrap_or_default();
     config.options(format!("{given} {}", options(limits.statement_timeout)));
-    config.connect_timeout(limits.connect_timeout);
+    // One that does not answer leaves time for those after it.
+    let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX).max(1);
+    config.connect_timeout(limits.connect_timeout / hosts);
 
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(USER_TIMEOUT);

@@ -75,8 +75,13 @@ fn is_same_refusal(face: Face, refusal: &Refusal, expected: &Refusal) -> bool {
 /// What is wrong with the whole database, and with the list of all groups beside what they must be.
 async fn check_all(api: &Api, expected: &[Object]) -> Result<(), String> {
     let seconds = Duration::from_secs(30);
-    let limits =
-        Limits { pool_size: 1, pool_queue: 100, pool_timeout: seconds, connect_timeout: seconds, statement_timeout: seconds };
+    let limits = Limits {
+        pool_size: 1,
+        pool_queue: 100,
+        pool_timeout: seconds,
+        connect_timeout: seconds,
+        statement_timeout: seconds,
+    };
     let report =
         verify(&api.database.url().parse().unwrap(), &limits).await.map_err(|error| error.to_string())?;
     if !report.findings.is_empty() {

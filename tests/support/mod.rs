@@ -5,6 +5,7 @@ mod cluster;
 pub mod face;
 pub mod frames;
 pub mod http;
+mod pair;
 mod postgres;
 mod program;
 mod proxy;
@@ -28,6 +29,7 @@ use tonic::{Request, Status};
 
 pub use chance::Chance;
 pub use cluster::{TestDatabase, data_dir};
+pub use pair::Pair;
 pub use postgres::{Postgres, postmaster};
 pub use program::Program;
 pub use proxy::{Proxy, Trap};

@@ -1,0 +1,207 @@
+//! Two PostgreSQL servers, one of which follows the other by streaming replication.
+
+use std::fs::{self, File, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, User, geteuid};
+use tempfile::TempDir;
+use tokio::time::sleep;
+use tokio_postgres::{Client, NoTls};
+
+use super::{data_dir, eventually};
+
+/// How long a server that is starting is left alone. Without it nothing else would run, as nothing is waited for.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Where in the folder of a server its files are; its socket is beside them, since a copy would take that along.
+const DATA: &str = "data";
+
+/// A primary, which acknowledges nothing before its standby has it, and the standby.
+pub struct Pair {
+    pub primary: Server,
+    pub standby: Server,
+    _folder: TempDir,
+}
+
+/// A PostgreSQL in a folder, reached by a Unix socket in it. It is stopped when it is dropped.
+pub struct Server {
+    folder: PathBuf,
+    settings: Vec<&'static str>,
+    process: Option<Child>,
+}
+
+impl Pair {
+    pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more settings of the standby.
+    pub async fn start_with(of_standby: &[&'static str]) -> Self {
+        let folder = data_dir();
+        let (first, second) = (folder.path().join("a"), folder.path().join("b"));
+        make_private(&first);
+        make_private(&second);
+        let to = |command: &mut Command, folder: &Path| done(command.arg("--pgdata").arg(folder.join(DATA)));
+        to(
+            command("initdb").args([
+                "--auth=trust",
+                "--username=customer_groups",
+                "--encoding=UTF8",
+                "--no-sync",
+            ]),
+            &first,
+        );
+        let mut primary = Server::new(first, vec!["synchronous_commit=on", "synchronous_standby_names=*"]);
+        primary.start().await;
+        let mut copy = command("pg_basebackup");
+        copy.args([
+            "--username=customer_groups",
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "--host",
+        ]);
+        to(copy.arg(&primary.folder), &second);
+        let mut standby = Server::new(second, of_standby.to_vec());
+        standby.start().await;
+        let follows = "select count(*) from pg_stat_replication where sync_state = 'sync'";
+        eventually("the standby follows", async { while primary.number(follows).await == 0 {} }).await;
+        Self { primary, standby, _folder: folder }
+    }
+
+    /// Both, of which the one that takes writes is used.
+    pub fn url(&self) -> String {
+        let (first, second) = (self.primary.folder.display(), self.standby.folder.display());
+        format!("host={first},{second} user=customer_groups dbname=postgres target_session_attrs=read-write")
+    }
+
+    /// Waits until the standby shows all that the primary has.
+    pub async fn caught_up(&self) {
+        let sent: String = self
+            .primary
+            .sql()
+            .await
+            .query_one("select pg_current_wal_lsn()::text", &[])
+            .await
+            .unwrap()
+            .get(0);
+        let shown = format!("select count(*) where pg_last_wal_replay_lsn() >= '{sent}'");
+        eventually("the standby has caught up", async { while self.standby.number(&shown).await == 0 {} })
+            .await;
+    }
+}
+
+impl Server {
+    fn new(folder: PathBuf, settings: Vec<&'static str>) -> Self {
+        Self { folder, settings, process: None }
+    }
+
+    /// Starts it and waits until it takes connections.
+    pub async fn start(&mut self) {
+        let mut postgres = command("postgres");
+        postgres.arg("-D").arg(self.folder.join(DATA)).args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+        postgres.arg("-c").arg(format!("unix_socket_directories={}", self.folder.display()));
+        for setting in &self.settings {
+            postgres.args(["-c", setting]);
+        }
+        let log = self.folder.with_extension("log");
+        postgres.stderr(File::options().create(true).append(true).open(&log).unwrap());
+        let process = self.process.insert(postgres.spawn().unwrap());
+        let url = format!("host={} user=customer_groups dbname=postgres", self.folder.display());
+        let answers = async {
+            while tokio_postgres::connect(&url, NoTls).await.is_err() {
+                let said = || fs::read_to_string(&log).unwrap();
+                assert!(process.try_wait().unwrap().is_none(), "it ended: {}", said());
+                sleep(PAUSE).await;
+            }
+        };
+        eventually("the server takes connections", answers).await;
+    }
+
+    pub fn url(&self) -> String {
+        format!("host={} user=customer_groups dbname=postgres", self.folder.display())
+    }
+
+    pub async fn sql(&self) -> Client {
+        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    /// The number that a statement answers.
+    pub async fn number(&self, sql: &str) -> i64 {
+        self.sql().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Makes it a primary, and waits until it is one.
+    pub async fn promote(&self) {
+        let promoted: bool = self.sql().await.query_one("select pg_promote()", &[]).await.unwrap().get(0);
+        assert!(promoted);
+    }
+
+    /// Ends it without a chance to say or write anything.
+    pub fn kill(&mut self) {
+        self.end(Signal::SIGKILL);
+    }
+
+    /// Ends it with all that belongs to it, so that it can be started again: PostgreSQL's "immediate" shutdown.
+    pub fn stop(&mut self) {
+        self.end(Signal::SIGQUIT);
+    }
+
+    fn end(&mut self, signal: Signal) {
+        if let Some(mut process) = self.process.take()
+            && let Ok(None) = process.try_wait()
+        {
+            kill(Pid::from_raw(process.id().try_into().unwrap()), signal).unwrap();
+            process.wait().unwrap();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A program of PostgreSQL's, as a user that it runs as, which ends with the test.
+fn command(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.arg("--pdeathsig=QUIT").arg("--").arg(binaries().join(program));
+    if let Some(user) = account() {
+        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    }
+    command.current_dir("/").process_group(0);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn done(command: &mut Command) {
+    let output = command.stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn account() -> Option<User> {
+    geteuid().is_root().then(|| User::from_name("postgres").unwrap().unwrap())
+}
+
+fn make_private(folder: &Path) {
+    fs::create_dir(folder).unwrap();
+    fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+    if let Some(user) = account() {
+        chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+    }
+}
+
+/// Where Debian puts the newest PostgreSQL, or else what is on `PATH`.
+fn binaries() -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let newest = versions.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok()).max();
+    newest.map_or_else(PathBuf::new, |version| format!("/usr/lib/postgresql/{version}/bin").into())
+}
