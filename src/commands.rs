@@ -88,6 +88,10 @@ async fn serve_on(
         opened = Store::open(database, &config.limits) => opened.map_err(|error| at(database, &error))?,
         () = &mut stop => return Ok(()),
     };
+    let store = match &config.standby {
+        Some(standby) => store.with_standby(standby).map_err(|error| at(standby, &error))?,
+        None => store,
+    };
     let keys = KeyRing::new(store.clone(), config.mode, config.api_key.as_ref());
     let server = Server::bind(config.server.clone(), store.clone(), keys).await?;
     tracing::info!(%database, mode = config.mode.name(), "the database is up to date");

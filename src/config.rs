@@ -63,6 +63,10 @@ pub struct Settings {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings for serving")]
 struct Serving {
+    /// Standbys of DATABASE_URL, in the same form, from which lists are read; without it all is read from DATABASE_URL
+    #[arg(long, env = "DATABASE_READ_URL", global = true, hide_env_values = true, value_name = "URL")]
+    database_read_url: Option<String>,
+
     /// Address and port to listen on; port 0 takes a free one, which is logged
     #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: String,
@@ -124,6 +128,8 @@ pub enum Source {
 pub struct Config {
     /// Where the database is.
     pub source: Source,
+    /// Standbys of it.
+    pub standby: Option<Database>,
     /// The folder of the private PostgreSQL and the first API key.
     pub data_dir: PathBuf,
     /// Which keys are taken.
@@ -183,6 +189,9 @@ impl Config {
             problems.check("POOL_QUEUE", parse::number("calls", 1..=1_000_000, &serving.pool_queue));
         let database = settings.database_url.as_deref().map(parse::database).transpose();
         let database = problems.check("DATABASE_URL", database);
+        let standby = serving.database_read_url.as_deref();
+        let standby = standby.map(|url| parse::standby(url, settings.database_url.as_deref())).transpose();
+        let standby = problems.check("DATABASE_READ_URL", standby);
         let pool_timeout = problems.duration("POOL_TIMEOUT", &serving.pool_timeout);
         let connect_timeout = problems.duration("CONNECT_TIMEOUT", &settings.connect_timeout);
         let request = problems.duration("REQUEST_TIMEOUT", &serving.request_timeout);
@@ -212,6 +221,7 @@ impl Config {
             };
             Some(Self {
                 source,
+                standby: standby?,
                 data_dir,
                 mode: mode?,
                 api_key: api_key?,
@@ -264,6 +274,7 @@ mod tests {
             "--cors-origins=shop.example",
             "--workers=0",
             "--database-url=postgres://",
+            "--database-read-url=postgres://",
             "--api-key=sk_live_0123456789abcdef",
             "--mode=test",
             "--pool-size=0",
@@ -294,6 +305,7 @@ mod tests {
                 "POOL_SIZE",
                 "POOL_QUEUE",
                 "DATABASE_URL",
+                "DATABASE_READ_URL",
                 "POOL_TIMEOUT",
                 "CONNECT_TIMEOUT",
                 "REQUEST_TIMEOUT",
@@ -315,6 +327,24 @@ mod tests {
     fn a_database_that_is_set_to_nothing_is_not_taken_for_the_private_one() {
         let problems = parse(&["--database-url="]).unwrap_err();
         assert!(problems[0].contains("it is empty; unset it for the private PostgreSQL"), "{problems:?}");
+    }
+
+    #[test]
+    fn standbys_are_set_beside_their_primary() {
+        let (primary, standby) =
+            ("--database-url=postgres://user@a/groups", "--database-read-url=postgres://user@b,c/groups");
+        let config = parse(&[primary, standby]).unwrap();
+        assert_eq!(config.standby.unwrap().to_string(), "b:5432,c:5432/groups");
+        assert!(parse(&[primary]).unwrap().standby.is_none());
+        for (wrong, what) in
+            [(&[standby][..], "set DATABASE_URL"), (&[primary, "--database-read-url="], "unset it")]
+        {
+            let problems = parse(wrong).unwrap_err();
+            assert!(
+                problems[0].starts_with("DATABASE_READ_URL: ") && problems[0].contains(what),
+                "{problems:?}"
+            );
+        }
     }
 
     #[test]

@@ -6,8 +6,8 @@ pub use batch::BatchCreated;
 
 use crate::auth::Writer;
 use crate::domain::{
-    Changes, CustomerGroup, Draft, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest, Violation,
-    Violations,
+    Changes, CustomerGroup, Draft, Freshness, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest,
+    Violation, Violations,
 };
 use crate::error::Error;
 pub use crate::store::Groups;
@@ -52,8 +52,8 @@ impl Service {
     /// # Errors
     ///
     /// [`Error::Invalid`] for a page that cannot be.
-    pub async fn list(&self, page: PageRequest) -> Result<List, Error> {
-        self.store.list(page.parse()?).await
+    pub async fn list(&self, page: PageRequest, freshness: Freshness) -> Result<List, Error> {
+        self.store.list(page.parse()?, freshness).await
     }
 
     /// The direct children of a customer group, the most recently created first.
@@ -61,9 +61,9 @@ impl Service {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
-    pub async fn children(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
+    pub async fn children(&self, id: &str, page: PageRequest, freshness: Freshness) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
-        self.store.children(parse(id)?, page).await
+        self.store.children(parse(id)?, page, freshness).await
     }
 
     /// The ancestors of a customer group, its parent first.
@@ -71,9 +71,14 @@ impl Service {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
-    pub async fn ancestors(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
+    pub async fn ancestors(
+        &self,
+        id: &str,
+        page: PageRequest,
+        freshness: Freshness,
+    ) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
-        self.store.ancestors(parse(id)?, page).await
+        self.store.ancestors(parse(id)?, page, freshness).await
     }
 
     /// Everything below a customer group, level by level, and the children of one group together, the most recently
@@ -82,9 +87,14 @@ impl Service {
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Invalid`] for a page that cannot be.
-    pub async fn descendants(&self, id: &str, page: PageRequest) -> Result<Groups, Error> {
+    pub async fn descendants(
+        &self,
+        id: &str,
+        page: PageRequest,
+        freshness: Freshness,
+    ) -> Result<Groups, Error> {
         let page = page.parse_unbounded()?;
-        self.store.descendants(parse(id)?, page).await
+        self.store.descendants(parse(id)?, page, freshness).await
     }
 
     /// Creates a customer group. The same create under the same idempotency key of the same API key creates

@@ -26,6 +26,7 @@ mod reads;
 mod rest;
 mod server;
 mod slow_readers;
+mod standby;
 mod store;
 mod stream;
 mod support;

@@ -240,6 +240,7 @@ fn help_names_every_setting_with_its_variable() {
     for variable in [
         "LISTEN",
         "DATABASE_URL",
+        "DATABASE_READ_URL",
         "DATA_DIR",
         "PG_BIN_DIR",
         "API_KEY",

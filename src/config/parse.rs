@@ -26,6 +26,19 @@ pub(super) fn database(text: &str) -> Result<Database, String> {
     text.parse()
 }
 
+pub(super) fn standby(text: &str, primary: Option<&str>) -> Result<Database, String> {
+    if text.is_empty() {
+        return Err("it is empty; unset it, or give one such as postgres://user:password@host:5432/database"
+            .to_owned());
+    }
+    if primary.is_none() {
+        return Err(
+            "the private PostgreSQL has no standbys; set DATABASE_URL to their primary, too".to_owned()
+        );
+    }
+    text.parse()
+}
+
 pub(super) fn key(mode: Mode, text: &str) -> Result<Secret, String> {
     let remedy = format!("give one such as `echo {}$(openssl rand -hex 16)` prints", mode.prefix());
     Secret::parse(mode, text).map_err(|problem| format!("{problem}; {remedy}"))

@@ -6,6 +6,7 @@ mod status;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use http::header::CACHE_CONTROL;
 use prost::Message;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Request, Response, Status};
@@ -16,7 +17,7 @@ pub use convert::{new_batch, new_group, update};
 pub use status::finish;
 
 use crate::auth::{Caller, Writer};
-use crate::domain::{IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
+use crate::domain::{Freshness, IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
 use crate::error::{Cause, Error, LateRecord, MAX_ANSWER_BYTES};
 use crate::service::{BatchCreated, Created, Service};
 use lists::Collected;
@@ -92,6 +93,12 @@ fn idempotency_key(metadata: &MetadataMap) -> Result<Option<IdempotencyKey>, Vio
     IdempotencyKey::parse(values.iter().map(MetadataValue::as_encoded_bytes))
 }
 
+/// How up to date the caller wants a list.
+fn freshness(metadata: &MetadataMap) -> Freshness {
+    let values = metadata.get_all(CACHE_CONTROL.as_str());
+    Freshness::parse(values.iter().map(MetadataValue::as_encoded_bytes))
+}
+
 /// The answer to a create, which says when it was given before.
 fn created<T>(answer: impl Into<T>, replayed: bool) -> Response<T> {
     let mut response = Response::new(answer.into());
@@ -115,8 +122,9 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupsResponse>, Status> {
+        let freshness = freshness(request.metadata());
         let pb::ListCustomerGroupsRequest { limit, offset, starting_after } = request.into_inner();
-        let list = self.service.list(PageRequest::new(limit, offset, starting_after)).await?;
+        let list = self.service.list(PageRequest::new(limit, offset, starting_after), freshness).await?;
         Ok(Response::new(Collected::from(list.into(), PAGES).await?.into()))
     }
 
@@ -179,8 +187,10 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupChildrenRequest>,
     ) -> Result<Response<pb::ListCustomerGroupChildrenResponse>, Status> {
+        let freshness = freshness(request.metadata());
         let pb::ListCustomerGroupChildrenRequest { id, limit, offset, starting_after } = request.into_inner();
-        let groups = self.service.children(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        let groups =
+            self.service.children(&id, PageRequest::new(limit, offset, starting_after), freshness).await?;
         Ok(Response::new(Collected::from(groups, PAGES).await?.into()))
     }
 
@@ -188,9 +198,11 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupAncestorsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupAncestorsResponse>, Status> {
+        let freshness = freshness(request.metadata());
         let pb::ListCustomerGroupAncestorsRequest { id, limit, offset, starting_after } =
             request.into_inner();
-        let groups = self.service.ancestors(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        let groups =
+            self.service.ancestors(&id, PageRequest::new(limit, offset, starting_after), freshness).await?;
         Ok(Response::new(Collected::from(groups, PAGES).await?.into()))
     }
 
@@ -198,9 +210,11 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::ListCustomerGroupDescendantsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupDescendantsResponse>, Status> {
+        let freshness = freshness(request.metadata());
         let pb::ListCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
             request.into_inner();
-        let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        let groups =
+            self.service.descendants(&id, PageRequest::new(limit, offset, starting_after), freshness).await?;
         Ok(Response::new(Collected::from(groups, STREAM).await?.into()))
     }
 
@@ -212,9 +226,11 @@ impl CustomerGroupService for Handlers {
     ) -> Result<Response<Self::StreamCustomerGroupDescendantsStream>, Status> {
         let request_id = request.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok());
         let (request_id, late) = (request_id.unwrap_or_default().to_owned(), LateRecord::default());
+        let freshness = freshness(request.metadata());
         let pb::StreamCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
             request.into_inner();
-        let groups = self.service.descendants(&id, PageRequest::new(limit, offset, starting_after)).await?;
+        let groups =
+            self.service.descendants(&id, PageRequest::new(limit, offset, starting_after), freshness).await?;
         let mut response = Response::new(lists::one_by_one(groups, request_id, late.clone()).boxed());
         response.extensions_mut().insert(late);
         Ok(response)

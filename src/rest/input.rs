@@ -8,7 +8,8 @@ use std::num::IntErrorKind;
 use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Path, Request};
 use http::header::{
-    CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH,
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_MATCH,
+    IF_NONE_MATCH,
 };
 use http::request::Parts;
 use http_body_util::LengthLimitError;
@@ -18,7 +19,8 @@ use serde_json::value::RawValue;
 
 use super::{COLLECTION, MaxBytes};
 use crate::domain::{
-    Draft, Etag, Field, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut, excerpt, field,
+    Draft, Etag, Field, Freshness, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut,
+    excerpt, field,
 };
 use crate::error::Error;
 
@@ -85,6 +87,11 @@ fn number(name: &str, text: &str, found: &mut Vec<Violation>) -> Option<i32> {
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Violation> {
     let values = headers.get_all(field::IDEMPOTENCY_KEY);
     IdempotencyKey::parse(values.iter().map(HeaderValue::as_bytes))
+}
+
+/// How up to date the caller wants a list.
+pub(super) fn freshness(headers: &HeaderMap) -> Freshness {
+    Freshness::parse(headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes))
 }
 
 /// Which versions a change is for.

@@ -30,7 +30,7 @@ use crate::auth::Caller;
 use crate::domain::{CustomerGroup, Etag, excerpt};
 use crate::error::Error;
 use crate::service::{Created, Service};
-use input::{Id, idempotency_key, if_match, no_query, not_modified};
+use input::{Id, freshness, idempotency_key, if_match, no_query, not_modified};
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
@@ -170,7 +170,7 @@ async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) 
     responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
 )]
 async fn list(State(service): State<Service>, request: Request) -> Result<Response, Error> {
-    output::list(service.list(page(&request)).await?.into()).await
+    output::list(service.list(page(&request), freshness(request.headers())).await?.into()).await
 }
 
 /// Create a customer group
@@ -274,7 +274,7 @@ async fn delete(
     responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
 )]
 async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
-    output::list(service.children(&id, page(&request)).await?).await
+    output::list(service.children(&id, page(&request), freshness(request.headers())).await?).await
 }
 
 /// Get ancestors
@@ -289,7 +289,7 @@ async fn children(State(service): State<Service>, Id(id): Id, request: Request) 
     responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
 )]
 async fn ancestors(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
-    output::list(service.ancestors(&id, page(&request)).await?).await
+    output::list(service.ancestors(&id, page(&request), freshness(request.headers())).await?).await
 }
 
 /// Get descendants
@@ -308,7 +308,7 @@ async fn descendants(
     Id(id): Id,
     request: Request,
 ) -> Result<Response, Error> {
-    output::list(service.descendants(&id, page(&request)).await?).await
+    output::list(service.descendants(&id, page(&request), freshness(request.headers())).await?).await
 }
 
 /// The object with its version.

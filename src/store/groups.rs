@@ -86,7 +86,7 @@ impl Store {
     ///
     /// [`Error::NotFound`].
     pub async fn get(&self, id: GroupId) -> Result<CustomerGroup, Error> {
-        self.reads.get(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))
+        self.lists.reads.get(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))
     }
 
     /// Changes a group. Moves below another group are made one after the other, so that no two of them can

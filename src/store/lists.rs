@@ -6,11 +6,13 @@
 
 use uuid::Uuid;
 
-use super::Store;
 use super::connection::{Values, query};
+use super::pool::{Breaker, Pool};
+use super::reads::{self, Reads};
 use super::rows::{columns, list};
-use super::stream::Groups;
-use crate::domain::{GroupId, List, Page};
+use super::stream::{Groups, Streams};
+use super::{Database, Limits, OpenError, Store};
+use crate::domain::{Freshness, GroupId, List, Page};
 use crate::error::Error;
 
 /// The most groups that are read at once; longer lists come row by row.
@@ -117,10 +119,8 @@ impl Store {
     /// # Errors
     ///
     /// Only those that every statement can end in.
-    pub async fn list(&self, page: Page) -> Result<List, Error> {
-        let (start, limit, offset) = bounds(page);
-        let rows = query(&self.pool, LIST, &[&start, &limit, &offset]).await?;
-        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
+    pub async fn list(&self, page: Page, freshness: Freshness) -> Result<List, Error> {
+        self.read(freshness, |lists| async move { lists.list(page).await }).await
     }
 
     /// The children of a group.
@@ -128,8 +128,8 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`].
-    pub async fn children(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
-        self.tree_list(CHILDREN, id, page).await
+    pub async fn children(&self, id: GroupId, page: Page, freshness: Freshness) -> Result<Groups, Error> {
+        self.read(freshness, |lists| async move { lists.tree_list(CHILDREN, id, page).await }).await
     }
 
     /// The ancestors of a group, its parent first.
@@ -137,7 +137,61 @@ impl Store {
     /// # Errors
     ///
     /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
-    pub async fn ancestors(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
+    pub async fn ancestors(&self, id: GroupId, page: Page, freshness: Freshness) -> Result<Groups, Error> {
+        self.read(freshness, |lists| async move { lists.ancestors(id, page).await }).await
+    }
+
+    /// The descendants of a group, level by level.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
+    pub async fn descendants(&self, id: GroupId, page: Page, freshness: Freshness) -> Result<Groups, Error> {
+        self.read(freshness, |lists| async move { lists.descendants(id, page).await }).await
+    }
+}
+
+/// Where lists are read: a server, by the connections for them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Lists {
+    pool: Pool,
+    /// For long lists, on some of the same connections.
+    streams: Streams,
+    /// For reads of one group, which go out together.
+    pub(super) reads: Reads,
+}
+
+impl Lists {
+    pub(super) fn new(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
+        let pool = database.pool(limits, limits.pool_size, &Breaker::default())?;
+        let reading = database.pool(limits, reads::CONNECTIONS, pool.breaker())?;
+        let reads = Reads::start(&reading, limits.statement_timeout);
+        Ok(Self { streams: Streams::new(pool.clone(), limits), pool, reads })
+    }
+
+    /// The same for the thread of this runtime, with reads of its own.
+    pub(super) fn reading_here(&self, database: &Database, limits: &Limits) -> Result<Self, OpenError> {
+        let reading = database.pool(limits, reads::CONNECTIONS, self.pool.breaker())?;
+        let reads = Reads::start(&reading, limits.statement_timeout);
+        Ok(Self { reads, ..self.clone() })
+    }
+
+    pub(super) fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// Closes the connections.
+    pub(super) fn close(&self) {
+        self.pool.close();
+    }
+
+    async fn list(&self, page: Page) -> Result<List, Error> {
+        let (start, limit, offset) = bounds(page);
+        let rows = query(&self.pool, LIST, &[&start, &limit, &offset]).await?;
+        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
+    }
+
+    async fn ancestors(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
         let chain = self.reads.chain(id).await?.ok_or_else(|| Error::not_found(&id.to_string()))?;
         if chain.is_complete {
             let list = page.of(chain.groups).map_err(|violation| Error::Invalid(violation.into()))?;
@@ -147,12 +201,7 @@ impl Store {
         }
     }
 
-    /// The descendants of a group, level by level.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`]; [`Error::Invalid`] when the page starts after a group that is none of them.
-    pub async fn descendants(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
+    async fn descendants(&self, id: GroupId, page: Page) -> Result<Groups, Error> {
         if page.is_all() {
             let groups = self.streams.start(ALL_DESCENDANTS, &[&id.uuid()], page).await?;
             groups.ok_or_else(|| Error::not_found(&id.to_string()))

@@ -14,6 +14,7 @@ mod pool;
 mod reads;
 mod rows;
 mod session;
+mod standby;
 mod stream;
 mod verify;
 
@@ -33,9 +34,9 @@ pub use stream::Groups;
 pub use verify::{Report, verify};
 
 use crate::error::Cause;
+use lists::Lists;
 use pool::{Breaker, Pool};
-use reads::Reads;
-use stream::Streams;
+use standby::Standby;
 
 /// Where the database is and how to log in.
 #[derive(Clone)]
@@ -64,12 +65,12 @@ pub struct Store {
     database: Database,
     limits: Limits,
     pool: Pool,
-    /// For long lists, on some of the same connections.
-    streams: Streams,
     /// Apart from the others, so that health and revoked keys do not wait behind calls.
     watch: Pool,
-    /// For reads of one group, which go out together.
-    reads: Reads,
+    /// For reads of lists, and of one group.
+    lists: Lists,
+    /// For reads of lists that may be behind.
+    standby: Option<Standby>,
 }
 
 impl FromStr for Database {
@@ -168,18 +169,15 @@ impl Store {
     /// That the server cannot be reached or does not let the user in, that there is no such database, that it
     /// is too old or not in UTF-8, or that the user may not, or could not, bring its tables up to date.
     pub async fn open(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
-        let breaker = Breaker::default();
-        let pool = database.pool(limits, limits.pool_size, &breaker)?;
+        let lists = Lists::new(database, limits)?;
+        let pool = lists.pool().clone();
         let store = Self {
             database: database.clone(),
             limits: limits.clone(),
-            streams: Streams::new(pool.clone(), limits),
+            watch: database.pool(limits, 1, pool.breaker())?,
             pool,
-            watch: database.pool(limits, 1, &breaker)?,
-            reads: Reads::start(
-                &database.pool(limits, reads::CONNECTIONS, &breaker)?,
-                limits.statement_timeout,
-            ),
+            lists,
+            standby: None,
         };
         store.migrate().await?;
         Ok(store)
@@ -192,14 +190,18 @@ impl Store {
     ///
     /// That there can be no such connection.
     pub fn reading_here(&self) -> Result<Self, OpenError> {
-        let reading = self.database.pool(&self.limits, reads::CONNECTIONS, self.pool.breaker())?;
-        Ok(Self { reads: Reads::start(&reading, self.limits.statement_timeout), ..self.clone() })
+        let lists = self.lists.reading_here(&self.database, &self.limits)?;
+        let standby = self.standby.as_ref().map(|standby| standby.reading_here(&self.limits)).transpose()?;
+        Ok(Self { lists, standby, ..self.clone() })
     }
 
     /// Closes the connections. Calls that come after end in
     /// [`Error::Unavailable`](crate::error::Error::Unavailable).
     pub fn close(&self) {
-        self.pool.close();
+        self.lists.close();
         self.watch.close();
+        if let Some(standby) = &self.standby {
+            standby.close();
+        }
     }
 }

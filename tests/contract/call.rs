@@ -63,6 +63,7 @@ pub struct With {
     pub authorization: Option<String>,
     pub if_match: Option<String>,
     pub idempotency_key: Option<String>,
+    pub cache_control: Option<String>,
 }
 
 /// Makes the call, and says what came of it in the words of REST.
@@ -112,6 +113,7 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
         ("authorization", &with.authorization),
         ("if-match", &with.if_match),
         ("idempotency-key", &with.idempotency_key),
+        ("cache-control", &with.cache_control),
     ] {
         headers.extend(value.as_deref().map(|value| (name, value)));
     }
@@ -162,8 +164,11 @@ fn with_headers(call: &Call, mut answer: Value, headers: &HeaderMap) -> Value {
 async fn over_grpc(face: Face, address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
     let (method, message) = message(call, with.if_match.as_deref().unwrap_or_default());
     let mut metadata = Vec::new();
-    for (name, value) in [("authorization", &with.authorization), ("idempotency-key", &with.idempotency_key)]
-    {
+    for (name, value) in [
+        ("authorization", &with.authorization),
+        ("idempotency-key", &with.idempotency_key),
+        ("cache-control", &with.cache_control),
+    ] {
         metadata.extend(value.as_deref().map(|value| (name, value)));
     }
     let answer = rpc(face, address, method, &metadata, &message).await;

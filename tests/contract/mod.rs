@@ -269,6 +269,7 @@ async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<R
             authorization: keys.authorization(step.key),
             if_match: step.with.if_match.as_deref().map(|etags| named.etags(etags)),
             idempotency_key: step.with.idempotency_key.clone(),
+            cache_control: None,
         };
         let outcome = make(face, address, &named.call(&step.call), &with).await;
         if let Ok(answer) = &outcome {

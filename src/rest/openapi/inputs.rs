@@ -71,7 +71,10 @@ fn page(limit: &str, default: Option<serde_json::Value>, whether: &str) -> Vec<P
          the first. {whether} `offset` counts from there."
     );
     let id = ObjectBuilder::new().schema_type(Type::String).pattern(Some(ID_PATTERN));
+    let no_cache = "`no-cache` for a list that has every write acknowledged before. Without it the list may come from \
+                    a standby, which can be moments behind.";
     vec![
+        parameter("Cache-Control", ParameterIn::Header, no_cache, string()),
         parameter(field::LIMIT, ParameterIn::Query, limit, number().default(default)),
         parameter(field::OFFSET, ParameterIn::Query, skip, number().default(Some(json!(0)))),
         parameter(field::STARTING_AFTER, ParameterIn::Query, &start, id),

@@ -1,0 +1,189 @@
+//! Lists from a standby.
+
+use std::collections::BTreeSet;
+
+use customer_groups::grpc::pb;
+use serde_json::{Value, json};
+use tonic::Code;
+
+use crate::contract::{Call, Page, With, make};
+use crate::support::face::Face;
+use crate::support::http::get;
+use crate::support::{Calls, Client, KEY, Pair, Program, TestDatabase, below, eventually, named};
+
+fn serve(pair: &Pair) -> Program {
+    Program::serve(&[("DATABASE_URL", &pair.primary.url()), ("DATABASE_READ_URL", &pair.standby.url())])
+}
+
+/// The lists that have that group in them, each with a name.
+fn lists(parent: &str, child: &str) -> Vec<Call> {
+    let page = || Page { limit: Some(100), ..Page::default() };
+    vec![
+        Call::List(Page::default()),
+        Call::Children(parent.to_owned(), Page::default()),
+        Call::Children(parent.to_owned(), page()),
+        Call::Descendants(parent.to_owned(), Page::default()),
+        Call::Descendants(parent.to_owned(), page()),
+        Call::StreamDescendants(parent.to_owned(), Page::default()),
+        Call::Ancestors(child.to_owned(), Page::default()),
+    ]
+}
+
+async fn names(face: Face, program: &Program, call: &Call, cache_control: Option<&str>) -> BTreeSet<String> {
+    let with = With {
+        authorization: Some(format!("Bearer {KEY}")),
+        cache_control: cache_control.map(str::to_owned),
+        ..With::default()
+    };
+    let answer = make(face, program.address, call, &with)
+        .await
+        .unwrap_or_else(|refusal| panic!("{call:?}: {refusal:?}"));
+    let name = |group: &Value| group["customer_group_name"].as_str().unwrap().to_owned();
+    answer["data"].as_array().unwrap().iter().map(name).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lists_are_as_old_as_the_standby_unless_the_caller_says_no_cache() {
+    let pair = Pair::start().await;
+    let program = serve(&pair);
+    let client = program.client().await;
+    let parent = client.create(named("parent")).await.unwrap();
+    let child = client.create(below(&parent, "child")).await.unwrap();
+    pair.caught_up().await;
+    pair.standby.sql().await.batch_execute("select pg_wal_replay_pause()").await.unwrap();
+
+    // What the standby does not know of: a child, and the name that the parent has by now.
+    client.create(below(&parent, "new child")).await.unwrap();
+    let renamed = pb::CustomerGroup { id: parent.id.clone(), ..named("new parent") };
+    client
+        .update(pb::UpdateCustomerGroupRequest { customer_group: Some(renamed), ..Default::default() })
+        .await
+        .unwrap();
+    for face in Face::ALL {
+        for call in lists(&parent.id, &child.id) {
+            let of_standby = names(face, &program, &call, None).await;
+            assert!(
+                !of_standby.iter().any(|name| name.starts_with("new")),
+                "{face:?} {call:?}: {of_standby:?}"
+            );
+            for no_cache in ["no-cache", "max-age=0, No-Cache"] {
+                let current = names(face, &program, &call, Some(no_cache)).await;
+                assert!(current.iter().any(|name| name.starts_with("new")), "{face:?} {call:?}: {current:?}");
+            }
+        }
+    }
+    assert_eq!(client.get(&parent.id).await.unwrap().customer_group_name, "new parent");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_group_that_the_standby_does_not_know_yet_is_no_404() {
+    let pair = Pair::start().await;
+    let program = serve(&pair);
+    let client = program.client().await;
+    pair.caught_up().await;
+    pair.standby.sql().await.batch_execute("select pg_wal_replay_pause()").await.unwrap();
+    let parent = client.create(named("parent")).await.unwrap();
+    let child = client.create(below(&parent, "child")).await.unwrap();
+    for face in Face::ALL {
+        for call in &lists(&parent.id, &child.id)[1..] {
+            assert_eq!(names(face, &program, call, None).await.len(), 1, "{face:?} {call:?}");
+        }
+    }
+    let unknown = lists("customer-group_01h455vb4pex5vsknk084sn02q", "x").remove(1);
+    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    assert_eq!(
+        make(Face::Rest, program.address, &unknown, &with).await.unwrap_err().code,
+        "resource_missing"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_standby_is_away_lists_come_from_the_primary_and_the_log_says_so_once() {
+    let mut pair = Pair::start().await;
+    let program = serve(&pair);
+    let client = program.client().await;
+    client.create(named("Export")).await.unwrap();
+    pair.caught_up().await;
+    assert_eq!(client.list(None, None).await.unwrap().total, 1);
+
+    pair.standby.stop();
+    let list = || async { client.list(None, None).await.unwrap().total };
+    assert_eq!(futures_util::future::join_all((0..20).map(|_| list())).await, [1; 20]);
+    assert_eq!(get(program.address, "/readyz", &[]).await.status, 200);
+    let left =
+        program.log_line(|line| line["message"].as_str().unwrap().starts_with("the standby has no answer"));
+    assert_eq!(left["level"], "WARN");
+    assert!(left["cause"].as_str().is_some_and(|cause| !cause.is_empty()), "{left}");
+
+    pair.standby.start().await;
+    // Each of the lines before it is looked at: none says again that the standby has no answer.
+    program.log_line(|line| {
+        let message = line["message"].as_str().unwrap();
+        assert!(!message.starts_with("the standby has no answer"), "{line}");
+        message == "lists are read from the standby again"
+    });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_to_read_from_is_never_written() {
+    let (database, other) = (TestDatabase::create().await, TestDatabase::create_empty().await);
+    let program = Program::serve(&[("DATABASE_URL", &database.url()), ("DATABASE_READ_URL", &other.url())]);
+    let client = program.client().await;
+    client.create(named("Export")).await.unwrap();
+    assert_eq!(client.list(None, None).await.unwrap().total, 1);
+    let tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
+    assert_eq!(other.number(tables).await, 0);
+}
+
+/// Plants so many groups below one, and answers the id of that.
+async fn plant(pair: &Pair, client: &Client, count: i32) -> String {
+    let parent = client.create(named("parent")).await.unwrap();
+    let insert =
+        "insert into customer_group (id, parent_id, updated_at, is_group, customer_group_name, payment_terms)
+        select ('01890a5d-ac96-774b-bcce-' || lpad(to_hex(n), 12, '0'))::uuid,
+               (select id from customer_group limit 1), now(), false, 'child', repeat('🌳', 255)
+        from generate_series(1, $1) as n";
+    pair.primary.sql().await.execute(insert, &[&count]).await.unwrap();
+    pair.caught_up().await;
+    parent.id
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_that_the_standby_gives_up_for_what_it_replays_is_to_be_asked_for_again() {
+    let pair = Pair::start_with(&["max_standby_streaming_delay=0"]).await;
+    let program = serve(&pair);
+    let client = program.client().await;
+    let id = plant(&pair, &client, 20_000).await;
+    let request = || pb::StreamCustomerGroupDescendantsRequest { id: id.clone(), ..Default::default() };
+    let mut stream = client.clone().stream_customer_group_descendants(request()).await.unwrap().into_inner();
+    stream.message().await.unwrap().unwrap();
+
+    // The standby must take the lock, too, which the list is in the way of.
+    let mut sql = pair.primary.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group in access exclusive mode; select pg_switch_wal()")
+        .await
+        .unwrap();
+    let broken = async {
+        loop {
+            match stream.message().await {
+                Ok(group) => assert!(group.is_some(), "the list is whole"),
+                Err(status) => return status,
+            }
+        }
+    };
+    let status = eventually("the list breaks off", broken).await;
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    held.rollback().await.unwrap();
+
+    let mut again = client.clone().stream_customer_group_descendants(request()).await.unwrap().into_inner();
+    let mut count = 0;
+    while again.message().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, 20_000);
+    let line = program.log_line(|line| line["code"] == "UNAVAILABLE");
+    let cause =
+        json!("a statement failed: db error: ERROR: canceling statement due to conflict with recovery");
+    assert!(line["cause"].as_str().unwrap().starts_with(cause.as_str().unwrap()), "{line}");
+}
