@@ -24,6 +24,7 @@ mod overload;
 mod process;
 mod reads;
 mod rest;
+mod rolling;
 mod server;
 mod slow_readers;
 mod standby;

@@ -46,6 +46,21 @@ async fn sigterm_and_sigint_finish_what_is_in_flight_and_exit_with_0() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sigterm_while_it_starts_is_not_lost() {
+    let database = TestDatabase::create().await;
+    for milliseconds in [0, 1, 2, 5, 10, 20, 40, 80, 160] {
+        let settings = [("DATABASE_URL", &*database.url())];
+        let mut program = Program::spawn(Program::command(&settings).stdout(std::process::Stdio::null()));
+        std::thread::sleep(std::time::Duration::from_millis(milliseconds));
+        program.signal(Signal::SIGTERM);
+        let ended = program.wait();
+        // Before it listens to signals, the system ends it.
+        let by_signal = std::os::unix::process::ExitStatusExt::signal(&ended) == Some(Signal::SIGTERM as i32);
+        assert!(ended.code() == Some(0) || by_signal, "after {milliseconds} ms: {ended:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_in_flight_for_too_long_is_cut_off_and_the_exit_is_still_0() {
     let database = TestDatabase::create().await;
     let mut program = Program::serve(&[("DATABASE_URL", &database.url()), ("DRAIN_TIMEOUT", "100ms")]);

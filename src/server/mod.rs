@@ -12,6 +12,7 @@ mod worker;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,10 @@ pub struct Timeouts {
     /// The most time for calls that are under way when the server stops.
     pub drain: Duration,
 }
+
+/// How long a server that is stopping waits for callers who have not seen it yet: so long it still accepts after it
+/// said so, and so long the last connections have for their first request.
+const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// The server, bound to its address.
 #[derive(Debug)]
@@ -99,8 +104,8 @@ impl Server {
         self.address
     }
 
-    /// Serves until `stop` is done. Then it accepts nothing more, and waits for the calls that are under way
-    /// for as long as it may.
+    /// Serves until `stop` is done. Then it tells so to those who watch its health, soon accepts nothing more, and
+    /// waits for the calls that are under way for as long as it may.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         self.health.beat(&self.keys).await;
         let heart = tokio::spawn(self.health.clone().watch(self.keys.clone()));
@@ -110,7 +115,6 @@ impl Server {
             () = self.accept(stop) => {}
             () = self.refusals.tell() => {}
         }
-        drop(self.listener);
         heart.abort();
         // A beat that is under way may not tell of anything after the drain has.
         if let Err(error) = heart.await
@@ -118,7 +122,12 @@ impl Server {
         {
             tracing::error!(%error, "the database was not watched any more");
         }
-        self.health.drain().await;
+        self.health.clone().drain().await;
+        self.accept(tokio::time::sleep(LAST_CALL)).await;
+        if let Err(error) = self.accept_waiting() {
+            tracing::error!(%error, "the last connections were not accepted");
+        }
+        drop(self.listener);
         tracing::info!("stopping");
         let drained = join_all(self.workers.into_iter().map(Worker::drain)).await;
         if !drained.iter().all(|(in_time, _)| *in_time) {
@@ -139,6 +148,22 @@ impl Server {
                 // Such as too many open files, which pass when connections close.
                 tracing::error!(%error, "a connection was not accepted");
                 tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Accepts what the system has taken already, and would reset when the listener is closed. It is asked directly,
+    /// since the runtime may not know yet of the last ones.
+    fn accept_waiting(&self) -> io::Result<()> {
+        let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.hand_over(TcpStream::from_std(stream)?)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, sleep, timeout};
 
 use super::faces::Faces;
-use super::{Limits, Timeouts};
+use super::{LAST_CALL, Limits, Timeouts};
 use crate::error::Cause;
 
 /// A connection, and what counts it as open.
@@ -142,6 +142,7 @@ impl Connections {
                 Err(error) => tracing::error!(%error, "a connection was not taken over"),
             }
         }
+        sleep(LAST_CALL).await;
         drop(drain);
         let in_time = timeout(self.timeouts.drain, connections.shutdown()).await.is_ok();
         pulse.abort();

@@ -1,0 +1,124 @@
+//! Replicas that are restarted one after the other, while callers go on.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use nix::sys::signal::Signal;
+use tokio::net::TcpStream;
+use tonic::transport::Endpoint;
+
+use crate::rest::COLLECTION;
+use crate::support::{Api, Calls, KEY, Program, TestDatabase, eventually, named};
+
+const REPLICAS: usize = 3;
+
+/// How a call ended that a replica took.
+type Outcome = Result<(), String>;
+
+/// A create on a connection of its own; `None` when nobody takes it.
+async fn over_rest(address: SocketAddr) -> Option<Outcome> {
+    let stream = match TcpStream::connect(address).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => return None,
+        Err(error) => return Some(Err(error.to_string())),
+        Ok(stream) => stream,
+    };
+    let create = async {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        tokio::spawn(connection);
+        let request = Request::post(COLLECTION)
+            .header("host", "localhost")
+            .header("authorization", format!("Bearer {KEY}"))
+            .header("content-type", "application/json")
+            .body(Full::new(Bytes::from_static(br#"{"customer_group_name": "rest"}"#)));
+        let response = sender.send_request(request.unwrap()).await?;
+        let status = response.status();
+        response.collect().await?;
+        Ok::<_, hyper::Error>(status)
+    };
+    Some(match create.await {
+        Ok(StatusCode::CREATED) => Ok(()),
+        Ok(status) => Err(status.to_string()),
+        Err(error) => Err(format!("{error:?}")),
+    })
+}
+
+/// Whether nobody takes connections there, or the request was not sent since the one that was there had been closed.
+fn is_untaken(error: &(dyn Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
+    causes.any(|error| {
+        let refused = error.downcast_ref::<std::io::Error>();
+        refused.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+            || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+    })
+}
+
+/// Creates over REST, by the replicas in turn, and answers the number of groups.
+async fn call_rest(replicas: [SocketAddr; REPLICAS], stop: Arc<AtomicBool>) -> Result<usize, String> {
+    let mut made = 0;
+    for replica in replicas.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        if let Some(outcome) = over_rest(*replica).await {
+            outcome?;
+            made += 1;
+        }
+    }
+    Ok(made)
+}
+
+/// Creates over gRPC, by the replicas in turn, on connections that are kept.
+async fn call_grpc(replicas: [SocketAddr; REPLICAS], stop: Arc<AtomicBool>) -> Result<usize, String> {
+    let channel = |address| Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
+    let clients = replicas.map(|address| Api::client_on(channel(address)));
+    let mut made = 0;
+    for client in clients.iter().cycle() {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        match client.create(named("grpc")).await {
+            Ok(_) => made += 1,
+            Err(status) if is_untaken(&status) => {}
+            Err(status) => return Err(format!("{status:?}")),
+        }
+    }
+    Ok(made)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_while_three_replicas_are_restarted_one_after_the_other() {
+    const ROUNDS: usize = 2;
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let start = |listen: &str| Program::serve(&[("DATABASE_URL", &url), ("LISTEN", listen)]);
+    let mut replicas = [(); REPLICAS].map(|()| start("127.0.0.1:0"));
+    let addresses = replicas.each_ref().map(|replica| replica.address);
+    let stop = Arc::new(AtomicBool::new(false));
+    let over_rest = (0..3).map(|_| tokio::spawn(call_rest(addresses, stop.clone())));
+    let over_grpc = (0..3).map(|_| tokio::spawn(call_grpc(addresses, stop.clone())));
+    let callers: Vec<_> = over_rest.chain(over_grpc).collect();
+
+    let groups = || database.number("select count(*) from customer_group");
+    for replica in (0..ROUNDS).flat_map(|_| 0..REPLICAS) {
+        let enough = groups().await + 100;
+        eventually("the callers go on", async { while groups().await < enough {} }).await;
+        let old = &mut replicas[replica];
+        old.signal(Signal::SIGTERM);
+        assert_eq!(old.wait().code(), Some(0));
+        *old = start(&addresses[replica].to_string());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut made = 0;
+    for caller in callers {
+        made += caller.await.unwrap().unwrap_or_else(|failure| panic!("a call failed: {failure}"));
+    }
+    assert_eq!(i64::try_from(made).unwrap(), groups().await);
+}
