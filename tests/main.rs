@@ -11,6 +11,7 @@ mod embedded;
 mod failover;
 mod faults;
 mod floods;
+mod frames;
 mod fuzz;
 mod grpc_web;
 mod hostile;

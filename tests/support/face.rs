@@ -51,11 +51,31 @@ pub async fn rpc(
     metadata: &[(&str, &str)],
     message: &[u8],
 ) -> Rpc {
+    send(face, address, method, metadata, wire(face, framed(message))).await
+}
+
+/// Frames as the face sends them.
+pub fn wire(face: Face, frames: Vec<u8>) -> Vec<u8> {
+    use base64::Engine as _;
+    match face {
+        Face::GrpcWebText => BASE64.encode(frames).into_bytes(),
+        Face::Grpc | Face::GrpcWeb | Face::GrpcWebOverHttp2 => frames,
+        Face::Rest => panic!("REST has no frames"),
+    }
+}
+
+/// Calls an RPC with a body of any bytes.
+pub async fn send(
+    face: Face,
+    address: SocketAddr,
+    method: &str,
+    metadata: &[(&str, &str)],
+    body: Vec<u8>,
+) -> Rpc {
     use base64::Engine as _;
     const WEB: &str = "application/grpc-web+proto";
     const TEXT: &str = "application/grpc-web-text";
     let path = format!("/overplane.setup.v1.CustomerGroupService/{method}");
-    let body = framed(message);
     let with =
         |content_type| [&[("content-type", content_type), ("accept", content_type)], metadata].concat();
     match face {
@@ -67,7 +87,7 @@ pub async fn rpc(
         Face::GrpcWeb => of_web(request(address, "POST", &path, &with(WEB), body).await),
         Face::GrpcWebOverHttp2 => of_web(request_http2(address, &path, &with(WEB), body).await),
         Face::GrpcWebText => {
-            let mut answer = request(address, "POST", &path, &with(TEXT), BASE64.encode(body)).await;
+            let mut answer = request(address, "POST", &path, &with(TEXT), body).await;
             // Each part of the answer may have its own padding.
             answer.body = answer.body.chunks(4).flat_map(|chars| BASE64.decode(chars).unwrap()).collect();
             of_web(answer)
