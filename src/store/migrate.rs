@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::{OpenError, Store};
+use super::{OpenError, Store, pooler};
 
 refinery::embed_migrations!("src/store/migrations");
 
@@ -52,6 +52,9 @@ impl Store {
         if encoding != "UTF8" {
             return Err(OpenError::NotUtf8(encoding.to_owned()));
         }
+
+        let other = deadpool_postgres::Object::take(self.pool.get_anyway().await?);
+        pooler::check(&client, &other).await?;
 
         // Others may take long under the lock, and so may a migration.
         client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await?;

@@ -11,6 +11,7 @@ mod lists;
 mod migrate;
 mod open;
 mod pool;
+mod pooler;
 mod reads;
 mod rows;
 mod session;

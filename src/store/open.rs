@@ -40,6 +40,21 @@ pub enum OpenError {
     /// It lacks tables that this program needs, and must not be given them.
     #[error("{0}; start this version of the service on it once, which makes them, or correct DATABASE_URL")]
     NotMigrated(String),
+    /// Its connections share sessions, which hold the prepared statements and the lock for migrations.
+    #[error(
+        "its connections come from a pooler in transaction mode; set pool_mode = session for this database in \
+         pgbouncer.ini"
+    )]
+    Pooled,
+    /// A pooler does not pass the settings of the sessions on.
+    #[error("{0}; add ignore_startup_parameters = options to pgbouncer.ini")]
+    OptionsRefused(String),
+    /// Its transactions see too little of what others commit.
+    #[error(
+        "its transactions are {0} by default; run `alter role current_user set default_transaction_isolation = 'read \
+         committed'` as the user in DATABASE_URL"
+    )]
+    Isolation(String),
     /// A migration failed.
     #[error("its tables cannot be brought up to date: {0}")]
     Migration(String),
@@ -58,6 +73,10 @@ impl OpenError {
             }
             // Without the right to use it, a schema is as good as none.
             Some(&SqlState::INSUFFICIENT_PRIVILEGE | &SqlState::INVALID_SCHEMA_NAME) => Self::NotOwner(said),
+            // PgBouncer has one state for whatever it refuses.
+            Some(&SqlState::PROTOCOL_VIOLATION) if said.contains("unsupported startup parameter") => {
+                Self::OptionsRefused(said)
+            }
             Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Self::ReadOnly(said),
             None if is_unsuited(error) => Self::ReadOnly(said),
             None if is_cut_off(error) => Self::Unreachable(said),

@@ -15,6 +15,22 @@ const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(2);
 const KEEPALIVE_COUNT: u32 = 3;
 
+/// A statement must see what was committed before it began, also when it waited for a lock in its transaction: moves
+/// rest on that.
+pub(super) const ISOLATION: (&str, &str) = ("default_transaction_isolation", "read committed");
+
+/// What makes the statements fast.
+pub(super) const PLANS: [(&str, &str); 5] = [
+    // One plan fits all values of every statement here, and making another takes longer than most run.
+    ("plan_cache_mode", "force_generic_plan"),
+    // It is often made while the tables are empty, and must still be good when they are not: by the indexes, group
+    // by group.
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+    ("jit", "off"),
+];
+
 /// Completes the settings. What the operator gave for the connection stays.
 pub(super) fn configure(config: &mut Config, limits: &Limits) {
     if config.get_application_name().is_none() {
@@ -44,30 +60,21 @@ pub(super) fn configure(config: &mut Config, limits: &Limits) {
 fn options(statement_timeout: Duration) -> String {
     let timeout = statement_timeout.as_millis();
     let (idle, interval) = (KEEPALIVE_IDLE.as_secs(), KEEPALIVE_INTERVAL.as_secs());
-    let options = [
+    let own = [
         // A statement may not outlive the call that asked for it by long.
-        &format!("statement_timeout={timeout}"),
+        format!("statement_timeout={timeout}"),
         // Nor wait in a queue, where it would hold up others behind it. A long list has no other bound.
-        &format!("lock_timeout={timeout}"),
+        format!("lock_timeout={timeout}"),
         // All of a transaction is sent at once. One whose rest does not come holds its locks for nobody.
-        "idle_in_transaction_session_timeout=5s",
+        "idle_in_transaction_session_timeout=5s".to_owned(),
         // A service that is cut off from its database is one that is gone.
-        &format!("tcp_keepalives_idle={idle}"),
-        &format!("tcp_keepalives_interval={interval}"),
-        &format!("tcp_keepalives_count={KEEPALIVE_COUNT}"),
-        // A statement must see what was committed before it began, also when it waited for a lock in its
-        // transaction: moves rest on that.
-        r"default_transaction_isolation=read\ committed",
-        // One plan fits all values of every statement here, and making another takes longer than most run.
-        "plan_cache_mode=force_generic_plan",
-        // It is often made while the tables are empty, and must still be good when they are not: by the indexes,
-        // group by group.
-        "enable_seqscan=off",
-        "enable_hashjoin=off",
-        "enable_mergejoin=off",
-        "jit=off",
+        format!("tcp_keepalives_idle={idle}"),
+        format!("tcp_keepalives_interval={interval}"),
+        format!("tcp_keepalives_count={KEEPALIVE_COUNT}"),
     ];
-    format!("-c {}", options.join(" -c "))
+    let shared = [ISOLATION].into_iter().chain(PLANS);
+    let shared = shared.map(|(name, value)| format!("{name}={}", value.replace(' ', "\\ ")));
+    format!("-c {}", own.into_iter().chain(shared).collect::<Vec<_>>().join(" -c "))
 }
 
 /// Lets PostgreSQL end a statement whose service is gone. A server that cannot notice, on some systems and before

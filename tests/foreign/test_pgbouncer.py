@@ -1,0 +1,126 @@
+"""PgBouncer between the service and its PostgreSQL."""
+
+import json
+import os
+import pathlib
+import pwd
+import signal
+import subprocess
+import tempfile
+import unittest
+import urllib.request
+
+from service import BINARY, KEY, Program, Service
+
+
+def socket_of(service):
+    return pathlib.Path(service.settings["DATA_DIR"], "socket")
+
+
+class Pooler:
+    """A PgBouncer before the database of a service, in a folder of its own."""
+
+    def __init__(self, service, **settings):
+        self.socket = socket_of(service)
+        self.settings = settings
+
+    def __enter__(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="customer-groups-test-")
+        folder = pathlib.Path(self.folder.name)
+        settings = {"listen_addr": "", "unix_socket_dir": folder, "auth_type": "any", **self.settings}
+        lines = [f"{name} = {value}" for name, value in settings.items()]
+        database = f"* = host={self.socket} dbname=postgres user=customer_groups"
+        (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", database, "[pgbouncer]", *lines]))
+        command = ["pgbouncer", folder / "pgbouncer.ini"]
+        if os.geteuid() == 0:
+            # It refuses to run as root; the socket of the private PostgreSQL is open to its own user alone.
+            os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+        self.program = Program(as_postgres(command), r"process up")
+        self.url = f"host={folder} port=6432 user=customer_groups dbname=groups"
+        return self
+
+    def __exit__(self, *_):
+        self.program.process.send_signal(signal.SIGINT)
+        self.program.reader.join()
+        self.program.process.wait()
+        self.program.process.stderr.close()
+        self.folder.cleanup()
+
+
+def as_postgres(command):
+    """The command as the user that the private PostgreSQL runs as."""
+    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    return [*user, *command] if os.geteuid() == 0 else command
+
+
+def refusal(url):
+    """What the service says that does not start on that database."""
+    settings = {"PATH": os.environ["PATH"], "LISTEN": "127.0.0.1:0", "API_KEY": KEY, "DATABASE_URL": url}
+    ended = subprocess.run([BINARY], env=settings, text=True, stderr=subprocess.PIPE, timeout=60)
+    assert ended.returncode == 1, ended.stderr
+    return ended.stderr
+
+
+def call(address, method, path, body=None):
+    request = urllib.request.Request(
+        f"http://{address}/api/setup/customer-group{path}",
+        method=method,
+        data=body and json.dumps(body).encode(),
+        headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as answer:
+        return json.load(answer)
+
+
+class PgBouncer(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.database = cls.enterClassContext(Service())
+
+    def pooler(self, **settings):
+        return self.enterContext(Pooler(self.database, **settings))
+
+    def test_in_session_mode_everything_works(self):
+        pooler = self.pooler(pool_mode="session", ignore_startup_parameters="options", default_pool_size=50)
+        with Service(DATABASE_URL=pooler.url) as service:
+            root = call(service.address, "POST", "", {"customer_group_name": "root"})
+            child = call(service.address, "POST", "", {"customer_group_name": "child"})
+            moved = call(service.address, "PATCH", f"/{child['id']}", {"parent_id": root["id"]})
+            self.assertEqual(moved["parent_id"], root["id"])
+            for tree, expected in [("descendants", child), ("children", child)]:
+                found = call(service.address, "GET", f"/{root['id']}/{tree}")
+                self.assertEqual([group["id"] for group in found["data"]], [expected["id"]])
+            above = call(service.address, "GET", f"/{child['id']}/ancestors")
+            self.assertEqual([group["id"] for group in above["data"]], [root["id"]])
+            call(service.address, "DELETE", f"/{child['id']}")
+            call(service.address, "DELETE", f"/{root['id']}")
+
+    def test_settings_that_do_not_arrive_are_named_with_what_to_run(self):
+        pooler = self.pooler(pool_mode="session", ignore_startup_parameters="options", default_pool_size=50)
+        settings = {"PATH": os.environ["PATH"], "LISTEN": "127.0.0.1:0", "API_KEY": KEY, "DATABASE_URL": pooler.url}
+        program = Program([BINARY], r'alter role current_user set plan_cache_mode = force_generic_plan;', settings)
+        program.stop()
+
+    def test_options_that_are_refused_are_to_be_ignored(self):
+        said = refusal(self.pooler(pool_mode="session").url)
+        self.assertIn("unsupported startup parameter", said)
+        self.assertIn("add ignore_startup_parameters = options to pgbouncer.ini", said)
+
+    def test_another_isolation_is_refused_at_start(self):
+        def sql(text):
+            psql = ["psql", "--quiet", "--username=customer_groups", f"--host={socket_of(self.database)}", "postgres"]
+            subprocess.run(as_postgres([*psql, "--command", text]), check=True, cwd="/")
+
+        isolation = "alter role customer_groups {} default_transaction_isolation {}"
+        sql(isolation.format("set", "= serializable"))
+        self.addCleanup(sql, isolation.format("reset", ""))
+        said = refusal(self.pooler(pool_mode="session", ignore_startup_parameters="options").url)
+        self.assertIn("its transactions are serializable by default; run `alter role current_user set", said)
+
+    def test_transaction_mode_is_refused_at_start(self):
+        said = refusal(self.pooler(pool_mode="transaction", ignore_startup_parameters="options").url)
+        self.assertIn("a pooler in transaction mode; set pool_mode = session", said)
+
+
+if __name__ == "__main__":
+    unittest.main()
