@@ -50,13 +50,16 @@ async fn over_rest(address: SocketAddr) -> Option<Outcome> {
     })
 }
 
-/// Whether nobody takes connections there, or the request was not sent since the one that was there had been closed.
+/// Whether nobody takes connections there, or the connection that was there took no more calls: none has been sent on one
+/// that was closed before, and what comes after a GOAWAY is not done (RFC 9113, section 6.8).
 fn is_untaken(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     causes.any(|error| {
         let refused = error.downcast_ref::<std::io::Error>();
+        let gone = error.downcast_ref::<h2::Error>();
         refused.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
             || error.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_canceled)
+            || gone.is_some_and(|error| error.is_go_away() && error.reason() == Some(h2::Reason::NO_ERROR))
     })
 }
 
