@@ -10,8 +10,12 @@ use crate::report::{Bar, Spread, head, row};
 use crate::service::Service;
 use crate::works::{HEALTH, SERVING, Work};
 
-const CONNECTIONS: u32 = 8;
 const TIMES: f64 = 5.0;
+
+/// How many connections make the calls, and how many calls each may have under way: more than the service takes on at
+/// once, so that the pace and not the answers say when the next is made.
+const CONNECTIONS: u32 = 32;
+const IN_FLIGHT: usize = 250;
 
 /// What came of one turn.
 pub struct Turn {
@@ -26,10 +30,11 @@ pub struct Turn {
 }
 
 pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
-    let best = run(work, service, time, None).await.latencies.len() as f64 / time.as_secs_f64();
+    let best = run(work, service, time, None, work.shape).await.latencies.len() as f64 / time.as_secs_f64();
     service.forget_peak();
     let pace = best * TIMES / f64::from(CONNECTIONS);
-    let (tally, checks) = tokio::join!(run(work, service, time, Some(pace)), checks(service, time));
+    let shape = Shape::Grpc { connections: CONNECTIONS as usize, in_flight: IN_FLIGHT };
+    let (tally, checks) = tokio::join!(run(work, service, time, Some(pace), shape), checks(service, time));
     let second = |calls: usize| calls as f64 / time.as_secs_f64();
     Turn {
         best,
@@ -41,9 +46,7 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
     }
 }
 
-async fn run(work: &Work, service: &Service, time: Duration, pace: Option<f64>) -> Tally {
-    // As many as a connection may have under way, where the pace and not the answers say when the next is made.
-    let in_flight = if pace.is_some() { 250 } else { 8 };
+async fn run(work: &Work, service: &Service, time: Duration, pace: Option<f64>, shape: Shape) -> Tally {
     let load = Load {
         address: service.address,
         path: work.path.clone(),
@@ -52,7 +55,7 @@ async fn run(work: &Work, service: &Service, time: Duration, pace: Option<f64>) 
         until: Instant::now() + time,
         pace,
     };
-    load.run(Shape::Grpc { connections: CONNECTIONS as usize, in_flight }).await
+    load.run(shape).await
 }
 
 /// How long health checks take meanwhile.
