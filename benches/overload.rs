@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::grpc::Caller;
-use crate::load::{Load, Shape, Tally, percentile};
+use crate::load::{Load, Shape, percentile};
 use crate::report::{Bar, Spread, head, row};
 use crate::service::Service;
 use crate::works::{HEALTH, SERVING, Work};
@@ -30,12 +30,14 @@ pub struct Turn {
 }
 
 pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
-    let best = run(work, service, time, None, work.shape).await.latencies.len() as f64 / time.as_secs_f64();
-    service.forget_peak();
-    let pace = best * TIMES / f64::from(CONNECTIONS);
-    let shape = Shape::Grpc { connections: CONNECTIONS as usize, in_flight: IN_FLIGHT };
-    let (tally, checks) = tokio::join!(run(work, service, time, Some(pace), shape), checks(service, time));
     let second = |calls: usize| calls as f64 / time.as_secs_f64();
+    let tally = work.load(service, Instant::now() + time).run(work.shape).await;
+    let best = second(tally.latencies.len());
+    service.forget_peak();
+    let pace = Some(best * TIMES / f64::from(CONNECTIONS));
+    let load = Load { pace, ..work.load(service, Instant::now() + time) };
+    let shape = Shape::Grpc { connections: CONNECTIONS as usize, in_flight: IN_FLIGHT };
+    let (tally, checks) = tokio::join!(load.run(shape), checks(service, time));
     Turn {
         best,
         made: second(tally.latencies.len() + tally.refusals.len()),
@@ -44,18 +46,6 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
         checks,
         peak: service.memory("VmHWM"),
     }
-}
-
-async fn run(work: &Work, service: &Service, time: Duration, pace: Option<f64>, shape: Shape) -> Tally {
-    let load = Load {
-        address: service.address,
-        path: work.path.clone(),
-        ask: work.ask,
-        check: work.check,
-        until: Instant::now() + time,
-        pace,
-    };
-    load.run(shape).await
 }
 
 /// How long health checks take meanwhile.

@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use crate::database::pgbench;
-use crate::load::Load;
 use crate::report::{Spread, head, row};
 use crate::service::Service;
 use crate::works::Work;
@@ -34,15 +33,7 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
     };
     let between = service.cost();
     let begun = Instant::now();
-    let load = Load {
-        address: service.address,
-        path: work.path.clone(),
-        ask: work.ask,
-        check: work.check,
-        until: begun + time,
-        pace: None,
-    };
-    let tally = load.run(work.shape).await;
+    let tally = work.load(service, begun + time).run(work.shape).await;
     let took = begun.elapsed().as_secs_f64();
     let after = service.cost();
     service.forget_log();

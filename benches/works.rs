@@ -1,12 +1,15 @@
 //! The works that are measured, and what each is measured by.
 
+use std::time::Instant;
+
 use customer_groups::grpc::pb;
 use prost::Message;
 
 use crate::database::{COLUMNS, MILLION, id, parent, script};
 use crate::http1::find;
-use crate::load::{Ask, Asked, Check, Random, Shape};
+use crate::load::{Ask, Asked, Check, Load, Random, Shape};
 use crate::report::Bar;
+use crate::service::Service;
 
 const SERVICE: &str = "/overplane.setup.v1.CustomerGroupService";
 pub const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -49,6 +52,14 @@ pub struct Work {
     pub bar: Bar,
     /// What the processor time of service and database may be against that of the database alone.
     pub cost_bar: Bar,
+}
+
+impl Work {
+    /// Its load on a service, until then.
+    pub fn load(&self, service: &Service, until: Instant) -> Load {
+        let Self { path, ask, check, .. } = self.clone();
+        Load { address: service.address, path, ask, check, until, pace: None }
+    }
 }
 
 pub fn rpc(method: &str) -> String {

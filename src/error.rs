@@ -183,26 +183,11 @@ impl Error {
     /// is not a matter of time.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::Overloaded | Self::Unavailable(_) | Self::Interrupted(_) => Some(1),
-            Self::RateLimited(wait) => Some(whole_seconds(*wait)),
-            Self::Invalid(_)
-            | Self::NotFound(_)
-            | Self::HasChildren(_)
-            | Self::EtagMismatch(_)
-            | Self::IdempotencyKeyReused(_)
-            | Self::KeyMissing
-            | Self::KeyInvalid(_)
-            | Self::KeyReadOnly
-            | Self::MethodNotAllowed(_)
-            | Self::RouteUnknown(_)
-            | Self::BodyTooLarge(_)
-            | Self::AnswerTooLarge(_)
-            | Self::Undecodable(_)
-            | Self::EncodingUnsupported(_)
-            | Self::Timeout
-            | Self::Internal(_) => None,
+        if let Self::RateLimited(wait) = self {
+            return Some(whole_seconds(*wait));
         }
+        let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
+        passing.contains(&self.answer().http).then_some(1)
     }
 
     /// What the log says of it.

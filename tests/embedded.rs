@@ -12,13 +12,12 @@ use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
 use crate::concurrency::Own;
-use crate::support::{Calls, Chance, Client, KEY, Program, data_dir, eventually, named, postmaster};
+use crate::support::{
+    Calls, Chance, Client, KEY, Program, connect, data_dir, eventually, named, postmaster, url,
+};
 
 async fn sql(folder: &Path) -> tokio_postgres::Client {
-    let url = format!("host={} user=customer_groups dbname=postgres", folder.join("socket").display());
-    let (client, connection) = tokio_postgres::connect(&url, NoTls).await.unwrap();
-    tokio::spawn(connection);
-    client
+    connect(&url(&folder.join("socket"), "postgres")).await
 }
 
 async fn setting(folder: &Path, name: &str) -> String {

@@ -10,20 +10,10 @@ use tokio::runtime::Handle;
 use tonic::Code;
 
 use crate::contract::Refusal;
+use crate::hostile::METHODS;
 use crate::support::face::{Face, send, wire};
 use crate::support::http::framed;
 use crate::support::{Api, KEY};
-
-const METHODS: [&str; 8] = [
-    "GetCustomerGroup",
-    "ListCustomerGroups",
-    "CreateCustomerGroup",
-    "UpdateCustomerGroup",
-    "DeleteCustomerGroup",
-    "BatchCreateCustomerGroups",
-    "BatchGetCustomerGroups",
-    "StreamCustomerGroupDescendants",
-];
 
 #[derive(Debug, Clone)]
 struct Wild {

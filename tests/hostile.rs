@@ -8,7 +8,8 @@ use tonic::Code;
 use crate::support::http::{RawGrpc, framed};
 use crate::support::{Api, Calls, fields, named, reason};
 
-const METHODS: [&str; 11] = [
+/// All methods of the service.
+pub const METHODS: [&str; 11] = [
     "GetCustomerGroup",
     "ListCustomerGroups",
     "CreateCustomerGroup",

@@ -1,23 +1,14 @@
 //! The database: what it must be, and how its tables are brought up to date.
 
-use std::time::Duration;
-
 use customer_groups::domain::GroupId;
 use customer_groups::grpc::pb;
 use customer_groups::store::{Limits, OpenError, Store};
 use tokio_postgres::NoTls;
 
-use crate::support::{Api, Calls, Client, TestDatabase, below, eventually, move_of, named};
+use crate::support::{Api, Calls, Client, LIMITS, TestDatabase, below, eventually, move_of, named};
 
 async fn open(url: &str) -> Result<Store, OpenError> {
-    let seconds = Duration::from_secs(30);
-    let limits = Limits {
-        pool_size: 2,
-        pool_queue: 100,
-        pool_timeout: seconds,
-        connect_timeout: seconds,
-        statement_timeout: seconds,
-    };
+    let limits = Limits { pool_size: 2, ..LIMITS };
     Store::open(&url.parse().unwrap(), &limits).await
 }
 

@@ -20,16 +20,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(super) fn database(text: &str) -> Result<Database, String> {
     if text.is_empty() {
-        let remedy = "unset it for the private PostgreSQL, or give one such as";
-        return Err(format!("it is empty; {remedy} postgres://user:password@host:5432/database"));
+        return Err(empty("unset it for the private PostgreSQL"));
     }
     text.parse()
 }
 
 pub(super) fn standby(text: &str, primary: Option<&str>) -> Result<Database, String> {
     if text.is_empty() {
-        return Err("it is empty; unset it, or give one such as postgres://user:password@host:5432/database"
-            .to_owned());
+        return Err(empty("unset it"));
     }
     if primary.is_none() {
         return Err(
@@ -37,6 +35,10 @@ pub(super) fn standby(text: &str, primary: Option<&str>) -> Result<Database, Str
         );
     }
     text.parse()
+}
+
+fn empty(remedy: &str) -> String {
+    format!("it is empty; {remedy}, or give one such as postgres://user:password@host:5432/database")
 }
 
 pub(super) fn key(mode: Mode, text: &str) -> Result<Secret, String> {

@@ -200,9 +200,8 @@ async fn begin(stream: &tokio::net::TcpStream) -> io::Result<()> {
     let mut bytes = [0; PREFACE.len()];
     loop {
         let length = stream.peek(&mut bytes).await?;
-        let (come, rest) = (bytes.get(..length), PREFACE.get(length..));
-        let is_part =
-            length > 0 && rest.is_some_and(|rest| !rest.is_empty()) && come == PREFACE.get(..length);
+        let is_part = (1..PREFACE.len()).contains(&length)
+            && bytes.get(..length).is_some_and(|come| PREFACE.starts_with(come));
         if !is_part {
             return Ok(());
         }

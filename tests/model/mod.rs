@@ -7,7 +7,6 @@ mod step;
 mod violation;
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use customer_groups::grpc::pb;
 use customer_groups::store::{Limits, verify};
@@ -19,7 +18,7 @@ use tokio::runtime::Handle;
 
 use crate::contract::{Call, Page, Refusal, With, make};
 use crate::support::face::Face;
-use crate::support::{Api, Calls, Chance, Client, KEY, move_of, named, reason, update_of};
+use crate::support::{Api, Calls, Chance, Client, KEY, LIMITS, move_of, named, reason, update_of};
 use state::{Model, Object};
 use step::{Step, step};
 
@@ -74,14 +73,7 @@ fn is_same_refusal(face: Face, refusal: &Refusal, expected: &Refusal) -> bool {
 
 /// What is wrong with the whole database, and with the list of all groups beside what they must be.
 async fn check_all(api: &Api, expected: &[Object]) -> Result<(), String> {
-    let seconds = Duration::from_secs(30);
-    let limits = Limits {
-        pool_size: 1,
-        pool_queue: 100,
-        pool_timeout: seconds,
-        connect_timeout: seconds,
-        statement_timeout: seconds,
-    };
+    let limits = Limits { pool_size: 1, ..LIMITS };
     let report =
         verify(&api.database.url().parse().unwrap(), &limits).await.map_err(|error| error.to_string())?;
     if !report.findings.is_empty() {

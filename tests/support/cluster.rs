@@ -8,7 +8,6 @@ use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::Duration;
 
 use customer_groups::domain::GroupId;
 use customer_groups::embedded::{Embedded, Options};
@@ -16,7 +15,7 @@ use customer_groups::store::{Limits, Store};
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
-use super::{Proxy, eventually};
+use super::{LIMITS, Proxy, eventually};
 
 /// The connections of a service to a database.
 const SERVICE: &str = "datname = current_database() and application_name = 'customer-groups'";
@@ -50,14 +49,7 @@ async fn start() -> Cluster {
 
     let maintenance = connect(&url(&cluster.socket, "postgres")).await;
     maintenance.batch_execute(&format!("create database {TEMPLATE}")).await.unwrap();
-    let seconds = Duration::from_secs(30);
-    let limits = Limits {
-        pool_size: 1,
-        pool_queue: 100,
-        pool_timeout: seconds,
-        connect_timeout: seconds,
-        statement_timeout: seconds,
-    };
+    let limits = Limits { pool_size: 1, ..LIMITS };
     let template = url(&cluster.socket, TEMPLATE).parse().unwrap();
     Store::open(&template, &limits).await.unwrap().close();
     cluster
@@ -81,11 +73,11 @@ fn caretaker(folder: &Path) -> Child {
         .unwrap()
 }
 
-fn url(socket: &Path, database: &str) -> String {
+pub fn url(socket: &Path, database: &str) -> String {
     format!("host={} user=customer_groups dbname={database}", socket.display())
 }
 
-async fn connect(url: &str) -> Client {
+pub async fn connect(url: &str) -> Client {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     tokio::spawn(connection);
     client

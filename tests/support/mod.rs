@@ -28,7 +28,7 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
 pub use chance::Chance;
-pub use cluster::{TestDatabase, data_dir};
+pub use cluster::{TestDatabase, connect, data_dir, url};
 pub use pair::Pair;
 pub use postgres::{Postgres, postmaster};
 pub use program::Program;
@@ -53,6 +53,15 @@ pub const BOUNDS: Bounds = Bounds {
     request_bytes: 4 << 20,
     header_bytes: 16 << 10,
     rate: None,
+};
+
+/// The connections of a service, and longer than anything in a test waits for one.
+pub const LIMITS: Limits = Limits {
+    pool_size: 8,
+    pool_queue: 10_000,
+    pool_timeout: Duration::from_secs(30),
+    connect_timeout: Duration::from_secs(30),
+    statement_timeout: TIMEOUTS.request,
 };
 
 /// More than one, so that connections of one test end up with several.
@@ -88,7 +97,7 @@ impl Api {
 
     /// A service on a database that may have others.
     pub async fn start_on(database: TestDatabase) -> Self {
-        Self::start_with(database, TIMEOUTS, 8, Duration::from_secs(30)).await
+        Self::start_with(database, TIMEOUTS, LIMITS.pool_size, LIMITS.pool_timeout).await
     }
 
     /// A service with that many connections and that long a wait for one.
@@ -104,7 +113,7 @@ impl Api {
     /// A service that takes on no more than that.
     pub async fn start_within(bounds: Bounds, timeouts: Timeouts) -> Self {
         let database = TestDatabase::create().await;
-        Self::start_bounded(database, timeouts, 8, Duration::from_secs(30), bounds).await
+        Self::start_bounded(database, timeouts, LIMITS.pool_size, LIMITS.pool_timeout, bounds).await
     }
 
     pub async fn start_bounded(
@@ -114,13 +123,7 @@ impl Api {
         pool_timeout: Duration,
         bounds: Bounds,
     ) -> Self {
-        let limits = Limits {
-            pool_size,
-            pool_queue: 10_000,
-            pool_timeout,
-            connect_timeout: Duration::from_secs(30),
-            statement_timeout: timeouts.request,
-        };
+        let limits = Limits { pool_size, pool_timeout, statement_timeout: timeouts.request, ..LIMITS };
         let store = Store::open(&database.url().parse().unwrap(), &limits).await.unwrap();
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));

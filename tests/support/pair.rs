@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
 
-use super::{data_dir, eventually};
+use super::cluster::{connect, data_dir, url};
+use super::eventually;
 
 /// How long a server that is starting is left alone. Without it nothing else would run, as nothing is waited for.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -111,8 +112,8 @@ impl Server {
         }
         let log = self.folder.with_extension("log");
         postgres.stderr(File::options().create(true).append(true).open(&log).unwrap());
+        let url = self.url();
         let process = self.process.insert(postgres.spawn().unwrap());
-        let url = format!("host={} user=customer_groups dbname=postgres", self.folder.display());
         let answers = async {
             while tokio_postgres::connect(&url, NoTls).await.is_err() {
                 let said = || fs::read_to_string(&log).unwrap();
@@ -124,13 +125,11 @@ impl Server {
     }
 
     pub fn url(&self) -> String {
-        format!("host={} user=customer_groups dbname=postgres", self.folder.display())
+        url(&self.folder, "postgres")
     }
 
     pub async fn sql(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+        connect(&self.url()).await
     }
 
     /// The number that a statement answers.

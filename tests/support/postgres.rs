@@ -8,9 +8,9 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
-use super::data_dir;
+use super::cluster::{connect, data_dir, url};
 
 /// It stops when it is dropped.
 pub struct Postgres {
@@ -56,13 +56,11 @@ impl Postgres {
     }
 
     pub fn url(&self) -> String {
-        format!("host={} user=customer_groups dbname=postgres", self.folder.path().join("socket").display())
+        url(&self.folder.path().join("socket"), "postgres")
     }
 
     pub async fn sql(&self) -> Client {
-        let (client, connection) = tokio_postgres::connect(&self.url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client
+        connect(&self.url()).await
     }
 }
 
