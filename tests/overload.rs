@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use customer_groups::auth::Scope;
 use customer_groups::grpc::pb::CustomerGroup;
@@ -70,6 +70,35 @@ async fn a_call_without_a_place_is_refused_at_once_and_has_one_when_another_is_d
     let (first, second) = waiting.await.unwrap();
     first.and(second).unwrap();
     client.list(None, None).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_whose_calls_are_refused_by_the_hundred_is_read_no_faster_than_refusals_may_come() {
+    const CALLS: u32 = 2000;
+    const AT_ONCE: u32 = 100;
+    /// As many may come a second as one thread refuses.
+    const BETWEEN: Duration = Duration::from_micros(200);
+
+    let api = Api::start_within(Bounds { calls: some(1), ..BOUNDS }, TIMEOUTS).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.list(None, None).await });
+    api.database.until_statements_run(1).await;
+
+    let begun = Instant::now();
+    let refused = (0..CALLS).map(|_| async { client.list(None, None).await.unwrap_err().code() });
+    let mut refused = futures_util::stream::iter(refused).buffer_unordered(AT_ONCE as usize);
+    while let Some(code) = refused.next().await {
+        assert_eq!(code, Code::ResourceExhausted);
+    }
+    // Those that were read before the first turns were given out are not held.
+    assert!(begun.elapsed() >= BETWEEN * (CALLS - 2 * AT_ONCE), "{:?}", begun.elapsed());
+
+    held.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Code;
 use tracing::Level;
 
-use super::received::CutOff;
+use super::received::Origin;
 use crate::auth::Caller;
 use crate::domain::{self, request_id};
 use crate::error::{LateRecord, Record};
@@ -50,7 +50,7 @@ pub(super) struct Call {
     request_id: HeaderValue,
     begun: Instant,
     end: End,
-    cut_off: CutOff,
+    origin: Origin,
     caller: Option<Caller>,
     record: Option<Record>,
     late: Option<LateRecord>,
@@ -68,7 +68,7 @@ enum End {
 }
 
 impl Call {
-    pub(super) fn begin<B>(face: Face, request: &Request<B>, cut_off: CutOff) -> Self {
+    pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin) -> Self {
         Self {
             face,
             method: request.method().clone(),
@@ -76,7 +76,7 @@ impl Call {
             request_id: given_id(request.headers()).unwrap_or_else(new_id),
             begun: Instant::now(),
             end: End::Cancelled,
-            cut_off,
+            origin,
             caller: None,
             record: None,
             late: None,
@@ -161,7 +161,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if self.cut_off.happened() {
+        if self.origin.cut_off.happened() {
             (self.end, self.record, self.late) = (End::Cancelled, None, None);
         }
         let method = match self.face {

@@ -19,7 +19,8 @@ use super::admit::Gate;
 use super::call::{Call, Face, Wire};
 use super::health::Health;
 use super::limits::Refusals;
-use super::received::{CutOff, Received};
+use super::pace::Hold;
+use super::received::{Origin, Received};
 use super::{Options, cors};
 use crate::auth::KeyRing;
 use crate::error::{Cause, Record};
@@ -85,16 +86,17 @@ impl Faces {
     pub(super) async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
+        hold: Hold,
     ) -> Result<Response<Body>, Infallible> {
-        let (request, cut_off) = Received::request(request);
+        let (request, origin) = Received::request(request, hold);
         let Some(cors) = self.common.cors.clone().filter(|_| cors::concerns(&request)) else {
-            return Ok(self.route(request, cut_off).await);
+            return Ok(self.route(request, origin).await);
         };
         let is_preflight = request.method() == Method::OPTIONS;
-        let preflight = is_preflight.then(|| Call::begin(Face::Rest, &request, cut_off.clone()));
+        let preflight = is_preflight.then(|| Call::begin(Face::Rest, &request, origin.clone()));
         let route = move |request| {
-            let (faces, cut_off) = (self.clone(), cut_off.clone());
-            async move { Ok::<_, Infallible>(faces.route(request, cut_off).await) }
+            let (faces, origin) = (self.clone(), origin.clone());
+            async move { Ok::<_, Infallible>(faces.route(request, origin).await) }
         };
         let response = Box::pin(cors.layer(service_fn(route)).oneshot(request)).await?;
         Ok(match preflight {
@@ -103,33 +105,34 @@ impl Faces {
         })
     }
 
-    async fn route<B>(self: Arc<Self>, mut request: Request<B>, cut_off: CutOff) -> Response<Body>
+    async fn route<B>(self: Arc<Self>, mut request: Request<B>, origin: Origin) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
         match Wire::of(&request) {
-            Wire::Grpc => self.follow(Face::Grpc, request, cut_off).await,
+            Wire::Grpc => self.follow(Face::Grpc, request, origin).await,
             Wire::GrpcWeb(content_type) => {
                 // The translation knows no other spelling.
                 request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
                 let grpc = service_fn(move |request: Request<tonic::body::Body>| {
-                    let (faces, cut_off) = (self.clone(), cut_off.clone());
-                    async move { Ok::<_, Infallible>(faces.follow(Face::Grpc, request, cut_off).await) }
+                    let (faces, origin) = (self.clone(), origin.clone());
+                    async move { Ok::<_, Infallible>(faces.follow(Face::Grpc, request, origin).await) }
                 });
                 // In a box, as all that is rare, so that what is frequent is small to move.
                 let Ok(response) = Box::pin(GrpcWebLayer::new().layer(grpc).oneshot(request)).await;
                 response.map(Body::new)
             }
-            Wire::Http => self.follow(Face::Rest, request, cut_off).await,
+            Wire::Http => self.follow(Face::Rest, request, origin).await,
         }
     }
 
     /// One call on its way through its face, and its line in the log.
-    async fn follow<B>(&self, face: Face, mut request: Request<B>, cut_off: CutOff) -> Response<Body>
+    async fn follow<B>(&self, face: Face, mut request: Request<B>, origin: Origin) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
-        let mut call = Call::begin(face, &request, cut_off);
+        let hold = origin.hold.clone();
+        let mut call = Call::begin(face, &request, origin);
         let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
@@ -153,6 +156,7 @@ impl Faces {
         };
         if response.extensions().get().is_some_and(Record::is_counted) {
             self.common.refusals.count_call();
+            hold.note_refusal();
         }
         call.answer(response)
     }

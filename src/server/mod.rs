@@ -6,6 +6,7 @@ mod cors;
 mod faces;
 mod health;
 mod limits;
+mod pace;
 mod received;
 mod worker;
 

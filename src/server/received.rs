@@ -1,4 +1,4 @@
-//! The body of a request, as it comes from the connection.
+//! A request as it comes from the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,6 +12,15 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::timeout;
+
+use super::pace::Hold;
+
+/// Where a request came from.
+#[derive(Debug, Clone)]
+pub(super) struct Origin {
+    pub(super) hold: Hold,
+    pub(super) cut_off: CutOff,
+}
 
 /// Whether the request's body broke off, since its caller went away. Whatever is answered then, nobody gets it.
 #[derive(Debug, Clone, Default)]
@@ -33,10 +42,10 @@ pub(super) struct Received {
 
 impl Received {
     /// Takes a request from the connection.
-    pub(super) fn request(request: Request<Incoming>) -> (Request<Self>, CutOff) {
+    pub(super) fn request(request: Request<Incoming>, hold: Hold) -> (Request<Self>, Origin) {
         let (cut_off, version) = (CutOff::default(), request.version());
         let request = request.map(|body| Self { body: Some(body), version, cut_off: cut_off.clone() });
-        (request, cut_off)
+        (request, Origin { hold, cut_off })
     }
 }
 

@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, sleep, timeout};
 
 use super::faces::Faces;
+use super::pace::{Hold, Pace, Paced};
 use super::{LAST_CALL, Limits, Timeouts};
 use crate::error::Cause;
 
@@ -106,6 +107,7 @@ fn cannot_start(error: &io::Error) -> Cause {
 struct Connections {
     protocol: auto::Builder<TokioExecutor>,
     timeouts: Timeouts,
+    pace: Pace,
 }
 
 impl Connections {
@@ -127,7 +129,7 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_concurrent_streams(limits.streams.get())
             .max_header_list_size(limits.header_bytes);
-        Self { protocol, timeouts }
+        Self { protocol, timeouts, pace: Pace::default() }
     }
 
     /// Serves until no more connections come, and answers whether the open ones were done in time then.
@@ -161,6 +163,7 @@ impl Connections {
             tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
+        let hold = Hold::new(self.pace.clone());
         tokio::spawn(async move {
             let begun = tokio::select! {
                 biased;
@@ -172,8 +175,9 @@ impl Connections {
                 return;
             }
             // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
-            let service = service_fn(move |request| Box::pin(faces.clone().call(request)));
-            let connection = protocol.serve_connection(TokioIo::new(stream), service).into_owned();
+            let stream = TokioIo::new(Paced::new(stream, hold.clone()));
+            let service = service_fn(move |request| Box::pin(faces.clone().call(request, hold.clone())));
+            let connection = protocol.serve_connection(stream, service).into_owned();
             if let Err(error) = watcher.watch(connection).await {
                 tracing::debug!(%error, "a connection broke");
             }

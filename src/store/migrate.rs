@@ -1,8 +1,10 @@
 //! Brings the tables up to date at start.
 
+use std::time::Duration;
+
 use tokio_postgres::Client;
 
-use super::{OpenError, Store, pooler};
+use super::{Limits, OpenError, Store, pooler};
 
 refinery::embed_migrations!("src/store/migrations");
 
@@ -40,9 +42,10 @@ impl Store {
     /// Migrations that this program does not know were run by a newer one and are left alone: each keeps
     /// the older program working.
     pub(super) async fn migrate(&self) -> Result<(), OpenError> {
-        // Taken out of its pool and closed at the end, which also frees the lock.
-        let pooled = self.watch.get_anyway().await?;
-        let mut client = deadpool_postgres::Object::take(pooled);
+        // Others may take long under the lock, and so may a migration.
+        let limits = Limits { statement_timeout: Duration::ZERO, ..self.limits.clone() };
+        let pool = self.database.pool(&limits, 2, self.watch.breaker())?;
+        let (mut client, lock) = (pool.get_anyway().await?, pool.get_anyway().await?);
 
         let row = client.query_one(SERVER, &[]).await?;
         let (number, version, encoding): (i32, &str, &str) = (row.get(0), row.get(1), row.get(2));
@@ -53,17 +56,19 @@ impl Store {
             return Err(OpenError::NotUtf8(encoding.to_owned()));
         }
 
-        let other = deadpool_postgres::Object::take(self.pool.get_anyway().await?);
-        pooler::check(&client, &other).await?;
+        pooler::check(&client, &lock).await?;
 
-        // Others may take long under the lock, and so may a migration.
-        client.batch_execute("set statement_timeout = 0; set lock_timeout = 0").await?;
-        client.execute("select pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
+        // The lock of a transaction, since a session may be that of another's next transaction behind a pooler.
+        lock.batch_execute(&format!(
+            "begin; set local idle_in_transaction_session_timeout = 0; select pg_advisory_xact_lock({MIGRATION_LOCK})"
+        ))
+        .await?;
         migrations::runner()
             .set_abort_missing(false)
             .set_migration_table_name("customer_group_migration")
-            .run_async(&mut *client)
+            .run_async(&mut **client)
             .await?;
+        lock.batch_execute("commit").await?;
         Ok(())
     }
 }

@@ -40,12 +40,12 @@ pub enum OpenError {
     /// It lacks tables that this program needs, and must not be given them.
     #[error("{0}; start this version of the service on it once, which makes them, or correct DATABASE_URL")]
     NotMigrated(String),
-    /// Its connections share sessions, which hold the prepared statements and the lock for migrations.
+    /// A pooler shares sessions between its connections, and loses their prepared statements.
     #[error(
-        "its connections come from a pooler in transaction mode; set pool_mode = session for this database in \
-         pgbouncer.ini"
+        "its connections come from a pooler in transaction mode that loses prepared statements; take PgBouncer 1.21 or \
+         newer and set max_prepared_statements above 0, or set pool_mode = session in pgbouncer.ini"
     )]
-    Pooled,
+    StatementsLost,
     /// A pooler does not pass the settings of the sessions on.
     #[error("{0}; add ignore_startup_parameters = options to pgbouncer.ini")]
     OptionsRefused(String),

@@ -4,13 +4,26 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import signal
 import subprocess
 import tempfile
 import unittest
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
 from service import BINARY, KEY, Program, Service
+
+# Since then PgBouncer keeps prepared statements in transaction mode.
+KEEPS_STATEMENTS = (1, 21)
+
+
+def version():
+    said = subprocess.run(["pgbouncer", "--version"], text=True, stdout=subprocess.PIPE, check=True).stdout
+    return tuple(int(number) for number in re.search(r"(\d+)\.(\d+)", said).groups())
+
+
+VERSION = version()
 
 
 def socket_of(service):
@@ -80,8 +93,8 @@ class PgBouncer(unittest.TestCase):
     def pooler(self, **settings):
         return self.enterContext(Pooler(self.database, **settings))
 
-    def test_in_session_mode_everything_works(self):
-        pooler = self.pooler(pool_mode="session", ignore_startup_parameters="options", default_pool_size=50)
+    def everything_works(self, pool_mode):
+        pooler = self.pooler(pool_mode=pool_mode, ignore_startup_parameters="options", default_pool_size=50)
         with Service(DATABASE_URL=pooler.url) as service:
             root = call(service.address, "POST", "", {"customer_group_name": "root"})
             child = call(service.address, "POST", "", {"customer_group_name": "child"})
@@ -94,6 +107,24 @@ class PgBouncer(unittest.TestCase):
             self.assertEqual([group["id"] for group in above["data"]], [root["id"]])
             call(service.address, "DELETE", f"/{child['id']}")
             call(service.address, "DELETE", f"/{root['id']}")
+
+    def test_in_session_mode_everything_works(self):
+        self.everything_works("session")
+
+    @unittest.skipIf(VERSION < KEEPS_STATEMENTS, "it loses prepared statements")
+    def test_in_transaction_mode_everything_works(self):
+        self.everything_works("transaction")
+
+    @unittest.skipIf(VERSION < KEEPS_STATEMENTS, "it loses prepared statements")
+    def test_statements_are_kept_by_as_few_sessions_as_there_are(self):
+        settings = {"ignore_startup_parameters": "options", "default_pool_size": 3}
+        pooler = self.pooler(pool_mode="transaction", **settings)
+        with Service(DATABASE_URL=pooler.url) as service:
+            with ThreadPoolExecutor(16) as callers:
+                create = lambda number: call(service.address, "POST", "", {"customer_group_name": f"{number}"})
+                made = list(callers.map(create, range(200)))
+                found = callers.map(lambda group: call(service.address, "GET", f"/{group['id']}"), made)
+                self.assertEqual(list(found), made)
 
     def test_settings_that_do_not_arrive_are_named_with_what_to_run(self):
         pooler = self.pooler(pool_mode="session", ignore_startup_parameters="options", default_pool_size=50)
@@ -117,9 +148,16 @@ class PgBouncer(unittest.TestCase):
         said = refusal(self.pooler(pool_mode="session", ignore_startup_parameters="options").url)
         self.assertIn("its transactions are serializable by default; run `alter role current_user set", said)
 
-    def test_transaction_mode_is_refused_at_start(self):
+    @unittest.skipIf(VERSION >= KEEPS_STATEMENTS, "it keeps prepared statements")
+    def test_transaction_mode_of_one_that_is_too_old_is_refused_at_start(self):
         said = refusal(self.pooler(pool_mode="transaction", ignore_startup_parameters="options").url)
-        self.assertIn("a pooler in transaction mode; set pool_mode = session", said)
+        self.assertIn("loses prepared statements; take PgBouncer 1.21 or newer", said)
+
+    @unittest.skipIf(VERSION < KEEPS_STATEMENTS, "it has no such setting")
+    def test_transaction_mode_without_prepared_statements_is_refused_at_start(self):
+        settings = {"ignore_startup_parameters": "options", "max_prepared_statements": 0}
+        said = refusal(self.pooler(pool_mode="transaction", **settings).url)
+        self.assertIn("set max_prepared_statements above 0", said)
 
 
 if __name__ == "__main__":
