@@ -368,9 +368,23 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_connection_that_cannot_be_had_is_refused() {
-        let problems = parse(&["--database-url=postgres://db.example/groups?sslmode=require"]).unwrap_err();
-        assert!(problems[0].contains("sslmode=require"), "{problems:?}");
+    fn what_the_encryption_to_postgresql_lacks_is_told() {
+        for (parameters, what) in [
+            ("sslmode=verify-full", "needs a sslrootcert"),
+            ("sslmode=verify-ca", "needs a sslrootcert"),
+            ("sslmode=always", "\"always\" is no sslmode; give disable, prefer"),
+            ("sslmode=require&sslrootcert=system", "give it with sslmode=verify-full"),
+            ("sslmode=require&sslrootcert=/nowhere", "sslrootcert: /nowhere cannot be read"),
+            ("sslcert=/nowhere", "sslcert and sslkey"),
+        ] {
+            for setting in ["DATABASE_URL", "DATABASE_READ_URL"] {
+                let flag = setting.to_lowercase().replace('_', "-");
+                let given = format!("--{flag}=postgres://db.example/groups?{parameters}");
+                let flags = [given.as_str(), "--database-url=postgres://db.example/groups"];
+                let problems = parse(&flags[..if setting == "DATABASE_URL" { 1 } else { 2 }]).unwrap_err();
+                assert!(problems[0].starts_with(setting) && problems[0].contains(what), "{problems:?}");
+            }
+        }
     }
 
     #[test]

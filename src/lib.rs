@@ -12,6 +12,7 @@
 //! | [`error`] | the one error type, and the table of what callers see of it |
 //! | [`auth`] | API keys |
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
+//! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
 //! | [`embedded`] | a private PostgreSQL for when none is configured |
 //!
 //! For example `GetCustomerGroup`: [`server`] accepts the connection, gives it to one of its threads, and hands the
@@ -28,6 +29,7 @@ pub mod domain;
 pub mod embedded;
 pub mod error;
 pub mod grpc;
+mod pem;
 pub mod rest;
 pub mod server;
 pub mod service;

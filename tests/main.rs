@@ -30,6 +30,7 @@ mod server;
 mod slow_readers;
 mod standby;
 mod store;
+mod store_tls;
 mod stream;
 mod support;
 mod update;

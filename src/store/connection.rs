@@ -1,5 +1,6 @@
 //! Statements on pooled connections, each prepared once per connection.
 
+use std::ops::Deref;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -9,10 +10,11 @@ use futures_util::future::{join4, try_join};
 use scopeguard::ScopeGuard;
 use tokio::time::timeout;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Error as PgError, NoTls, Row, RowStream};
+use tokio_postgres::{Error as PgError, Row, RowStream};
 
 use super::failure::{Failure, is_away};
 use super::pool::Pool;
+use super::tls::Tls;
 
 /// How often a transaction that lost against another one is tried.
 const ATTEMPTS: usize = 4;
@@ -32,8 +34,9 @@ pub(super) async fn query(pool: &Pool, sql: &str, values: &Values<'_>) -> Result
 /// is given up with its connection, so that nothing waits for it.
 pub(super) async fn beat(pool: &Pool, sql: &str, patience: Duration) -> Result<Vec<Row>, Failure> {
     let asked = timeout(patience, async {
-        let close: fn(Object) = |object| drop(Object::take(object));
-        run(scopeguard::guard(pool.get_anyway().await?, close), sql, &[]).await
+        let close: fn(Lent) = |lent| drop(Object::take(lent.object));
+        let lent = Lent { object: pool.get_anyway().await?, tls: pool.tls().clone() };
+        run(scopeguard::guard(lent, close), sql, &[]).await
     });
     let rows = asked.await.unwrap_or(Err(Failure::Silent));
     if rows.as_ref().err().is_none_or(Failure::is_answer) {
@@ -138,18 +141,32 @@ async fn retry<T, F: Future<Output = Result<T, Failure>>>(work: impl Fn() -> F) 
 }
 
 /// A connection on loan. Dropped before it is given back, because its caller went away, it is abandoned.
-type Lease = ScopeGuard<Object, fn(Object)>;
+type Lease = ScopeGuard<Lent, fn(Lent)>;
+
+/// A connection, and what another one to the same server is made with.
+struct Lent {
+    object: Object,
+    tls: Tls,
+}
+
+impl Deref for Lent {
+    type Target = Object;
+
+    fn deref(&self) -> &Object {
+        &self.object
+    }
+}
 
 async fn lease(pool: &Pool) -> Result<Lease, Failure> {
-    let object = pool.get().await?;
-    Ok(scopeguard::guard(object, |object| drop(tokio::spawn(abandon(object)))))
+    let lent = Lent { object: pool.get().await?, tls: pool.tls().clone() };
+    Ok(scopeguard::guard(lent, |lent| drop(tokio::spawn(abandon(lent)))))
 }
 
 /// Gives a connection back with what was done on it. One that is gone is not given to its next user, who could
 /// be the first to notice; nor is one on which something else went wrong than what PostgreSQL says itself, since what
 /// comes next on it could be anything.
 fn give_back<T>(lease: Lease, done: Result<T, PgError>) -> Result<T, Failure> {
-    let object = ScopeGuard::into_inner(lease);
+    let Lent { object, .. } = ScopeGuard::into_inner(lease);
     if done.as_ref().is_err_and(|error| is_away(error) || error.as_db_error().is_none()) {
         drop(Object::take(object));
     }
@@ -159,10 +176,10 @@ fn give_back<T>(lease: Lease, done: Result<T, PgError>) -> Result<T, Failure> {
 /// Ends what PostgreSQL still does for nobody on a connection, and closes it. Until then it counts as in use, so
 /// that callers who give up cannot make more connections than the pool may have. It is not used again, since
 /// PostgreSQL may take the request to cancel late, and would then end its next user's statement.
-async fn abandon(object: Object) {
+async fn abandon(Lent { object, tls }: Lent) {
     let token = object.cancel_token();
     // A connection that breaks meanwhile needs no request to cancel, which may find no way either.
-    let ended = try_join(token.cancel_query(NoTls), object.batch_execute(""));
+    let ended = try_join(token.cancel_query(tls), object.batch_execute(""));
     // How it ended is of no interest: the statement that nobody waits for, or the connection, is gone.
     drop(timeout(ABANDON_TIMEOUT, ended).await);
     drop(Object::take(object));

@@ -6,6 +6,7 @@ use std::io;
 use deadpool_postgres::{PoolError, TimeoutType};
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
+use tokio_rustls::rustls::Error as TlsError;
 
 use crate::error::{Error, chain};
 
@@ -149,6 +150,16 @@ fn is_broken_off(error: &PgError) -> bool {
 /// Whether there is no way to the server, or not any more.
 pub(super) fn is_cut_off(error: &PgError) -> bool {
     error.is_closed() || error.source().is_some_and(<dyn StdError>::is::<io::Error>)
+}
+
+/// What is wrong with the encryption of a connection, or with the certificate of either side.
+pub(super) fn tls_error(error: &PgError) -> Option<&TlsError> {
+    error.source()?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref()
+}
+
+/// Whether the server takes only connections that are not encrypted. The client has no other mark of it.
+pub(super) fn is_without_tls(error: &PgError) -> bool {
+    error.source().is_some_and(|cause| cause.to_string() == "server does not support TLS")
 }
 
 /// Whether the server is not one that `target_session_attrs` asks for.

@@ -15,8 +15,10 @@ mod pooler;
 mod reads;
 mod rows;
 mod session;
+mod sslmode;
 mod standby;
 mod stream;
+mod tls;
 mod verify;
 
 use std::fmt;
@@ -24,8 +26,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod, Runtime, Timeouts};
+use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
-use tokio_postgres::{Config, NoTls};
 
 pub use batch::BatchInsertion;
 pub use create::Insertion;
@@ -36,12 +38,16 @@ pub use verify::{Report, verify};
 
 use crate::error::Cause;
 use lists::Lists;
-use pool::{Breaker, Pool};
+use pool::{Breaker, Connector, Pool};
 use standby::Standby;
+use tls::Tls;
 
-/// Where the database is and how to log in.
+/// Where the database is, how to log in, and how the connections are encrypted.
 #[derive(Clone)]
-pub struct Database(Box<Config>);
+pub struct Database {
+    config: Box<Config>,
+    tls: Tls,
+}
 
 /// How many connections are made, and how long is waited for them.
 #[derive(Debug, Clone)]
@@ -77,22 +83,32 @@ pub struct Store {
 impl FromStr for Database {
     type Err = String;
 
-    /// Reads a [connection string or URI][libpq].
+    /// Reads a [connection string or URI][libpq], and the files of certificates that it names.
     ///
     /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
     fn from_str(text: &str) -> Result<Self, String> {
         // What the parser says may quote the text, and the text may hold a password.
-        let config: Config = text
+        let (text, encryption) = sslmode::take(text);
+        let mut config: Config = text
             .parse()
             .map_err(|_| "it cannot be read; give one such as postgres://user:password@host:5432/database")?;
         if config.get_hosts().is_empty() {
             let forms = "postgres://user@host/database or postgres://user@%2Fvar%2Frun%2Fpostgresql/database";
             return Err(format!("it names no host; give one, as in {forms}"));
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err("sslmode=require is not supported; the connection is not encrypted".to_owned());
+        let (mode, tls) = encryption.parse()?;
+        // PostgreSQL offers no encryption there.
+        let is_socket = |host: &Host| matches!(host, Host::Unix(_));
+        let sockets = config.get_hosts().iter().filter(|host| is_socket(host)).count();
+        if sockets > 0 && sockets < config.get_hosts().len() && mode == SslMode::Require {
+            return Err(
+                "connections on a Unix socket are not encrypted; name no other hosts beside it, or give \
+                        sslmode=prefer"
+                    .to_owned(),
+            );
         }
-        Ok(Self(Box::new(config)))
+        config.ssl_mode(if sockets == config.get_hosts().len() { SslMode::Disable } else { mode });
+        Ok(Self { config: Box::new(config), tls })
     }
 }
 
@@ -101,8 +117,8 @@ impl Database {
     #[must_use]
     pub fn on_socket(folder: &std::path::Path, user: &str, database: &str) -> Self {
         let mut config = Config::new();
-        config.host_path(folder).user(user).dbname(database);
-        Self(Box::new(config))
+        config.host_path(folder).user(user).dbname(database).ssl_mode(SslMode::Disable);
+        Self { config: Box::new(config), tls: Tls::default() }
     }
 
     /// Whether the server takes connections; `false` while it is not there, starting or stopping.
@@ -111,7 +127,7 @@ impl Database {
     ///
     /// Why it takes none, when it would not do so later either.
     pub async fn ping(&self) -> Result<bool, Cause> {
-        match self.0.connect(NoTls).await {
+        match self.config.connect(self.tls.clone()).await {
             Ok(_) => Ok(true),
             Err(error) if failure::is_away(&error) => Ok(false),
             Err(error) => Err(failure::said(&error).into()),
@@ -119,10 +135,11 @@ impl Database {
     }
 
     fn pool(&self, limits: &Limits, size: usize, breaker: &Breaker) -> Result<Pool, OpenError> {
-        let mut config = Config::clone(&self.0);
+        let mut config = Config::clone(&self.config);
         session::configure(&mut config, limits);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let manager = Manager::from_connect(config, breaker.clone(), recycling);
+        let connector = Connector { tls: self.tls.clone(), breaker: breaker.clone() };
+        let manager = Manager::from_connect(config, connector.clone(), recycling);
         let timeouts = Timeouts {
             wait: Some(limits.pool_timeout),
             create: Some(limits.connect_timeout),
@@ -136,22 +153,23 @@ impl Database {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| OpenError::Other(error.to_string()))?;
-        Ok(Pool::new(lent, limits.pool_queue, breaker.clone()))
+        Ok(Pool::new(lent, limits.pool_queue, connector))
     }
 }
 
 impl fmt::Display for Database {
     /// Where it is, without user and password: `db.example:5432/groups`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, host) in self.0.get_hosts().iter().enumerate() {
+        for (index, host) in self.config.get_hosts().iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            let port = self.0.get_ports().get(index).or(self.0.get_ports().first()).unwrap_or(&5432);
+            let port =
+                self.config.get_ports().get(index).or(self.config.get_ports().first()).unwrap_or(&5432);
             match host {
                 Host::Tcp(name) => write!(f, "{separator}{name}:{port}")?,
                 Host::Unix(folder) => write!(f, "{separator}{}", folder.display())?,
             }
         }
-        write!(f, "/{}", self.0.get_dbname().unwrap_or_default())
+        write!(f, "/{}", self.config.get_dbname().unwrap_or_default())
     }
 }
 

@@ -5,7 +5,9 @@ use refinery::error::Kind;
 use tokio_postgres::Error as PgError;
 use tokio_postgres::error::SqlState;
 
-use super::failure::{is_cut_off, is_unsuited, said};
+use tokio_rustls::rustls::{CertificateError, Error as TlsError};
+
+use super::failure::{is_cut_off, is_unsuited, is_without_tls, said, tls_error};
 
 /// Why a database cannot be used. The text is for an operator, and goes after the place of the database; it
 /// has PostgreSQL's own words in it, and what to do.
@@ -14,6 +16,29 @@ pub enum OpenError {
     /// Nobody answers at its address.
     #[error("its server cannot be reached ({0}); start it, or correct the host and port in DATABASE_URL")]
     Unreachable(String),
+    /// The server does not encrypt, and the connection string asks for it.
+    #[error(
+        "its server offers no encryption (SSL); set ssl = on in its postgresql.conf, or give sslmode=disable in \
+         DATABASE_URL where nobody can listen on the way"
+    )]
+    WithoutTls,
+    /// The server's certificate is not signed by one that is trusted, or not valid for another reason.
+    #[error(
+        "its server's certificate is not trusted ({0}); give the certificate that it is signed by as sslrootcert in \
+         DATABASE_URL, or correct the server's ssl_cert_file"
+    )]
+    Untrusted(String),
+    /// The server's certificate is another host's.
+    #[error(
+        "its server's certificate is for another name ({0}); give a host in DATABASE_URL that it is for, or sslmode=verify-ca \
+         where every server with a certificate of that sslrootcert may be trusted"
+    )]
+    WrongName(String),
+    /// The connection could not be encrypted for another reason, such as a certificate that the server wants.
+    #[error(
+        "the connection to its server cannot be encrypted ({0}); correct sslmode, sslcert and sslkey in DATABASE_URL"
+    )]
+    NotEncrypted(String),
     /// The server takes no writes.
     #[error(
         "its server takes no writes ({0}); name the primary in DATABASE_URL, and where there are several hosts, add \
@@ -66,6 +91,9 @@ pub enum OpenError {
 impl OpenError {
     fn of(error: &PgError) -> Self {
         let said = said(error);
+        if let Some(error) = tls_error(error) {
+            return Self::of_tls(error, said);
+        }
         match error.code() {
             Some(&SqlState::INVALID_CATALOG_NAME) => Self::Missing(said),
             Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION | &SqlState::INVALID_PASSWORD) => {
@@ -78,9 +106,20 @@ impl OpenError {
                 Self::OptionsRefused(said)
             }
             Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => Self::ReadOnly(said),
+            None if is_without_tls(error) => Self::WithoutTls,
             None if is_unsuited(error) => Self::ReadOnly(said),
             None if is_cut_off(error) => Self::Unreachable(said),
             Some(_) | None => Self::Other(said),
+        }
+    }
+
+    fn of_tls(error: &TlsError, said: String) -> Self {
+        match error {
+            TlsError::InvalidCertificate(
+                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+            ) => Self::WrongName(said),
+            TlsError::InvalidCertificate(_) => Self::Untrusted(said),
+            _ => Self::NotEncrypted(said),
         }
     }
 }

@@ -11,10 +11,11 @@ use deadpool_postgres::{Connect, Object, PoolError};
 use scopeguard::ScopeGuard;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio_postgres::{Client, Config, Error as PgError, NoTls};
+use tokio_postgres::{Client, Config, Error as PgError};
 
 use super::failure::Failure;
 use super::session::set_up;
+use super::tls::Tls;
 
 /// How many beats in a row are missed before the database counts as away: the second one goes out on a new
 /// connection, so that neither a slow answer nor one broken connection ends everyone's work.
@@ -26,12 +27,12 @@ pub(super) struct Pool {
     lent: deadpool_postgres::Pool,
     /// The most who wait for one.
     queue: usize,
-    breaker: Breaker,
+    connector: Connector,
 }
 
 impl Pool {
-    pub(super) fn new(lent: deadpool_postgres::Pool, queue: usize, breaker: Breaker) -> Self {
-        Self { lent, queue, breaker }
+    pub(super) fn new(lent: deadpool_postgres::Pool, queue: usize, connector: Connector) -> Self {
+        Self { lent, queue, connector }
     }
 
     /// A connection, unless too many wait for one, or the database is away or goes away meanwhile.
@@ -39,7 +40,7 @@ impl Pool {
         if self.lent.status().waiting >= self.queue {
             return Err(Failure::QueueFull);
         }
-        let mut missed = self.breaker.missed.subscribe();
+        let mut missed = self.breaker().missed.subscribe();
         tokio::select! {
             biased;
             _away = missed.wait_for(|missed| *missed >= MISSES) => Err(Failure::Silent),
@@ -58,7 +59,12 @@ impl Pool {
     }
 
     pub(super) fn breaker(&self) -> &Breaker {
-        &self.breaker
+        &self.connector.breaker
+    }
+
+    /// What other connections to the same server are made with.
+    pub(super) fn tls(&self) -> &Tls {
+        &self.connector.tls
     }
 
     pub(super) fn close(&self) {
@@ -108,20 +114,27 @@ impl Breaker {
     }
 }
 
-impl Connect for Breaker {
+/// Makes the connections of pools. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Connector {
+    pub(super) tls: Tls,
+    pub(super) breaker: Breaker,
+}
+
+impl Connect for Connector {
     fn connect(
         &self,
         config: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), PgError>> + Send + '_>> {
         let config = config.clone();
         Box::pin(async move {
-            let (client, connection) = config.connect(NoTls).await?;
+            let (client, connection) = config.connect(self.tls.clone()).await?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "a connection to the database broke");
                 }
             });
-            self.keep(driver.abort_handle());
+            self.breaker.keep(driver.abort_handle());
             // Left alone, it would wait for its last bytes to be taken.
             let driver = scopeguard::guard(driver, |driver| driver.abort());
             set_up(&client).await?;

@@ -6,6 +6,7 @@ use http::{HeaderMap, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
@@ -20,7 +21,7 @@ pub struct Answer {
 }
 
 impl Answer {
-    async fn read(response: hyper::Response<Incoming>) -> Self {
+    pub async fn read(response: hyper::Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap();
         let mut headers = head.headers;
@@ -66,13 +67,25 @@ pub async fn open(
     body: impl Into<Bytes>,
 ) -> hyper::Response<Incoming> {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    open_on(stream, address, method, path, headers, body).await.unwrap()
+}
+
+/// A request over HTTP/1.1 on a connection that there is.
+pub async fn open_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> hyper::Result<hyper::Response<Incoming>> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let mut request = Request::builder().method(method).uri(path).header("host", address.to_string());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    sender.send_request(request.body(Full::new(body.into())).unwrap()).await.unwrap()
+    sender.send_request(request.body(Full::new(body.into())).unwrap()).await
 }
 
 /// A POST over HTTP/2, on a connection of its own.
@@ -82,12 +95,7 @@ pub async fn request_http2(
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
 ) -> Answer {
-    let mut request = Request::post(format!("http://{address}{path}"));
-    for (name, value) in headers {
-        request = request.header(*name, *value);
-    }
-    let request = request.body(Full::new(body.into())).unwrap();
-    Answer::read(RawGrpc::connect(address).await.sender.send_request(request).await.unwrap()).await
+    RawGrpc::connect(address).await.post(path, headers, body).await
 }
 
 /// One HTTP/2 connection for gRPC calls of any bytes.
@@ -98,7 +106,14 @@ pub struct RawGrpc {
 
 impl RawGrpc {
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
+        Self::connect_on(TcpStream::connect(address).await.unwrap(), address).await
+    }
+
+    /// On a connection that there is.
+    pub async fn connect_on(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        address: SocketAddr,
+    ) -> Self {
         let handshake = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
         let (sender, connection) = handshake.await.unwrap();
         tokio::spawn(connection);
@@ -111,20 +126,24 @@ impl RawGrpc {
         self.call_without_key(path, &[&[("authorization", key.as_str())], headers].concat(), body).await
     }
 
+    /// A POST with those headers alone.
+    pub async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        let mut request = Request::post(format!("http://{}{path}", self.address));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Full::new(body.into())).unwrap();
+        Answer::read(self.sender.send_request(request).await.unwrap()).await
+    }
+
     pub async fn call_without_key(
         &mut self,
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
     ) -> Answer {
-        let mut request = Request::post(format!("http://{}{path}", self.address))
-            .header("content-type", "application/grpc")
-            .header("te", "trailers");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Full::new(body.into())).unwrap();
-        Answer::read(self.sender.send_request(request).await.unwrap()).await
+        let grpc = [("content-type", "application/grpc"), ("te", "trailers")];
+        self.post(path, &[&grpc, headers].concat(), body).await
     }
 }
 

@@ -10,6 +10,7 @@ mod postgres;
 mod program;
 mod proxy;
 mod status;
+pub mod tls;
 
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
@@ -18,7 +19,7 @@ use std::time::Duration;
 use customer_groups::auth::{KeyRing, Mode, Secret};
 use customer_groups::grpc::pb;
 use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
-use customer_groups::server::{Limits as Bounds, Options, Server, Timeouts};
+use customer_groups::server::{self, Limits as Bounds, Options, Timeouts};
 use customer_groups::store::{Limits, Store};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -29,7 +30,7 @@ use tonic::{Request, Status};
 
 pub use chance::Chance;
 pub use cluster::{TestDatabase, connect, data_dir, url};
-pub use pair::Pair;
+pub use pair::{Pair, Server, give};
 pub use postgres::{Postgres, postmaster};
 pub use program::Program;
 pub use proxy::{Proxy, Trap};
@@ -128,8 +129,9 @@ impl Api {
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = Options { listen, workers: WORKERS, timeouts, limits: bounds, origins: None };
-        let server = Server::bind(options, store.clone(), keys).await.unwrap();
+        let options =
+            Options { listen, workers: WORKERS, timeouts, limits: bounds, origins: None };
+        let server = server::Server::bind(options, store.clone(), keys).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {

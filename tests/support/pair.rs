@@ -32,7 +32,7 @@ pub struct Pair {
 /// A PostgreSQL in a folder, reached by a Unix socket in it. It is stopped when it is dropped.
 pub struct Server {
     folder: PathBuf,
-    settings: Vec<&'static str>,
+    settings: Vec<String>,
     process: Option<Child>,
 }
 
@@ -45,20 +45,9 @@ impl Pair {
     pub async fn start_with(of_standby: &[&'static str]) -> Self {
         let folder = data_dir();
         let (first, second) = (folder.path().join("a"), folder.path().join("b"));
-        make_private(&first);
         make_private(&second);
-        let to = |command: &mut Command, folder: &Path| done(command.arg("--pgdata").arg(folder.join(DATA)));
-        to(
-            command("initdb").args([
-                "--auth=trust",
-                "--username=customer_groups",
-                "--encoding=UTF8",
-                "--no-sync",
-            ]),
-            &first,
-        );
-        let mut primary = Server::new(first, vec!["synchronous_commit=on", "synchronous_standby_names=*"]);
-        primary.start().await;
+        let settings = ["synchronous_commit=on", "synchronous_standby_names=*"];
+        let primary = Server::start_in(first, settings.map(str::to_owned).to_vec()).await;
         let mut copy = command("pg_basebackup");
         copy.args([
             "--username=customer_groups",
@@ -67,8 +56,8 @@ impl Pair {
             "--no-sync",
             "--host",
         ]);
-        to(copy.arg(&primary.folder), &second);
-        let mut standby = Server::new(second, of_standby.to_vec());
+        done(copy.arg(&primary.folder).arg("--pgdata").arg(second.join(DATA)));
+        let mut standby = Server::new(second, of_standby.iter().map(ToString::to_string).collect());
         standby.start().await;
         let follows = "select count(*) from pg_stat_replication where sync_state = 'sync'";
         eventually("the standby follows", async { while primary.number(follows).await == 0 {} }).await;
@@ -98,8 +87,19 @@ impl Pair {
 }
 
 impl Server {
-    fn new(folder: PathBuf, settings: Vec<&'static str>) -> Self {
+    fn new(folder: PathBuf, settings: Vec<String>) -> Self {
         Self { folder, settings, process: None }
+    }
+
+    /// A new one in a folder that it makes.
+    pub async fn start_in(folder: PathBuf, settings: Vec<String>) -> Self {
+        make_private(&folder);
+        let mut initdb = command("initdb");
+        initdb.args(["--auth=trust", "--username=customer_groups", "--encoding=UTF8", "--no-sync"]);
+        done(initdb.arg("--pgdata").arg(folder.join(DATA)));
+        let mut server = Self::new(folder, settings);
+        server.start().await;
+        server
     }
 
     /// Starts it and waits until it takes connections.
@@ -193,8 +193,13 @@ fn account() -> Option<User> {
 fn make_private(folder: &Path) {
     fs::create_dir(folder).unwrap();
     fs::set_permissions(folder, Permissions::from_mode(0o700)).unwrap();
+    give(folder);
+}
+
+/// Makes the user that PostgreSQL runs as the owner.
+pub fn give(path: &Path) {
     if let Some(user) = account() {
-        chown(folder, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
+        chown(path, Some(user.uid.as_raw()), Some(user.gid.as_raw())).unwrap();
     }
 }
 
