@@ -5,7 +5,6 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
 use std::pin::{Pin, pin};
 
 use clap::Subcommand;
@@ -199,7 +198,7 @@ async fn provide_key(config: &Config, store: &Store, address: SocketAddr) -> Res
     let mode = config.mode;
     let keys: Vec<Key> = store.list_keys().await?.into_iter().filter(|key| key.mode == mode).collect();
     if let (Source::Embedded(_), []) = (&config.source, keys.as_slice()) {
-        return make_first_key(store, mode, &config.data_dir, address).await;
+        return make_first_key(config, store, address).await;
     }
     if keys.iter().all(|key| key.revoked_at.is_some()) {
         let mode = mode.name();
@@ -210,14 +209,10 @@ async fn provide_key(config: &Config, store: &Store, address: SocketAddr) -> Res
     Ok(())
 }
 
-async fn make_first_key(
-    store: &Store,
-    mode: Mode,
-    data_dir: &Path,
-    address: SocketAddr,
-) -> Result<(), Cause> {
+async fn make_first_key(config: &Config, store: &Store, address: SocketAddr) -> Result<(), Cause> {
+    let mode = config.mode;
     let secret = Secret::generate(mode)?;
-    let path = data_dir.join("api-key");
+    let path = config.data_dir.join("api-key");
     // Written first: a key that is in the table but nowhere else would be of no use.
     let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(&path)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
@@ -227,11 +222,12 @@ async fn make_first_key(
     let (key, path, mode) = (secret.expose(), path.display(), mode.name());
     let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
     let address = SocketAddr::new(host, address.port());
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
     writeln!(
         std::io::stdout(),
         "There was no API key for {mode} mode, so one was made. It is kept in {path}. Try it:
 
-    curl http://{address}/api/setup/customer-group -H 'Authorization: Bearer {key}'
+    curl {scheme}://{address}/api/setup/customer-group -H 'Authorization: Bearer {key}'
 "
     )?;
     Ok(())

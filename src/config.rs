@@ -2,6 +2,7 @@
 
 mod bounds;
 mod parse;
+mod tls;
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -19,6 +20,7 @@ use crate::server::{self, Origins, Timeouts};
 use crate::store::{Database, Limits};
 use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 use bounds::Bounds;
+use tls::Encryption;
 
 /// The settings as they were given, each a flag with an environment variable.
 #[derive(Debug, Args)]
@@ -106,12 +108,15 @@ struct Serving {
     #[arg(long, env = "DRAIN_TIMEOUT", global = true, default_value = "25s", value_name = "TIME")]
     drain_timeout: String,
 
-    /// How long the headers of a request may take, and the first request of a connection to begin
+    /// How long the handshake of TLS may take, the headers of a request, and the first request of a connection to begin
     #[arg(long, env = "HEADER_TIMEOUT", global = true, default_value = "10s", value_name = "TIME")]
     header_timeout: String,
 
     #[command(flatten)]
     bounds: Bounds,
+
+    #[command(flatten)]
+    encryption: Encryption,
 }
 
 /// Where the database is.
@@ -198,6 +203,8 @@ impl Config {
         let drain = problems.duration("DRAIN_TIMEOUT", &serving.drain_timeout);
         let header = problems.duration("HEADER_TIMEOUT", &serving.header_timeout);
         let bounds = serving.bounds.parse(&mut problems);
+        let tls = settings.serving.encryption.parse();
+        let tls = tls.map_err(|found| problems.0.extend(found)).ok();
         let log_format = problems.check("LOG_FORMAT", parse::log_format(&settings.log_format));
         let log_filter = problems.check("RUST_LOG", EnvFilter::from_str(&settings.log));
 
@@ -228,6 +235,7 @@ impl Config {
                 limits,
                 server: server::Options {
                     listen: listen?,
+                    tls: tls?,
                     workers,
                     timeouts: Timeouts { header: header?, request, drain: drain? },
                     limits: bounds?,
@@ -290,6 +298,8 @@ mod tests {
             "--max-request-bytes=1023",
             "--max-header-bytes=8191",
             "--rate-limit=100",
+            "--tls-cert=/",
+            "--tls-key=/nowhere",
             "--log-format=xml",
             "--log=customer_groups=loud",
         ])
@@ -317,6 +327,8 @@ mod tests {
                 "MAX_REQUEST_BYTES",
                 "MAX_HEADER_BYTES",
                 "RATE_LIMIT",
+                "TLS_CERT",
+                "TLS_KEY",
                 "LOG_FORMAT",
                 "RUST_LOG"
             ]
@@ -365,6 +377,16 @@ mod tests {
             let Source::Given(database) = parse(&["--database-url", url]).unwrap().source else { panic!() };
             assert_eq!(database.to_string(), "/var/run/postgresql/groups");
         }
+    }
+
+    #[test]
+    fn a_certificate_and_its_key_come_together() {
+        for flags in [&["--tls-cert=a"][..], &["--tls-key=a"], &["--tls-cert=a", "--tls-client-ca=a"]] {
+            let problems = parse(flags).unwrap_err();
+            assert!(problems[0].starts_with("TLS_CERT and TLS_KEY: one is set without"), "{problems:?}");
+        }
+        let problems = parse(&["--tls-client-ca=a"]).unwrap_err();
+        assert!(problems[0].starts_with("TLS_CLIENT_CA: it needs TLS_CERT and TLS_KEY"), "{problems:?}");
     }
 
     #[test]

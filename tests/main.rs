@@ -33,6 +33,7 @@ mod store;
 mod store_tls;
 mod stream;
 mod support;
+mod tls;
 mod update;
 mod verify;
 mod versions;

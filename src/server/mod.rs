@@ -8,6 +8,7 @@ mod health;
 mod limits;
 mod pace;
 mod received;
+mod tls;
 mod worker;
 
 use std::io;
@@ -28,6 +29,7 @@ use faces::Common;
 use health::Health;
 use limits::Refusals;
 pub use limits::{Limits, Rate};
+pub use tls::{Files, Tls};
 use worker::Worker;
 
 /// How the server serves.
@@ -35,6 +37,8 @@ use worker::Worker;
 pub struct Options {
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// How its connections are encrypted; without it they are not.
+    pub tls: Option<Tls>,
     /// How many threads serve connections.
     pub workers: NonZeroUsize,
     /// How long it works on things.
@@ -48,7 +52,8 @@ pub struct Options {
 /// How long the server works on things.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// The most time for the headers of a request, and for the first request of a connection to begin.
+    /// The most time for the handshake of TLS, for the headers of a request, and for the first request of a
+    /// connection to begin.
     pub header: Duration,
     /// The most time for one call; its own `grpc-timeout` may be shorter.
     pub request: Duration,
@@ -65,6 +70,7 @@ const LAST_CALL: Duration = Duration::from_millis(200);
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
+    tls: Option<Tls>,
     drain: Duration,
     max_connections: NonZeroUsize,
     refusals: Arc<Refusals>,
@@ -94,9 +100,19 @@ impl Server {
         for _ in 0..options.workers.get() {
             let (common, store) = (common.clone(), store.clone());
             let faces = move || Ok(common.over(store.reading_here()?));
-            workers.push(Worker::start(faces, timeouts, &limits).await?);
+            workers.push(Worker::start(faces, timeouts, &limits, options.tls.clone()).await?);
         }
-        Ok(Self { listener, address, drain, max_connections, refusals, workers, health, keys })
+        Ok(Self {
+            listener,
+            address,
+            tls: options.tls,
+            drain,
+            max_connections,
+            refusals,
+            workers,
+            health,
+            keys,
+        })
     }
 
     /// The address that the server is bound to.
@@ -110,11 +126,13 @@ impl Server {
     pub async fn run(self, stop: impl Future<Output = ()>) {
         self.health.beat(&self.keys).await;
         let heart = tokio::spawn(self.health.clone().watch(self.keys.clone()));
+        self.warn_if_open();
         tracing::info!(address = %self.address, "serving");
 
         tokio::select! {
             () = self.accept(stop) => {}
             () = self.refusals.tell() => {}
+            () = self.reload() => {}
         }
         heart.abort();
         // A beat that is under way may not tell of anything after the drain has.
@@ -134,6 +152,25 @@ impl Server {
         if !drained.iter().all(|(in_time, _)| *in_time) {
             let seconds = self.drain.as_secs();
             tracing::warn!(seconds, "calls were cut off that took too long to finish");
+        }
+    }
+
+    /// Tells the operator when API keys can be read on the way by others than this machine.
+    fn warn_if_open(&self) {
+        if self.tls.is_none() && !self.address.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                address = %self.address,
+                "API keys and data are not encrypted on the way; set TLS_CERT and TLS_KEY, or put a proxy before the \
+                 service that ends TLS"
+            );
+        }
+    }
+
+    /// Keeps to the certificates that are in the files, without an end.
+    async fn reload(&self) {
+        match &self.tls {
+            Some(tls) => tls.clone().watch().await,
+            None => std::future::pending().await,
         }
     }
 

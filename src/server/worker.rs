@@ -12,12 +12,14 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Builder;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{interval, sleep, timeout};
 
 use super::faces::Faces;
 use super::pace::{Hold, Pace, Paced};
+use super::tls::{self, Protocol, Tls};
 use super::{LAST_CALL, Limits, Timeouts};
 use crate::error::Cause;
 
@@ -45,11 +47,12 @@ impl Worker {
         faces: impl FnOnce() -> Result<Faces, Cause> + Send + 'static,
         timeouts: Timeouts,
         limits: &Limits,
+        tls: Option<Tls>,
     ) -> Result<Self, Cause> {
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let ((started, starting), (done, drained)) = (oneshot::channel(), oneshot::channel());
         let (end, ended) = oneshot::channel::<()>();
-        let connections = Connections::new(timeouts, limits);
+        let connections = Connections::new(timeouts, limits, tls);
         let work = move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -107,12 +110,13 @@ fn cannot_start(error: &io::Error) -> Cause {
 struct Connections {
     protocol: auto::Builder<TokioExecutor>,
     timeouts: Timeouts,
+    tls: Option<Tls>,
     pace: Pace,
 }
 
 impl Connections {
-    /// HTTP/1.1, and HTTP/2 with prior knowledge.
-    fn new(timeouts: Timeouts, limits: &Limits) -> Self {
+    /// HTTP/1.1 and HTTP/2: which of them is told by what comes first, over TLS by what was agreed on.
+    fn new(timeouts: Timeouts, limits: &Limits, tls: Option<Tls>) -> Self {
         /// How often a silent HTTP/2 connection is asked whether it still lives, and how long it may take.
         const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -129,7 +133,7 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .max_concurrent_streams(limits.streams.get())
             .max_header_list_size(limits.header_bytes);
-        Self { protocol, timeouts, pace: Pace::default() }
+        Self { protocol, timeouts, tls, pace: Pace::default() }
     }
 
     /// Serves until no more connections come, and answers whether the open ones were done in time then.
@@ -157,33 +161,66 @@ impl Connections {
         open: Arc<()>,
         faces: Arc<Faces>,
         watcher: Watcher,
-        mut drain: watch::Receiver<()>,
+        drain: watch::Receiver<()>,
     ) {
         if let Err(error) = configure(&stream, self.timeouts.request) {
             tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
         let hold = Hold::new(self.pace.clone());
-        tokio::spawn(async move {
-            let begun = tokio::select! {
-                biased;
-                begun = timeout(patience, begin(&stream)) => matches!(begun, Ok(Ok(()))),
-                _ = drain.changed() => false,
-            };
-            if !begun {
-                tracing::debug!("a connection was closed on which nothing came");
-                return;
-            }
-            // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
-            let stream = TokioIo::new(Paced::new(stream, hold.clone()));
-            let service = service_fn(move |request| Box::pin(faces.clone().call(request, hold.clone())));
-            let connection = protocol.serve_connection(stream, service).into_owned();
-            if let Err(error) = watcher.watch(connection).await {
-                tracing::debug!(%error, "a connection broke");
-            }
-            drop(open);
-        });
+        // Two tasks, so that the one without TLS is no larger for it.
+        match self.tls.as_ref().map(Tls::acceptor) {
+            None => drop(tokio::spawn(async move {
+                if in_time(begin(&stream), patience, drain).await.is_some() {
+                    serve_connection(&protocol, stream, hold, faces, watcher).await;
+                }
+                drop(open);
+            })),
+            Some(acceptor) => drop(tokio::spawn(async move {
+                let accepted = in_time(tls::accept(acceptor, stream), patience, drain).await;
+                if let Some((agreed, stream)) = accepted {
+                    let protocol = match agreed {
+                        Protocol::Http1 => protocol.http1_only(),
+                        Protocol::Http2 => protocol.http2_only(),
+                    };
+                    serve_connection(&protocol, stream, hold, faces, watcher).await;
+                }
+                drop(open);
+            })),
+        }
     }
+}
+
+async fn serve_connection(
+    protocol: &auto::Builder<TokioExecutor>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    hold: Hold,
+    faces: Arc<Faces>,
+    watcher: Watcher,
+) {
+    // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
+    let stream = TokioIo::new(Paced::new(stream, hold.clone()));
+    let service = service_fn(move |request| Box::pin(faces.clone().call(request, hold.clone())));
+    let connection = protocol.serve_connection(stream, service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "a connection broke");
+    }
+}
+
+/// How a connection begins, unless that takes too long or the last call for it is over.
+async fn in_time<T>(
+    begun: impl Future<Output = io::Result<T>>,
+    patience: Duration,
+    mut drain: watch::Receiver<()>,
+) -> Option<T> {
+    let begun = tokio::select! {
+        biased;
+        begun = timeout(patience, begun) => begun.unwrap_or_else(|late| Err(late.into())),
+        _ = drain.changed() => Err(io::Error::other("the server stops")),
+    };
+    begun
+        .inspect_err(|error| tracing::debug!(%error, "a connection was closed before its first request"))
+        .ok()
 }
 
 /// Sends what there is without delay, and closes a connection whose caller has taken none of it for so long (`tcp(7)`).
@@ -194,10 +231,11 @@ fn configure(stream: &tokio::net::TcpStream, patience: Duration) -> io::Result<(
     Ok(())
 }
 
+/// What HTTP/2 begins with (RFC 9113, section 3.4).
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// Waits until it can be told which protocol comes on a connection, as it is told without a limit of time.
 async fn begin(stream: &tokio::net::TcpStream) -> io::Result<()> {
-    /// What HTTP/2 begins with (RFC 9113, section 3.4).
-    const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     /// What is there already does not wake anyone up again.
     const PAUSE: Duration = Duration::from_millis(10);
 

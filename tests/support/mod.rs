@@ -130,7 +130,7 @@ impl Api {
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
         let options =
-            Options { listen, workers: WORKERS, timeouts, limits: bounds, origins: None };
+            Options { listen, tls: None, workers: WORKERS, timeouts, limits: bounds, origins: None };
         let server = server::Server::bind(options, store.clone(), keys).await.unwrap();
         let address = server.address();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -1,0 +1,285 @@
+//! Encrypted connections from callers.
+
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use customer_groups::grpc::pb;
+use http::StatusCode;
+use hyper_util::rt::TokioIo;
+use prost::Message;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::transport::Endpoint;
+use tower::service_fn;
+
+use crate::rest::COLLECTION;
+use crate::support::face::of_web;
+use crate::support::http::{Answer, RawGrpc, framed, open_on};
+use crate::support::tls::{Authority, Identity, connect, write};
+use crate::support::{Api, Calls, Client, KEY, Program, TestDatabase, eventually, named};
+
+/// A service over TLS, and who signed its certificate.
+struct Tls {
+    program: Program,
+    authority: Authority,
+    identity: Identity,
+    folder: TempDir,
+}
+
+impl Tls {
+    async fn start(settings: &[(&str, &str)]) -> Self {
+        let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+        let identity = authority.issue("localhost");
+        identity.write(folder.path());
+        Self { program: serve(folder.path(), settings).await, authority, identity, folder }
+    }
+
+    /// A client over HTTP/2.
+    async fn grpc(&self) -> Client {
+        let (connector, address) = (self.authority.client("h2", None), self.program.address);
+        let connect = service_fn(move |_| {
+            let connector = connector.clone();
+            async move { connect(&connector, address).await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://localhost");
+        Api::client_on(endpoint.connect_with_connector(connect).await.unwrap())
+    }
+
+    /// The status of a list over HTTP/1.1, on a connection of its own.
+    async fn list(&self, client: &TlsConnector) -> Result<StatusCode, Box<dyn std::error::Error>> {
+        let stream = connect(client, self.program.address).await?;
+        let headers = [("authorization", format!("Bearer {KEY}"))];
+        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+        Ok(open_on(stream, self.program.address, "GET", COLLECTION, &headers, "").await?.status())
+    }
+
+    /// Whether a new connection gets that certificate.
+    async fn shows(&self, identity: &Identity) -> bool {
+        let client = self.authority.client("h2", None);
+        let stream = connect(&client, self.program.address).await.unwrap();
+        stream.get_ref().1.peer_certificates().unwrap()[0] == identity.der()
+    }
+}
+
+/// A service with the certificate of a folder.
+async fn serve(folder: &Path, settings: &[(&str, &str)]) -> Program {
+    let url = TestDatabase::create().await.url();
+    let (cert, key) = (folder.join("tls.crt"), folder.join("tls.key"));
+    let own = [("DATABASE_URL", &*url), ("TLS_CERT", path(&cert)), ("TLS_KEY", path(&key))];
+    Program::serve(&[&own, settings].concat())
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_face_answers_over_tls() {
+    let tls = Tls::start(&[]).await;
+    let address = tls.program.address;
+    let (http1, http2) = (tls.authority.client("http/1.1", None), tls.authority.client("h2", None));
+    let created = tls.grpc().await.create(named("Export")).await.unwrap();
+
+    let key = format!("Bearer {KEY}");
+    let get = [("authorization", key.as_str())];
+    let path = format!("{COLLECTION}/{}", created.id);
+    let stream = connect(&http1, address).await.unwrap();
+    let answer = Answer::read(open_on(stream, address, "GET", &path, &get, "").await.unwrap()).await;
+    assert_eq!(answer.json()["id"], created.id);
+
+    let mut connection = RawGrpc::connect_on(connect(&http2, address).await.unwrap(), address).await;
+    let json = [get[0], ("content-type", "application/json")];
+    let body = json!({"customer_group_name": "Retail"}).to_string();
+    assert_eq!(connection.post(COLLECTION, &json, body).await.status, 201);
+
+    let web = [get[0], ("content-type", "application/grpc-web+proto")];
+    let method = "/overplane.setup.v1.CustomerGroupService/GetCustomerGroup";
+    let message = framed(&pb::GetCustomerGroupRequest { id: created.id.clone() }.encode_to_vec());
+    let stream = connect(&http1, address).await.unwrap();
+    let answer = open_on(stream, address, "POST", method, &web, message.clone()).await.unwrap();
+    for answer in [Answer::read(answer).await, connection.post(method, &web, message).await] {
+        let found = pb::CustomerGroup::decode(of_web(answer).message()).unwrap();
+        assert_eq!(found, created);
+    }
+
+    let stream = connect(&http1, address).await.unwrap();
+    assert_eq!(open_on(stream, address, "GET", "/readyz", &[], "").await.unwrap().status(), 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_protocol_is_the_one_that_both_speak() {
+    let tls = Tls::start(&[]).await;
+    for protocol in ["h2", "http/1.1"] {
+        let client = tls.authority.client(protocol, None);
+        let stream = connect(&client, tls.program.address).await.unwrap();
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(protocol.as_bytes()));
+    }
+    let client = tls.authority.client("spdy/3", None);
+    connect(&client, tls.program.address).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_trusts_another_authority_does_not_connect() {
+    let tls = Tls::start(&[]).await;
+    let client = Authority::new("others").client("h2", None);
+    let error = connect(&client, tls.program.address).await.unwrap_err();
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_tls_nothing_is_served_on_a_port_of_tls() {
+    let tls = Tls::start(&[]).await;
+    let stream = TcpStream::connect(tls.program.address).await.unwrap();
+    open_on(stream, tls.program.address, "GET", "/livez", &[], "").await.unwrap_err();
+    tls.grpc().await.list(None, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn callers_need_a_certificate_where_an_authority_for_them_is_set() {
+    let (callers, folder) = (Authority::new("callers"), tempfile::tempdir().unwrap());
+    let authority = write(folder.path(), "callers.crt", &callers.pem());
+    let tls = Tls::start(&[("TLS_CLIENT_CA", path(&authority))]).await;
+    let (known, unknown) = (callers.issue("shop"), Authority::new("others").issue("shop"));
+    let client = tls.authority.client("http/1.1", Some(&known));
+    assert_eq!(tls.list(&client).await.unwrap(), 200);
+    for identity in [None, Some(&unknown)] {
+        let client = tls.authority.client("http/1.1", identity);
+        let error = tls.list(&client).await.unwrap_err();
+        assert!(!error.to_string().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_is_replaced_under_load_and_no_call_fails() {
+    // As Kubernetes mounts a secret: what is read is a link to a link, and that one is swapped.
+    let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+    let (first, second) = (authority.issue("localhost"), authority.issue("localhost"));
+    for (version, identity) in [("first", &first), ("second", &second)] {
+        fs::create_dir(folder.path().join(version)).unwrap();
+        identity.write(&folder.path().join(version));
+    }
+    let data = folder.path().join("..data");
+    symlink("first", &data).unwrap();
+    for name in ["tls.crt", "tls.key"] {
+        symlink(Path::new("..data").join(name), folder.path().join(name)).unwrap();
+    }
+    let program = serve(folder.path(), &[]).await;
+    let tls = Tls { program, authority, identity: first, folder };
+    assert!(tls.shows(&tls.identity).await);
+
+    let (is_over, old, client) = (Cell::new(false), tls.grpc().await, tls.authority.client("http/1.1", None));
+    let on_one_connection = async {
+        while !is_over.get() {
+            old.list(None, None).await.unwrap();
+        }
+    };
+    let on_many = async {
+        while !is_over.get() {
+            assert_eq!(tls.list(&client).await.unwrap(), 200);
+        }
+    };
+    let replace = async {
+        symlink("second", tls.folder.path().join("..next")).unwrap();
+        fs::rename(tls.folder.path().join("..next"), &data).unwrap();
+        eventually("the new certificate", async { while !tls.shows(&second).await {} }).await;
+        is_over.set(true);
+    };
+    tokio::join!(on_one_connection, on_many, replace);
+    old.list(None, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_cannot_be_used_is_told_once_and_the_old_one_stays() {
+    let tls = Tls::start(&[]).await;
+    let (folder, other) = (tls.folder.path(), tls.authority.issue("localhost"));
+    let told = RefCell::new(Vec::new());
+    let until = |looked_for: &str| {
+        tls.program.log_line(|line| {
+            let (message, problems) = (line["message"].as_str().unwrap(), line["problems"].as_str());
+            if line["level"] == "WARN" {
+                told.borrow_mut().push(problems.unwrap_or(message).to_owned());
+            }
+            problems.unwrap_or(message).contains(looked_for)
+        });
+    };
+
+    write(folder, "tls.crt", "no certificate");
+    until("TLS_CERT: ");
+    assert!(tls.shows(&tls.identity).await);
+    // Looked at again and again meanwhile.
+    write(folder, "tls.crt", &other.cert);
+    until("TLS_KEY: it is not the key of the first certificate");
+    assert!(tls.shows(&tls.identity).await);
+    fs::remove_file(folder.join("tls.key")).unwrap();
+    until("TLS_KEY: ");
+    assert!(tls.shows(&tls.identity).await);
+    write(folder, "tls.key", &other.key);
+    until("new connections get the certificate that is in TLS_CERT now");
+    assert!(tls.shows(&other).await);
+    let told = told.borrow();
+    assert!(told.len() == 3 && told.iter().all(|told| told.contains("TLS_")), "{told:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_on_which_nothing_comes_is_closed_in_time_at_each_step() {
+    let tls = Tls::start(&[("HEADER_TIMEOUT", "200ms")]).await;
+    let mut silent = TcpStream::connect(tls.program.address).await.unwrap();
+    eventually("no handshake", silent.read_to_end(&mut Vec::new())).await.unwrap();
+    for (protocol, begun) in
+        [("http/1.1", ""), ("http/1.1", "GET / HT"), ("h2", ""), ("h2", "PRI * HTTP/2.0")]
+    {
+        let client = tls.authority.client(protocol, None);
+        let mut stream = connect(&client, tls.program.address).await.unwrap();
+        stream.write_all(begun.as_bytes()).await.unwrap();
+        let ended = eventually("a request that has not begun", stream.read_to_end(&mut Vec::new())).await;
+        // The server takes no leave of it.
+        let is_end = |error: std::io::Error| error.kind() == ErrorKind::UnexpectedEof;
+        assert!(ended.map_or_else(is_end, |_| true), "{protocol} {begun:?}");
+    }
+    tls.grpc().await.list(None, None).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_address_that_others_reach_is_warned_of_unless_it_is_encrypted() {
+    let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+    let (cert, key) = authority.issue("localhost").write(folder.path());
+    let tls = [("TLS_CERT", path(&cert)), ("TLS_KEY", path(&key))];
+    let url = TestDatabase::create().await.url();
+    for (listen, tls, is_warned) in [
+        ("127.0.0.1:0", &[][..], false),
+        ("127.0.0.2:0", &[], false),
+        ("0.0.0.0:0", &[], true),
+        ("0.0.0.0:0", &tls, false),
+    ] {
+        let settings = [&[("DATABASE_URL", &*url), ("LISTEN", listen)], tls].concat();
+        let program = Program::spawn(Program::command(&settings).stdout(std::process::Stdio::null()));
+        let warned = Cell::new(false);
+        program.log_line(|line| {
+            let message = line["message"].as_str().unwrap();
+            let is_warning = line["level"] == "WARN" && message.contains("set TLS_CERT and TLS_KEY");
+            warned.set(warned.get() || is_warning);
+            message == "serving"
+        });
+        assert_eq!(warned.get(), is_warned, "{listen}");
+    }
+}
+
+#[test]
+fn a_key_of_another_certificate_stops_the_start() {
+    let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+    let (cert, _) = authority.issue("localhost").write(folder.path());
+    let key = write(folder.path(), "other.key", &authority.issue("localhost").key);
+    let output = Program::run(&["serve"], &[("TLS_CERT", path(&cert)), ("TLS_KEY", path(&key))]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        said.starts_with("error: TLS_KEY: it is not the key of the first certificate in TLS_CERT"),
+        "{said}"
+    );
+}
