@@ -39,24 +39,35 @@ pub struct Cost {
     pub database: f64,
 }
 
+/// Logs all but the line of each call.
+const NO_CALLS: &str = "warn,customer_groups::server=info,customer_groups::server::call=warn";
+
 impl Service {
     /// Starts it on a new cluster and waits until it serves. It writes no line for a call.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("customer-groups-bench-").tempdir().expect("a folder");
         // PostgreSQL may have to run as another user.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("its mode");
-        let settings = vec![
-            ("DATA_DIR", folder.path().display().to_string()),
-            ("RUST_LOG", "warn,customer_groups::server=info,customer_groups::server::call=warn".to_owned()),
-        ];
+        let settings =
+            vec![("DATA_DIR", folder.path().display().to_string()), ("RUST_LOG", NO_CALLS.to_owned())];
         Self::with(Rc::new(folder), "service.log", settings)
     }
 
     /// Starts another one on the same cluster, which writes all that it does by default, into a file.
     pub fn start_logging(&self) -> Self {
+        Self::with(self.folder.clone(), "logging.log", vec![self.database_url()])
+    }
+
+    /// Starts another one on the same cluster that writes no line for a call either, for what may cost it memory that
+    /// it does not give back.
+    pub fn start_overloaded(&self) -> Self {
+        let settings = vec![self.database_url(), ("RUST_LOG", NO_CALLS.to_owned())];
+        Self::with(self.folder.clone(), "overloaded.log", settings)
+    }
+
+    fn database_url(&self) -> (&'static str, String) {
         let socket = self.socket().display().to_string().replace('/', "%2F");
-        let settings = vec![("DATABASE_URL", format!("postgres://customer_groups@{socket}/postgres"))];
-        Self::with(self.folder.clone(), "logging.log", settings)
+        ("DATABASE_URL", format!("postgres://customer_groups@{socket}/postgres"))
     }
 
     fn with(folder: Rc<TempDir>, log: &str, settings: Vec<(&'static str, String)>) -> Self {
