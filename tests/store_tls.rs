@@ -6,12 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
-use customer_groups::grpc::pb::ListCustomerGroupsRequest;
 use customer_groups::store::{Database, OpenError, Store};
 use tempfile::TempDir;
-use tonic::Request;
 
-use crate::support::tls::{Authority, write};
+use crate::support::tls::{Authority, Identity, write};
 use crate::support::{Calls, LIMITS, Program, Server, TestDatabase, data_dir, eventually, give, named};
 
 /// The name that the certificate is for.
@@ -116,9 +114,9 @@ async fn a_statement_that_nobody_waits_for_is_ended_over_tls_too() {
     .await;
     drop(call);
     eventually("it is ended", async { while postgres.server.number(waits).await > 0 {} }).await;
-    let mut request = Request::new(ListCustomerGroupsRequest::default());
-    request.set_timeout(LIMITS.statement_timeout);
-    client.clone().list_customer_groups(request).await.unwrap();
+    // And not because its connection was found to be gone.
+    let log = fs::read_to_string(postgres.folder.path().join("server.log")).unwrap();
+    assert!(log.contains("canceling statement due to user request"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -134,6 +132,15 @@ async fn a_certificate_of_another_authority_is_refused_where_one_is_named() {
     for parameters in ["sslmode=require", "sslmode=prefer", ""] {
         open(&postgres.url(HOST, parameters)).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_signed_by_itself_is_named_itself() {
+    let postgres = Encrypted::start().await;
+    let (cert, _) = Identity::of_itself(HOST).write(postgres.folder.path());
+    postgres.server.sql().await.batch_execute("select pg_reload_conf()").await.unwrap();
+    let url = postgres.url(HOST, &format!("sslmode=verify-full sslrootcert={}", cert.display()));
+    eventually("the server has the certificate", async { while open(&url).await.is_err() {} }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -195,7 +195,7 @@ async fn a_certificate_is_replaced_under_load_and_no_call_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_cannot_be_used_is_told_once_and_the_old_one_stays() {
+async fn a_certificate_that_cannot_be_used_is_told_and_the_old_one_stays() {
     let tls = Tls::start(&[]).await;
     let (folder, other) = (tls.folder.path(), tls.authority.issue("localhost"));
     let told = RefCell::new(Vec::new());
@@ -212,7 +212,6 @@ async fn a_certificate_that_cannot_be_used_is_told_once_and_the_old_one_stays() 
     write(folder, "tls.crt", "no certificate");
     until("TLS_CERT: ");
     assert!(tls.shows(&tls.identity).await);
-    // Looked at again and again meanwhile.
     write(folder, "tls.crt", &other.cert);
     until("TLS_KEY: it is not the key of the first certificate");
     assert!(tls.shows(&tls.identity).await);

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use crate::server::{Files, Tls};
+use crate::server::{Tls, TlsFiles};
 
 /// Those of the settings that say how connections from callers are encrypted.
 #[derive(Debug, Args)]
@@ -29,7 +29,7 @@ impl Encryption {
     pub(super) fn parse(self) -> Result<Option<Tls>, Vec<String>> {
         let files = match (self.cert, self.key, self.client_ca) {
             (None, None, None) => return Ok(None),
-            (Some(cert), Some(key), client_ca) => Files { cert, key, client_ca },
+            (Some(cert), Some(key), client_ca) => TlsFiles { cert, key, client_ca },
             (None, None, Some(_)) => {
                 let missing = "TLS_CLIENT_CA: it needs TLS_CERT and TLS_KEY; set both, or unset it";
                 return Err(vec![missing.to_owned()]);

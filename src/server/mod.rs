@@ -29,7 +29,7 @@ use faces::Common;
 use health::Health;
 use limits::Refusals;
 pub use limits::{Limits, Rate};
-pub use tls::{Files, Tls};
+pub use tls::{Tls, TlsFiles};
 use worker::Worker;
 
 /// How the server serves.

@@ -26,7 +26,7 @@ const H2: &[u8] = b"h2";
 
 /// Where the certificates are.
 #[derive(Debug, Clone)]
-pub struct Files {
+pub struct TlsFiles {
     /// The server's certificate, and after it those that it is signed by, but for the last.
     pub cert: PathBuf,
     /// Its private key.
@@ -38,7 +38,7 @@ pub struct Files {
 /// How connections from callers are encrypted. Its clones change together.
 #[derive(Clone)]
 pub struct Tls {
-    files: Arc<Files>,
+    files: Arc<TlsFiles>,
     /// What was in the files at first.
     opened: Arc<Contents>,
     current: watch::Sender<Arc<ServerConfig>>,
@@ -58,7 +58,7 @@ impl Tls {
     /// # Errors
     ///
     /// Everything that is wrong with them, each beginning with the name of its setting.
-    pub fn open(files: Files) -> Result<Self, Vec<String>> {
+    pub fn open(files: TlsFiles) -> Result<Self, Vec<String>> {
         let opened = files.read();
         let current = watch::Sender::new(Arc::new(opened.parse()?));
         Ok(Self { files: Arc::new(files), opened: Arc::new(opened), current })
@@ -67,20 +67,15 @@ impl Tls {
     /// Takes on what the files are changed to, as long as this is polled. What cannot be used is told once, and what
     /// was in them before stays in use. Connections keep what they began with.
     pub(super) async fn watch(self) {
-        let mut seen = self.opened;
+        let mut seen = self.opened.clone();
         loop {
             sleep(PERIOD).await;
-            let files = self.files.clone();
-            let Ok(found) = spawn_blocking(move || files.read()).await else { continue };
-            if found == *seen {
-                continue;
-            }
-            match found.parse() {
-                Ok(config) => {
-                    self.current.send_replace(Arc::new(config));
+            match self.look(&mut seen).await {
+                None => {}
+                Some(Ok(())) => {
                     tracing::info!("new connections get the certificate that is in TLS_CERT now");
                 }
-                Err(problems) => {
+                Some(Err(problems)) => {
                     let problems = problems.join("; ");
                     tracing::warn!(
                         problems,
@@ -88,8 +83,16 @@ impl Tls {
                     );
                 }
             }
-            seen = Arc::new(found);
         }
+    }
+
+    /// Takes on what is in the files when that is not what was seen last; `None` when it is.
+    async fn look(&self, seen: &mut Arc<Contents>) -> Option<Result<(), Vec<String>>> {
+        let files = self.files.clone();
+        let found = spawn_blocking(move || files.read()).await.ok().filter(|found| *found != **seen)?;
+        let parsed = found.parse();
+        *seen = Arc::new(found);
+        Some(parsed.map(|config| drop(self.current.send_replace(Arc::new(config)))))
     }
 
     pub(super) fn acceptor(&self) -> TlsAcceptor {
@@ -103,7 +106,7 @@ impl fmt::Debug for Tls {
     }
 }
 
-impl Files {
+impl TlsFiles {
     fn read(&self) -> Contents {
         Contents {
             cert: Pem::read(&self.cert),
@@ -178,4 +181,34 @@ pub(super) async fn accept(
     let (reader, writer) = split(stream);
     let protocol = if is_http2 { Protocol::Http2 } else { Protocol::Http1 };
     Ok((protocol, join(Cursor::new(begun).chain(reader), writer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_used_is_told_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let CertifiedKey { cert: own, signing_key } = generate_simple_self_signed(Vec::new()).unwrap();
+        fs::write(&cert, own.pem()).unwrap();
+        fs::write(&key, signing_key.serialize_pem()).unwrap();
+        let tls = Tls::open(TlsFiles { cert: cert.clone(), key, client_ca: None }).unwrap();
+        let mut seen = tls.opened.clone();
+        assert!(tls.look(&mut seen).await.is_none());
+
+        fs::write(&cert, "no certificate").unwrap();
+        let problems = tls.look(&mut seen).await.unwrap().unwrap_err();
+        assert!(problems[0].starts_with("TLS_CERT: "), "{problems:?}");
+        assert!(tls.look(&mut seen).await.is_none());
+
+        fs::write(&cert, own.pem()).unwrap();
+        tls.look(&mut seen).await.unwrap().unwrap();
+        assert!(tls.look(&mut seen).await.is_none());
+    }
 }

@@ -65,6 +65,13 @@ impl Authority {
 }
 
 impl Identity {
+    /// One for that name that is signed by itself.
+    pub fn of_itself(name: &str) -> Self {
+        let key = KeyPair::generate().unwrap();
+        let cert = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        Self { cert: cert.pem(), key: key.serialize_pem() }
+    }
+
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap()
     }
