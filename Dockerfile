@@ -31,5 +31,5 @@ ENV LISTEN=0.0.0.0:8080 LOG_FORMAT=json
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["curl", "--fail", "--silent", "--output", "/dev/null", "http://127.0.0.1:8080/readyz"]
+    CMD curl --fail --silent --insecure --output /dev/null "http${TLS_CERT:+s}://127.0.0.1:8080/readyz"
 ENTRYPOINT ["customer-groups"]
