@@ -14,6 +14,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync>;
 /// The largest message that is answered, in bytes: what gRPC's clients take unless they are told otherwise.
 pub const MAX_ANSWER_BYTES: usize = 4 * 1024 * 1024;
 
+/// After how many seconds what passes by itself is worth another try.
+pub const RETRY_SECONDS: u64 = 1;
+
 /// Everything that a call can end in but its answer. The text is for the caller: it never has the cause of
 /// a fault of ours in it.
 #[derive(Debug, thiserror::Error)]
@@ -187,7 +190,7 @@ impl Error {
             return Some(whole_seconds(*wait));
         }
         let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
-        passing.contains(&self.answer().http).then_some(1)
+        passing.contains(&self.answer().http).then_some(RETRY_SECONDS)
     }
 
     /// What the log says of it.

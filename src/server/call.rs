@@ -126,6 +126,11 @@ impl Call {
         self.caller = Some(caller);
     }
 
+    /// Notes that it was refused with whoever sent it.
+    pub(super) fn note_refusal(&self) {
+        self.origin.hold.note_refusal();
+    }
+
     /// Gives the response the request id, and follows its body to the end.
     pub(super) fn answer(mut self, mut response: Response<Body>) -> Response<Body> {
         response.headers_mut().insert(REQUEST_ID, self.request_id.clone());

@@ -86,7 +86,7 @@ impl Faces {
     pub(super) async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
-        hold: Hold,
+        hold: Arc<Hold>,
     ) -> Result<Response<Body>, Infallible> {
         let (request, origin) = Received::request(request, hold);
         let Some(cors) = self.common.cors.clone().filter(|_| cors::concerns(&request)) else {
@@ -131,7 +131,6 @@ impl Faces {
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
-        let hold = origin.hold.clone();
         let mut call = Call::begin(face, &request, origin);
         let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
@@ -156,7 +155,7 @@ impl Faces {
         };
         if response.extensions().get().is_some_and(Record::is_counted) {
             self.common.refusals.count_call();
-            hold.note_refusal();
+            call.note_refusal();
         }
         call.answer(response)
     }

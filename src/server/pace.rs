@@ -10,22 +10,24 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
+use crate::error::RETRY_SECONDS;
+
 /// The time between two refusals of a worker, when there are more than for a moment: some 5 % of its time go into
 /// them then.
 const BETWEEN: Duration = Duration::from_micros(200);
 
 /// How long a connection is not read at the most: as long as a refusal asks its caller to wait.
-const LONGEST: Duration = Duration::from_secs(1);
+const LONGEST: Duration = Duration::from_secs(RETRY_SECONDS);
 
 /// Gives the refusals of a worker their turns.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pace(Arc<Mutex<Option<Instant>>>);
 
 /// Until when a connection is not read.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug)]
 pub(super) struct Hold {
     pace: Pace,
-    until: Arc<Mutex<Option<Instant>>>,
+    until: Mutex<Option<Instant>>,
 }
 
 impl Pace {
@@ -39,7 +41,7 @@ impl Pace {
 
 impl Hold {
     pub(super) fn new(pace: Pace) -> Self {
-        Self { pace, until: Arc::default() }
+        Self { pace, until: Mutex::default() }
     }
 
     /// Notes that a call was refused.
@@ -55,12 +57,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A connection that is read only when it is not held.
 pub(super) struct Paced<S> {
     stream: S,
-    hold: Hold,
+    hold: Arc<Hold>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, hold: Hold) -> Self {
+    pub(super) fn new(stream: S, hold: Arc<Hold>) -> Self {
         Self { stream, hold, pause: None }
     }
 }

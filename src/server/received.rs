@@ -18,7 +18,7 @@ use super::pace::Hold;
 /// Where a request came from.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
-    pub(super) hold: Hold,
+    pub(super) hold: Arc<Hold>,
     pub(super) cut_off: CutOff,
 }
 
@@ -42,7 +42,7 @@ pub(super) struct Received {
 
 impl Received {
     /// Takes a request from the connection.
-    pub(super) fn request(request: Request<Incoming>, hold: Hold) -> (Request<Self>, Origin) {
+    pub(super) fn request(request: Request<Incoming>, hold: Arc<Hold>) -> (Request<Self>, Origin) {
         let (cut_off, version) = (CutOff::default(), request.version());
         let request = request.map(|body| Self { body: Some(body), version, cut_off: cut_off.clone() });
         (request, Origin { hold, cut_off })

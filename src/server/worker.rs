@@ -167,7 +167,7 @@ impl Connections {
             tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
-        let hold = Hold::new(self.pace.clone());
+        let hold = Arc::new(Hold::new(self.pace.clone()));
         // Two tasks, so that the one without TLS is no larger for it.
         match self.tls.as_ref().map(Tls::acceptor) {
             None => drop(tokio::spawn(async move {
@@ -194,7 +194,7 @@ impl Connections {
 async fn serve_connection(
     protocol: &auto::Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    hold: Hold,
+    hold: Arc<Hold>,
     faces: Arc<Faces>,
     watcher: Watcher,
 ) {
