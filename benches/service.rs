@@ -151,6 +151,7 @@ fn spawn(settings: &[(&str, String)], log: &Path) -> (Child, SocketAddr, Duratio
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .envs(std::env::var_os("PG_BIN_DIR").map(|folder| ("PG_BIN_DIR", folder)))
         .env("LISTEN", "127.0.0.1:0")
+        .env("ADMIN_LISTEN", "127.0.0.1:0")
         .env("API_KEY", KEY)
         .envs(settings.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::null())

@@ -73,6 +73,17 @@ struct Serving {
     #[arg(long, env = "LISTEN", global = true, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: String,
 
+    /// Address and port of the metrics, at /metrics, for those who may see them without a key; port 0 takes a free one,
+    /// which is logged, and an empty one switches them off
+    #[arg(
+        long,
+        env = "ADMIN_LISTEN",
+        global = true,
+        default_value = "127.0.0.1:9090",
+        value_name = "ADDRESS"
+    )]
+    admin_listen: String,
+
     /// One more API key that may write and is kept in no table: 24 characters or more that begin with
     /// sk_test_, or sk_live_ in live mode
     #[arg(long, env = "API_KEY", global = true, hide_env_values = true, value_name = "KEY")]
@@ -176,6 +187,7 @@ impl Config {
         let serving = &settings.serving;
         let mut problems = Problems::default();
         let listen = problems.check("LISTEN", parse::address(&serving.listen));
+        let admin = problems.check("ADMIN_LISTEN", parse::admin(&serving.admin_listen));
         let origins = serving.cors_origins.as_deref().map(Origins::from_str).transpose();
         let origins = problems.check("CORS_ORIGINS", origins);
         let workers = problems.check("WORKERS", parse::workers(serving.workers.as_deref()));
@@ -219,6 +231,7 @@ impl Config {
                     connections: embedded_connections(pool_size, workers),
                 }),
             };
+            let is_embedded = matches!(source, Source::Embedded(_));
             let limits = Limits {
                 pool_size,
                 pool_queue: pool_queue?,
@@ -236,6 +249,8 @@ impl Config {
                 server: server::Options {
                     listen: listen?,
                     tls: tls?,
+                    admin: admin?,
+                    is_embedded,
                     workers,
                     timeouts: Timeouts { header: header?, request, drain: drain? },
                     limits: bounds?,
@@ -279,6 +294,7 @@ mod tests {
     fn every_mistake_is_reported_at_once() {
         let problems = parse(&[
             "--listen=nowhere",
+            "--admin-listen=9090",
             "--cors-origins=shop.example",
             "--workers=0",
             "--database-url=postgres://",
@@ -309,6 +325,7 @@ mod tests {
             names,
             [
                 "LISTEN",
+                "ADMIN_LISTEN",
                 "CORS_ORIGINS",
                 "WORKERS",
                 "API_KEY",
@@ -339,6 +356,14 @@ mod tests {
     fn a_database_that_is_set_to_nothing_is_not_taken_for_the_private_one() {
         let problems = parse(&["--database-url="]).unwrap_err();
         assert!(problems[0].contains("it is empty; unset it for the private PostgreSQL"), "{problems:?}");
+    }
+
+    #[test]
+    fn metrics_are_told_on_an_address_or_nowhere() {
+        let address = |flags: &[&str]| parse(flags).unwrap().server.admin;
+        assert_eq!(address(&[]), Some("127.0.0.1:9090".parse().unwrap()));
+        assert_eq!(address(&["--admin-listen=[::]:0"]), Some("[::]:0".parse().unwrap()));
+        assert_eq!(address(&["--admin-listen="]), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | [`auth`] | API keys |
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
 //! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
+//! | [`histogram`] | counts by size, for metrics |
 //! | [`embedded`] | a private PostgreSQL for when none is configured |
 //!
 //! For example `GetCustomerGroup`: [`server`] accepts the connection, gives it to one of its threads, and hands the
@@ -29,6 +30,7 @@ pub mod domain;
 pub mod embedded;
 pub mod error;
 pub mod grpc;
+pub mod histogram;
 mod pem;
 pub mod rest;
 pub mod server;

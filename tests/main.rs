@@ -18,6 +18,7 @@ mod hostile;
 mod idempotency;
 mod keys;
 mod list;
+mod metrics;
 mod model;
 mod nothing_lost;
 mod openapi;

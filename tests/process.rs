@@ -128,7 +128,12 @@ async fn a_database_or_an_address_that_cannot_be_had_is_named() {
     let output = Program::run(&[], &[("DATABASE_URL", &database), ("LISTEN", &address)]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    assert!(said.contains(&address) && said.contains("LISTEN"), "{said}");
+    assert!(said.contains(&address) && said.contains("set LISTEN to a free address"), "{said}");
+
+    let output = Program::run(&[], &[("DATABASE_URL", &database), ("ADMIN_LISTEN", &address)]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(said.contains(&address) && said.contains("set ADMIN_LISTEN to a free address"), "{said}");
 }
 
 /// The line of the call with that request id.
@@ -254,6 +259,7 @@ fn help_names_every_setting_with_its_variable() {
     let help = String::from_utf8(output.stdout).unwrap();
     for variable in [
         "LISTEN",
+        "ADMIN_LISTEN",
         "DATABASE_URL",
         "DATABASE_READ_URL",
         "DATA_DIR",

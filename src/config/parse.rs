@@ -18,6 +18,11 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:8080 or [::]:8080"))
 }
 
+/// None for nothing.
+pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
+    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+}
+
 pub(super) fn database(text: &str) -> Result<Database, String> {
     if text.is_empty() {
         return Err(empty("unset it for the private PostgreSQL"));

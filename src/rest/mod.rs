@@ -83,6 +83,12 @@ pub fn routers() -> (Router<Context>, Router) {
     (routes, description)
 }
 
+/// The documented paths, as templates with `{id}` in them.
+#[must_use]
+pub fn paths() -> Vec<String> {
+    described().split_for_parts().1.paths.paths.into_keys().collect()
+}
+
 async fn explain_missing_page(
     method: Method,
     OriginalUri(uri): OriginalUri,

@@ -1,6 +1,7 @@
 //! One call: its request id, and its one line in the log.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
@@ -12,6 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tonic::Code;
 use tracing::Level;
 
+use super::endpoints::Endpoint;
+use super::meter::Meter;
 use super::received::Origin;
 use crate::auth::Caller;
 use crate::domain::{self, request_id};
@@ -45,6 +48,8 @@ pub(super) enum Face {
 #[derive(Debug)]
 pub(super) struct Call {
     face: Face,
+    meter: Arc<Meter>,
+    endpoint: Endpoint,
     method: Method,
     uri: Uri,
     request_id: HeaderValue,
@@ -60,7 +65,7 @@ pub(super) struct Call {
 
 /// How a call ended, so far.
 #[derive(Debug, Clone, Copy)]
-enum End {
+pub(super) enum End {
     /// Its caller went away first.
     Cancelled,
     Grpc(Code),
@@ -68,9 +73,13 @@ enum End {
 }
 
 impl Call {
-    pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin) -> Self {
+    pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin, meter: &Arc<Meter>) -> Self {
+        let endpoint = meter.endpoints().of(face, request.method(), request.uri().path());
+        meter.begin(endpoint);
         Self {
             face,
+            meter: meter.clone(),
+            endpoint,
             method: request.method().clone(),
             uri: request.uri().clone(),
             request_id: given_id(request.headers()).unwrap_or_else(new_id),
@@ -179,8 +188,10 @@ impl Drop for Call {
             End::Grpc(code) => code_name(*code),
             End::Http(status) => status.as_str(),
         };
+        let duration = self.begun.elapsed();
+        self.meter.end(self.endpoint, self.end, duration);
         // To the microsecond.
-        let duration_ms = (self.begun.elapsed().as_secs_f64() * 1e6).round() / 1e3;
+        let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let key =
             self.caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
         let reason = self.record().map(|record| record.reason);
@@ -241,7 +252,7 @@ fn new_id() -> HeaderValue {
 }
 
 /// The canonical name of a gRPC code.
-fn code_name(code: Code) -> &'static str {
+pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

@@ -19,6 +19,7 @@ use super::admit::Gate;
 use super::call::{Call, Face, Wire};
 use super::health::Health;
 use super::limits::Refusals;
+use super::meter::Meter;
 use super::pace::Hold;
 use super::received::{Origin, Received};
 use super::{Options, cors};
@@ -48,6 +49,7 @@ pub(super) struct Faces {
     common: Common,
     grpc: grpc::Server,
     rest: Router,
+    meter: Arc<Meter>,
 }
 
 impl Common {
@@ -72,13 +74,13 @@ impl Common {
         })
     }
 
-    /// The faces over a thread's store.
-    pub(super) fn over(self, store: Store) -> Faces {
+    /// The faces over a thread's store, whose calls are counted by the thread's meter.
+    pub(super) fn over(self, store: Store, meter: Arc<Meter>) -> Faces {
         let service = Service::new(store);
         let max_request_bytes = self.max_request_bytes;
         let rest =
             self.rest.clone().with_state(rest::Context { service: service.clone(), max_request_bytes });
-        Faces { common: self, grpc: grpc::server(service, max_request_bytes), rest }
+        Faces { common: self, grpc: grpc::server(service, max_request_bytes), rest, meter }
     }
 }
 
@@ -93,7 +95,7 @@ impl Faces {
             return Ok(self.route(request, origin).await);
         };
         let is_preflight = request.method() == Method::OPTIONS;
-        let preflight = is_preflight.then(|| Call::begin(Face::Rest, &request, origin.clone()));
+        let preflight = is_preflight.then(|| Call::begin(Face::Rest, &request, origin.clone(), &self.meter));
         let route = move |request| {
             let (faces, origin) = (self.clone(), origin.clone());
             async move { Ok::<_, Infallible>(faces.route(request, origin).await) }
@@ -131,7 +133,7 @@ impl Faces {
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
-        let mut call = Call::begin(face, &request, origin);
+        let mut call = Call::begin(face, &request, origin, &self.meter);
         let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,

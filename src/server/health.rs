@@ -1,6 +1,7 @@
 //! Whether the service can serve: asked of the database again and again, told to whoever watches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -45,15 +46,28 @@ enum Readiness {
 pub(super) struct Health {
     reporter: HealthReporter,
     readiness: watch::Sender<Readiness>,
+    /// Whether the database answered when it was last asked, also while the server stops.
+    database_answers: Arc<AtomicBool>,
 }
 
 impl Health {
     /// Not ready yet.
     pub(super) async fn new() -> Self {
         let (reporter, _) = tonic_health::server::health_reporter();
-        let health = Self { reporter, readiness: watch::Sender::new(Readiness::DatabaseAway) };
+        let readiness = watch::Sender::new(Readiness::DatabaseAway);
+        let health = Self { reporter, readiness, database_answers: Arc::default() };
         health.tell(ServingStatus::NotServing).await;
         health
+    }
+
+    /// Whether calls can be served.
+    pub(super) fn is_ready(&self) -> bool {
+        *self.readiness.borrow() == Readiness::Ready
+    }
+
+    /// Whether the database answered when it was last asked.
+    pub(super) fn database_answers(&self) -> bool {
+        self.database_answers.load(Ordering::Relaxed)
     }
 
     /// The RPC service that tells.
@@ -89,6 +103,7 @@ impl Health {
             None => (Readiness::Ready, ServingStatus::Serving),
             Some(_) => (Readiness::DatabaseAway, ServingStatus::NotServing),
         };
+        self.database_answers.store(trouble.is_none(), Ordering::Relaxed);
         if trouble.is_some() {
             keys.forget();
         }

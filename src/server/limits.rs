@@ -75,8 +75,7 @@ impl Rates {
     }
 }
 
-/// How much was refused since it was last told. A line for each would be one more load on a server that has too
-/// many.
+/// How much was refused. A line for each would be one more load on a server that has too many.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     connections: AtomicU64,
@@ -92,20 +91,34 @@ impl Refusals {
         self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Tells of them for ever.
     pub(super) async fn tell(&self) {
         const PERIOD: Duration = Duration::from_secs(1);
         let mut ticks = interval(PERIOD);
+        let (mut connections_told, mut calls_told) = (0, 0);
         loop {
             ticks.tick().await;
-            for (count, what) in [
-                (&self.connections, "connections were refused: there are MAX_CONNECTIONS"),
-                (&self.calls, "calls were refused: there are too many at once"),
+            for (told, refused, what) in [
+                (
+                    &mut connections_told,
+                    self.connections(),
+                    "connections were refused: there are MAX_CONNECTIONS",
+                ),
+                (&mut calls_told, self.calls(), "calls were refused: there are too many at once"),
             ] {
-                let count = count.swap(0, Ordering::Relaxed);
+                let count = refused - *told;
                 if count > 0 {
                     tracing::warn!(count, "{what}");
                 }
+                *told = refused;
             }
         }
     }

@@ -1,13 +1,18 @@
 //! One listener for every face, and the threads that serve it.
 
+mod admin;
 mod admit;
 mod call;
 mod cors;
+mod endpoints;
 mod faces;
 mod health;
 mod limits;
+mod meter;
 mod pace;
+mod process;
 mod received;
+mod scrape;
 mod tls;
 mod worker;
 
@@ -24,11 +29,15 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::auth::KeyRing;
 use crate::error::Cause;
 use crate::store::Store;
+use admin::Admin;
 pub use cors::Origins;
+use endpoints::Endpoints;
 use faces::Common;
 use health::Health;
 use limits::Refusals;
 pub use limits::{Limits, Rate};
+use meter::Meters;
+use scrape::Scrape;
 pub use tls::{Tls, TlsFiles};
 use worker::Worker;
 
@@ -39,6 +48,10 @@ pub struct Options {
     pub listen: SocketAddr,
     /// How its connections are encrypted; without it they are not.
     pub tls: Option<Tls>,
+    /// The address to tell the metrics on, if anywhere; port 0 takes a free one.
+    pub admin: Option<SocketAddr>,
+    /// Whether the database is the private one, which the metrics say.
+    pub is_embedded: bool,
     /// How many threads serve connections.
     pub workers: NonZeroUsize,
     /// How long it works on things.
@@ -77,6 +90,7 @@ pub struct Server {
     workers: Vec<Worker>,
     health: Health,
     keys: Arc<KeyRing>,
+    admin: Option<(Admin, Scrape)>,
 }
 
 impl Server {
@@ -84,7 +98,7 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// That the address cannot be bound, or that the system has no threads left.
+    /// That an address cannot be bound, or that the system has no threads left.
     pub async fn bind(options: Options, store: Store, keys: KeyRing) -> Result<Self, Cause> {
         let listen = options.listen;
         let listener = TcpListener::bind(listen)
@@ -96,12 +110,20 @@ impl Server {
         let common = Common::new(&options, keys.clone(), &health, refusals.clone())?;
         let (drain, max_connections) = (options.timeouts.drain, options.limits.connections);
         let (timeouts, limits) = (options.timeouts, options.limits);
-        let mut workers = Vec::new();
+        let (mut workers, mut meters) = (Vec::new(), Meters::new(Endpoints::new()?));
         for _ in 0..options.workers.get() {
-            let (common, store) = (common.clone(), store.clone());
-            let faces = move || Ok(common.over(store.reading_here()?));
+            let (common, store, meter) = (common.clone(), store.clone(), meters.add());
+            let faces = move || Ok(common.over(store.reading_here()?, meter));
             workers.push(Worker::start(faces, timeouts, &limits, options.tls.clone()).await?);
         }
+        let admin = match options.admin {
+            Some(listen) => {
+                let (refusals, health, is_embedded) = (refusals.clone(), health.clone(), options.is_embedded);
+                let scrape = Scrape { meters, refusals, health, store, is_embedded };
+                Some((Admin::bind(listen).await?, scrape))
+            }
+            None => None,
+        };
         Ok(Self {
             listener,
             address,
@@ -112,6 +134,7 @@ impl Server {
             workers,
             health,
             keys,
+            admin,
         })
     }
 
@@ -121,9 +144,20 @@ impl Server {
         self.address
     }
 
+    /// The address that the metrics are told on, if anywhere.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|(admin, _)| admin.address())
+    }
+
     /// Serves until `stop` is done. Then it tells so to those who watch its health, soon accepts nothing more, and
     /// waits for the calls that are under way for as long as it may.
-    pub async fn run(self, stop: impl Future<Output = ()>) {
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        // To the very end, and no longer.
+        let _admin = self.admin.take().map(|(admin, scrape)| {
+            tracing::info!(address = %admin.address(), "metrics are told");
+            scopeguard::guard(tokio::spawn(admin.serve(scrape)), |admin| admin.abort())
+        });
         self.health.beat(&self.keys).await;
         let heart = tokio::spawn(self.health.clone().watch(self.keys.clone()));
         self.warn_if_open();

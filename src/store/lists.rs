@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::connection::{Values, query};
 use super::pool::{Breaker, Pool};
-use super::reads::{self, Reads};
+use super::readers::Readers;
+use super::reads::Reads;
 use super::rows::{columns, list};
 use super::stream::{Groups, Streams};
 use super::{Database, Limits, OpenError, Store};
@@ -159,25 +160,31 @@ pub(super) struct Lists {
     streams: Streams,
     /// For reads of one group, which go out together.
     pub(super) reads: Reads,
+    /// Those of all threads.
+    readers: Readers,
 }
 
 impl Lists {
     pub(super) fn new(database: &Database, limits: &Limits) -> Result<Self, OpenError> {
         let pool = database.pool(limits, limits.pool_size, &Breaker::default())?;
-        let reading = database.pool(limits, reads::CONNECTIONS, pool.breaker())?;
-        let reads = Reads::start(&reading, limits.statement_timeout);
-        Ok(Self { streams: Streams::new(pool.clone(), limits), pool, reads })
+        let readers = Readers::default();
+        let reads = readers.start(database, limits, pool.breaker())?;
+        Ok(Self { streams: Streams::new(pool.clone(), limits), pool, reads, readers })
     }
 
     /// The same for the thread of this runtime, with reads of its own.
     pub(super) fn reading_here(&self, database: &Database, limits: &Limits) -> Result<Self, OpenError> {
-        let reading = database.pool(limits, reads::CONNECTIONS, self.pool.breaker())?;
-        let reads = Reads::start(&reading, limits.statement_timeout);
+        let reads = self.readers.start(database, limits, self.pool.breaker())?;
         Ok(Self { reads, ..self.clone() })
     }
 
     pub(super) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The connections for reads of one group, of all threads, and how many reads their statements answered.
+    pub(super) fn readers(&self) -> &Readers {
+        &self.readers
     }
 
     /// Closes the connections.

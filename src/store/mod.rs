@@ -12,6 +12,7 @@ mod migrate;
 mod open;
 mod pool;
 mod pooler;
+mod readers;
 mod reads;
 mod rows;
 mod session;
@@ -33,6 +34,7 @@ pub use batch::BatchInsertion;
 pub use create::Insertion;
 pub use groups::ParentCheck;
 pub use open::OpenError;
+pub use pool::PoolState;
 pub use stream::Groups;
 pub use verify::{Report, verify};
 

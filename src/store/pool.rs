@@ -7,7 +7,7 @@
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use deadpool_postgres::{Connect, Object, PoolError};
+use deadpool_postgres::{Connect, Object, PoolError, Status};
 use scopeguard::ScopeGuard;
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinHandle};
@@ -58,6 +58,12 @@ impl Pool {
         self.lent.retain(|_, _| false);
     }
 
+    /// Its connections at present.
+    pub(super) fn state(&self, name: &'static str) -> PoolState {
+        let Status { max_size, size, available, waiting } = self.lent.status();
+        PoolState { name, used: size.saturating_sub(available), idle: available, max: max_size, waiting }
+    }
+
     pub(super) fn breaker(&self) -> &Breaker {
         &self.connector.breaker
     }
@@ -69,6 +75,34 @@ impl Pool {
 
     pub(super) fn close(&self) {
         self.lent.close();
+    }
+}
+
+/// The connections of a pool, or of several of one kind, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PoolState {
+    /// What they are for.
+    pub name: &'static str,
+    /// How many are lent.
+    pub used: usize,
+    /// How many are open and not lent.
+    pub idle: usize,
+    /// The most that there may be.
+    pub max: usize,
+    /// How many wait for one.
+    pub waiting: usize,
+}
+
+impl PoolState {
+    /// Those of both.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            name: self.name,
+            used: self.used + other.used,
+            idle: self.idle + other.idle,
+            max: self.max + other.max,
+            waiting: self.waiting + other.waiting,
+        }
     }
 }
 

@@ -5,6 +5,7 @@
 //! it was sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
@@ -17,6 +18,7 @@ use super::pool::Pool;
 use super::rows::{columns, group, read};
 use crate::domain::{CustomerGroup, GroupId};
 use crate::error::Error;
+use crate::histogram::Histogram;
 
 /// How many connections the reads use.
 pub(super) const CONNECTIONS: usize = 2;
@@ -42,6 +44,9 @@ const CHAIN: &str = concat!(
 /// The most groups that one statement is asked for, so that nobody waits long for others.
 const MAX_BATCH: usize = 256;
 
+/// The bounds of how many there are in one statement.
+const SIZES: [u64; 9] = [1, 2, 4, 8, 16, 32, 64, 128, MAX_BATCH as u64];
+
 type Answer<T> = Result<Option<T>, Error>;
 
 struct Read<T> {
@@ -62,15 +67,26 @@ pub(super) struct Chain {
 pub(super) struct Reads {
     groups: mpsc::UnboundedSender<Read<CustomerGroup>>,
     chains: mpsc::UnboundedSender<Read<Chain>>,
+    pub(super) sizes: Arc<BatchSizes>,
+}
+
+/// How many reads each statement answered.
+#[derive(Debug)]
+pub(super) struct BatchSizes {
+    pub(super) groups: Histogram,
+    pub(super) chains: Histogram,
 }
 
 impl Reads {
     /// Reads by the pool from now on, one statement of a kind at a time, until nobody can ask any more. A statement
     /// that takes longer than `patience` is given up.
     pub(super) fn start(pool: &Pool, patience: Duration) -> Self {
+        let sizes = Arc::new(BatchSizes { groups: Histogram::new(&SIZES), chains: Histogram::new(&SIZES) });
+        let (of_groups, of_chains) = (sizes.clone(), sizes.clone());
         Self {
-            groups: serve(pool.clone(), patience, GET, first),
-            chains: serve(pool.clone(), patience, CHAIN, chain),
+            groups: serve(pool.clone(), patience, GET, first, move |size| of_groups.groups.count(size)),
+            chains: serve(pool.clone(), patience, CHAIN, chain, move |size| of_chains.chains.count(size)),
+            sizes,
         }
     }
 
@@ -97,6 +113,7 @@ fn serve<T: Send + 'static>(
     patience: Duration,
     sql: &'static str,
     parse: fn(&[Row]) -> Result<T, Error>,
+    note_size: impl Fn(u64) + Send + 'static,
 ) -> mpsc::UnboundedSender<Read<T>> {
     let (sender, mut queue) = mpsc::unbounded_channel::<Read<T>>();
     tokio::spawn(async move {
@@ -107,6 +124,7 @@ fn serve<T: Send + 'static>(
             if reads.is_empty() {
                 continue;
             }
+            note_size(reads.len() as u64);
             let ids: Vec<Uuid> = reads.iter().map(|read| read.id).collect();
             let asked = timeout(patience, query(&pool, sql, &[&ids])).await;
             let found = asked.as_ref().map(|rows| rows.as_ref().map(|rows| by_id(rows)));

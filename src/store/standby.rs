@@ -41,6 +41,11 @@ impl Standby {
         Ok(Self { lists: self.lists.reading_here(&self.database, limits)?, ..self.clone() })
     }
 
+    /// The lists of its server.
+    pub(super) fn lists(&self) -> &Lists {
+        &self.lists
+    }
+
     /// Closes the connections.
     pub(super) fn close(&self) {
         self.lists.close();

@@ -21,16 +21,16 @@ class Program:
 
     def __init__(self, command, ready, environment=None):
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        logged = []
+        self.logged = ""
         for line in self.process.stderr:
-            logged.append(line)
+            self.logged += line
             if found := re.search(ready, line):
                 self.ready = found
                 # A log that nobody reads would in the end stop the program.
                 self.reader = threading.Thread(target=self.process.stderr.read)
                 self.reader.start()
                 return
-        raise RuntimeError(f"{command[0]} did not start:\n{''.join(logged)}")
+        raise RuntimeError(f"{command[0]} did not start:\n{self.logged}")
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -51,12 +51,14 @@ class Service:
         self.settings = {
             "PATH": os.environ["PATH"],
             "LISTEN": "127.0.0.1:0",
+            "ADMIN_LISTEN": "127.0.0.1:0",
             "DATA_DIR": self.folder.name,
             "API_KEY": KEY,
             **self.settings,
         }
         self.program = Program([BINARY], r"serving address=(\S+)", self.settings)
         self.address = self.program.ready[1]
+        self.admin = re.search(r"metrics are told address=(\S+)", self.program.logged)[1]
         return self
 
     def __exit__(self, *_):

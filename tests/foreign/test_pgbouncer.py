@@ -66,10 +66,15 @@ def as_postgres(command):
     return [*user, *command] if os.geteuid() == 0 else command
 
 
+def settings_on(url):
+    """The settings of a service on that database."""
+    addresses = {"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0"}
+    return {"PATH": os.environ["PATH"], "API_KEY": KEY, "DATABASE_URL": url, **addresses}
+
+
 def refusal(url):
     """What the service says that does not start on that database."""
-    settings = {"PATH": os.environ["PATH"], "LISTEN": "127.0.0.1:0", "API_KEY": KEY, "DATABASE_URL": url}
-    ended = subprocess.run([BINARY], env=settings, text=True, stderr=subprocess.PIPE, timeout=60)
+    ended = subprocess.run([BINARY], env=settings_on(url), text=True, stderr=subprocess.PIPE, timeout=60)
     assert ended.returncode == 1, ended.stderr
     return ended.stderr
 
@@ -128,7 +133,7 @@ class PgBouncer(unittest.TestCase):
 
     def test_settings_that_do_not_arrive_are_named_with_what_to_run(self):
         pooler = self.pooler(pool_mode="session", ignore_startup_parameters="options", default_pool_size=50)
-        settings = {"PATH": os.environ["PATH"], "LISTEN": "127.0.0.1:0", "API_KEY": KEY, "DATABASE_URL": pooler.url}
+        settings = settings_on(pooler.url)
         program = Program([BINARY], r'alter role current_user set plan_cache_mode = force_generic_plan;', settings)
         program.stop()
 

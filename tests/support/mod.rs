@@ -73,6 +73,8 @@ pub struct Api {
     pub database: TestDatabase,
     pub store: Store,
     address: SocketAddr,
+    /// Where it tells its metrics.
+    pub admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
@@ -129,10 +131,18 @@ impl Api {
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options =
-            Options { listen, tls: None, workers: WORKERS, timeouts, limits: bounds, origins: None };
+        let options = Options {
+            listen,
+            tls: None,
+            admin: Some(listen),
+            is_embedded: false,
+            workers: WORKERS,
+            timeouts,
+            limits: bounds,
+            origins: None,
+        };
         let server = server::Server::bind(options, store.clone(), keys).await.unwrap();
-        let address = server.address();
+        let (address, admin) = (server.address(), server.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             if stopped.await.is_err() {
@@ -140,7 +150,7 @@ impl Api {
                 std::future::pending::<()>().await;
             }
         }));
-        Self { database, store, address, stop: Some(stop), running }
+        Self { database, store, address, admin, stop: Some(stop), running }
     }
 
     pub fn address(&self) -> SocketAddr {

@@ -24,6 +24,8 @@ pub struct Program {
     child: Child,
     lines: mpsc::Receiver<String>,
     pub address: SocketAddr,
+    /// Where it tells its metrics.
+    pub admin: SocketAddr,
 }
 
 impl Program {
@@ -34,6 +36,7 @@ impl Program {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("LISTEN", "127.0.0.1:0")
+            .env("ADMIN_LISTEN", "127.0.0.1:0")
             .env("LOG_FORMAT", "json")
             .env("API_KEY", KEY)
             .envs(settings.iter().copied())
@@ -48,18 +51,21 @@ impl Program {
 
     pub fn serve_by(command: &mut Command) -> Self {
         let mut program = Self::spawn(command);
+        let telling = program.log_line(|line| line["message"] == "metrics are told");
+        program.admin = telling["address"].as_str().unwrap().parse().unwrap();
         let serving = program.log_line(|line| line["message"] == "serving");
         program.address = serving["address"].as_str().unwrap().parse().unwrap();
         program
     }
 
-    /// Starts it without waiting: its address is not known.
+    /// Starts it without waiting: its addresses are not known.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
         thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
-        Self { child, lines, address: SocketAddr::from(([127, 0, 0, 1], 0)) }
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        Self { child, lines, address: unknown, admin: unknown }
     }
 
     /// Starts it on a private PostgreSQL in that folder.

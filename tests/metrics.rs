@@ -1,0 +1,350 @@
+//! What the service tells of itself to Prometheus.
+
+// Counts are exact.
+#![allow(clippy::float_cmp)]
+
+use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
+
+use customer_groups::grpc::pb;
+use customer_groups::server::Limits as Bounds;
+use nix::sys::signal::Signal;
+use prost::Message;
+use tokio::net::TcpStream;
+use tonic::Code;
+
+use crate::overload::until_there_is_room;
+use crate::support::face::{Face, rpc};
+use crate::support::http::{get, request};
+use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named};
+
+const SERVICE: &str = "overplane.setup.v1.CustomerGroupService";
+const COLLECTION: &str = "/api/setup/customer-group";
+
+/// The figures, by their names and labels as they are written.
+pub type Figures = BTreeMap<String, f64>;
+
+async fn read(admin: std::net::SocketAddr) -> String {
+    let answer = get(admin, "/metrics", &[]).await;
+    assert_eq!(answer.status, 200);
+    String::from_utf8(answer.body.to_vec()).unwrap()
+}
+
+pub async fn figures(admin: std::net::SocketAddr) -> Figures {
+    let text = read(admin).await;
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let figure = |line: &str| {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        (name.to_owned(), value.parse().unwrap())
+    };
+    let figures: Figures = lines.map(figure).collect();
+    assert_eq!(
+        figures.len(),
+        text.lines().filter(|line| !line.starts_with('#')).count(),
+        "each is told once"
+    );
+    figures
+}
+
+fn rpc_calls(method: &str, code: &str) -> String {
+    let labels = format!("rpc_method=\"{method}\",rpc_response_status_code=\"{code}\"");
+    format!("rpc_server_call_duration_seconds_count{{rpc_system_name=\"grpc\",{labels}}}")
+}
+
+fn requests(method: &str, route: &str, status: &str) -> String {
+    let route = if route.is_empty() { String::new() } else { format!("http_route=\"{route}\",") };
+    let labels = format!("http_request_method=\"{method}\",{route}http_response_status_code=\"{status}\"");
+    format!("http_server_request_duration_seconds_count{{{labels}}}")
+}
+
+fn active(method: &str) -> String {
+    format!("rpc_server_active_calls{{rpc_system_name=\"grpc\",rpc_method=\"{SERVICE}/{method}\"}}")
+}
+
+/// Those of the figures that count calls.
+fn calls(figures: &Figures) -> Figures {
+    let counts = figures.iter().filter(|(name, _)| name.contains("_seconds_count{"));
+    counts.map(|(name, count)| (name.clone(), *count)).collect()
+}
+
+/// Waits until all is counted that was answered: the end of a call comes after its last byte.
+async fn until_calls_are(admin: std::net::SocketAddr, expected: &Figures) {
+    let mut counted = Figures::new();
+    let all = async {
+        while counted != *expected {
+            counted = calls(&figures(admin).await);
+            let (now, all) = (counted.values().sum::<f64>(), expected.values().sum::<f64>());
+            assert!(now < all || counted == *expected, "{counted:#?} are not {expected:#?}");
+        }
+    };
+    eventually("all calls are counted", all).await;
+}
+
+#[tokio::test]
+async fn calls_are_counted_by_method_and_code_as_their_callers_do() {
+    let api = Api::start().await;
+    let authorization = format!("Bearer {KEY}");
+    let key = [("authorization", authorization.as_str())];
+    let client = api.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let mut expected = Figures::from([(rpc_calls(&format!("{SERVICE}/CreateCustomerGroup"), "OK"), 1.0)]);
+    let mut expect = |name: String| *expected.entry(name).or_default() += 1.0;
+
+    let known = pb::GetCustomerGroupRequest { id: group.id.clone() }.encode_to_vec();
+    let unknown = pb::GetCustomerGroupRequest { id: "nobody".to_owned() }.encode_to_vec();
+    for face in Face::RPC {
+        for (message, headers, code, name) in [
+            (&known, &key[..], Code::Ok, "OK"),
+            (&unknown, &key[..], Code::NotFound, "NOT_FOUND"),
+            (&known, &[][..], Code::Unauthenticated, "UNAUTHENTICATED"),
+        ] {
+            let answer = rpc(face, api.address(), "GetCustomerGroup", headers, message).await;
+            assert_eq!(answer.status.code(), code);
+            expect(rpc_calls(&format!("{SERVICE}/GetCustomerGroup"), name));
+        }
+    }
+    let one = format!("{COLLECTION}/{}", group.id);
+    for (method, path, headers, status, route) in [
+        ("GET", one.as_str(), &key[..], "200", "/api/setup/customer-group/{id}"),
+        ("GET", "/api/setup/customer-group/nobody", &key, "404", "/api/setup/customer-group/{id}"),
+        ("GET", COLLECTION, &key, "200", COLLECTION),
+        ("GET", "/api/setup/customer-group/", &key, "200", COLLECTION),
+        ("GET", COLLECTION, &[], "401", COLLECTION),
+        ("GET", &format!("{one}/children"), &key, "200", "/api/setup/customer-group/{id}/children"),
+        ("POST", COLLECTION, &key, "415", COLLECTION),
+        ("PUT", COLLECTION, &key, "405", COLLECTION),
+        ("DELETE", &one, &key, "200", "/api/setup/customer-group/{id}"),
+        ("GET", "/livez", &[], "200", "/livez"),
+        ("GET", "/openapi.json", &[], "200", "/openapi.json"),
+        ("GET", "/nonsense", &key, "404", ""),
+    ] {
+        let answer = request(api.address(), method, path, headers, "").await;
+        assert_eq!(answer.status.as_str(), status, "{method} {path}");
+        expect(requests(method, route, status));
+    }
+    until_calls_are(api.admin, &expected).await;
+}
+
+#[tokio::test]
+async fn whatever_callers_make_up_is_counted_under_one_name() {
+    let api = Api::start().await;
+    let authorization = format!("Bearer {KEY}");
+    let key = [("authorization", authorization.as_str())];
+    for number in 0..20 {
+        let answer = rpc(Face::Grpc, api.address(), &format!("Nonsense{number}"), &key, &[]).await;
+        assert_eq!(answer.status.code(), Code::Unimplemented);
+        let path = format!("/nonsense/{number}");
+        assert_eq!(get(api.address(), &path, &key).await.status, 404);
+        let method = format!("NONSENSE{number}");
+        assert_eq!(request(api.address(), &method, COLLECTION, &key, "").await.status, 405);
+    }
+    let expected = [
+        (rpc_calls("_OTHER", "UNIMPLEMENTED"), 20.0),
+        (requests("GET", "", "404"), 20.0),
+        (requests("_OTHER", COLLECTION, "405"), 20.0),
+    ];
+    until_calls_are(api.admin, &expected.into()).await;
+    assert!(!read(api.admin).await.to_lowercase().contains("nonsense"));
+}
+
+#[tokio::test]
+async fn calls_under_way_and_their_connections_are_told() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let calling = (0..3).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move { client.list(None, None).await })
+    });
+    let calling: Vec<_> = calling.collect();
+    api.database.until_statements_run(3).await;
+    let pool = |state: &str| format!("db_client_connections_usage{{pool_name=\"calls\",state=\"{state}\"}}");
+    let during = figures(api.admin).await;
+    assert_eq!((during[&active("ListCustomerGroups")], during[&pool("used")]), (3.0, 3.0));
+
+    held.rollback().await.unwrap();
+    for call in calling {
+        call.await.unwrap().unwrap();
+    }
+    let done = async {
+        loop {
+            let after = figures(api.admin).await;
+            if (after[&active("ListCustomerGroups")], after[&pool("used")]) == (0.0, 0.0) {
+                break after[&pool("idle")];
+            }
+        }
+    };
+    assert!(eventually("nothing is under way", done).await >= 3.0);
+}
+
+#[tokio::test]
+async fn a_caller_who_goes_away_is_counted_as_one() {
+    let api = Api::start().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let client = api.client().await;
+    let calling = tokio::spawn(async move { client.list(None, None).await });
+    let address = api.address();
+    let requesting = tokio::spawn(async move {
+        get(address, COLLECTION, &[("authorization", &format!("Bearer {KEY}"))]).await;
+    });
+    api.database.until_statements_run(2).await;
+    calling.abort();
+    requesting.abort();
+    let labels = format!("http_request_method=\"GET\",http_route=\"{COLLECTION}\",error_type=\"cancelled\"");
+    let expected = [
+        (rpc_calls(&format!("{SERVICE}/ListCustomerGroups"), "CANCELLED"), 1.0),
+        (format!("http_server_request_duration_seconds_count{{{labels}}}"), 1.0),
+    ];
+    until_calls_are(api.admin, &expected.into()).await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_counted_and_the_metrics_are_told_meanwhile() {
+    let some = |number| NonZeroUsize::new(number).unwrap();
+    let bounds = Bounds { calls: some(1), connections: some(2), ..BOUNDS };
+    let api = Api::start_within(bounds, TIMEOUTS).await;
+    let client = api.client().await;
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let waiting = client.clone();
+    let waiting = tokio::spawn(async move { waiting.list(None, None).await });
+    api.database.until_statements_run(1).await;
+    for _ in 0..5 {
+        assert_eq!(client.list(None, None).await.unwrap_err().code(), Code::ResourceExhausted);
+    }
+    let second = TcpStream::connect(api.address()).await.unwrap();
+    let third = TcpStream::connect(api.address()).await.unwrap();
+    eventually("the third is closed", third.readable()).await.unwrap();
+    let during = figures(api.admin).await;
+    assert_eq!(during["customer_groups_refused_calls_total"], 5.0);
+    assert_eq!(during["customer_groups_refused_connections_total"], 1.0);
+    assert_eq!(during[&rpc_calls(&format!("{SERVICE}/ListCustomerGroups"), "RESOURCE_EXHAUSTED")], 5.0);
+    drop((second, third));
+    held.rollback().await.unwrap();
+    waiting.await.unwrap().unwrap();
+    until_there_is_room(api.address()).await;
+}
+
+#[tokio::test]
+async fn reads_that_are_answered_together_are_counted_by_how_many_they_were() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let get = || {
+        let (client, id) = (client.clone(), group.id.clone());
+        tokio::spawn(async move { client.get(&id).await })
+    };
+    // The first one goes out alone, and the others with the next statement of the thread.
+    let mut reading = vec![get()];
+    api.database.until_statements_run(1).await;
+    reading.extend((0..8).map(|_| get()));
+    let under_way = active("GetCustomerGroup");
+    let all = async { while figures(api.admin).await[&under_way] < 9.0 {} };
+    eventually("all have come", all).await;
+    held.rollback().await.unwrap();
+    for read in reading {
+        read.await.unwrap().unwrap();
+    }
+    let after = figures(api.admin).await;
+    let figure = |name: &str| after[&format!("customer_groups_read_batch_size_{name}")];
+    assert_eq!((figure("count{statement=\"get\"}"), figure("sum{statement=\"get\"}")), (2.0, 9.0));
+    assert_eq!(figure("bucket{statement=\"get\",le=\"1\"}"), 1.0);
+    assert_eq!(figure("bucket{statement=\"get\",le=\"8\"}"), 2.0);
+    assert_eq!(figure("bucket{statement=\"get\",le=\"+Inf\"}"), 2.0);
+    assert_eq!(figure("count{statement=\"chain\"}"), 0.0);
+}
+
+#[tokio::test]
+async fn the_database_is_told_to_be_up_or_not() {
+    let api = Api::start().await;
+    let until = async |up: f64| {
+        let told = async {
+            loop {
+                let figures = figures(api.admin).await;
+                if (figures["customer_groups_database_up"], figures["customer_groups_ready"]) == (up, up) {
+                    break figures;
+                }
+            }
+        };
+        eventually("the database is told of", told).await
+    };
+    assert!(!until(1.0).await.contains_key("customer_groups_embedded_database_up"));
+    api.database.admit(false).await;
+    until(0.0).await;
+    api.database.admit(true).await;
+    until(1.0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_are_told_while_the_service_finishes_what_is_under_way() {
+    let database = TestDatabase::create().await;
+    let mut program = Program::serve(&[("DATABASE_URL", &*database.url())]);
+    let client = program.client().await;
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let calling = tokio::spawn(async move { client.list(None, None).await });
+    database.until_statements_run(1).await;
+    program.signal(Signal::SIGTERM);
+    program.log_line(|line| line["message"] == "stopping");
+    let during = figures(program.admin).await;
+    assert_eq!((during["customer_groups_ready"], during["customer_groups_database_up"]), (0.0, 1.0));
+    assert_eq!(during[&active("ListCustomerGroups")], 1.0);
+    held.rollback().await.unwrap();
+    calling.await.unwrap().unwrap();
+    assert_eq!(program.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_figures_of_the_process_and_its_version_are_told() {
+    let figures = figures(Api::start().await.admin).await;
+    let version = format!("customer_groups_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
+    assert_eq!(figures[&version], 1.0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let begun = figures["process_start_time_seconds"];
+    assert!((now - 86_400.0..=now + 2.0).contains(&begun), "{begun} and {now}");
+    for name in
+        ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"]
+    {
+        assert!(figures[name] > 0.0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_come_in_both_formats_and_nothing_else_comes_from_there() {
+    let api = Api::start().await;
+    let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4";
+    let open = get(api.admin, "/metrics", &[("accept", accept)]).await;
+    assert!(open.headers["content-type"].to_str().unwrap().starts_with("application/openmetrics-text"));
+    assert!(open.body.ends_with(b"# EOF\n"));
+    let plain = get(api.admin, "/metrics", &[]).await;
+    assert!(plain.headers["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
+    for path in ["/", "/livez", "/metrics/", COLLECTION] {
+        assert_eq!(get(api.admin, path, &[]).await.status, 404, "{path}");
+    }
+    assert_eq!(request(api.admin, "POST", "/metrics", &[], "").await.status, 405);
+    assert_eq!(get(api.address(), "/metrics", &[]).await.status, 401);
+}
+
+#[tokio::test]
+async fn nothing_of_a_key_or_of_a_group_is_told() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let group = client.create(named("Secretive")).await.unwrap();
+    client.get(&group.id).await.unwrap();
+    let authorization = format!("Bearer {KEY}");
+    let path = format!("{COLLECTION}/{}?limit=Secretive", group.id);
+    get(api.address(), &path, &[("authorization", &authorization), ("x-request-id", "Secretive")]).await;
+    let text = read(api.admin).await;
+    for secret in [KEY, "sk_", "Secretive", &group.id, "req_", "key_"] {
+        assert!(!text.contains(secret), "{secret} in {text}");
+    }
+}
