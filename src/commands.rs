@@ -18,6 +18,7 @@ use crate::embedded::{self, Embedded};
 use crate::error::Cause;
 use crate::server::Server;
 use crate::store::{self, Database, OpenError, Store};
+use crate::traces;
 
 /// What `keys` can do.
 #[derive(Debug, Subcommand)]
@@ -53,10 +54,15 @@ fn parse_name(text: &str) -> Result<Name, String> {
 pub async fn serve(config: Config) -> Result<(), Cause> {
     let stop = pin!(stop_signal()?);
     allow_open_files(config.server.limits.connections);
-    match &config.source {
+    let export = config.traces.clone().map(traces::start).transpose()?;
+    let served = match &config.source {
         Source::Given(database) => serve_on(&config, database, stop).await,
         Source::Embedded(options) => serve_embedded(&config, options, stop).await,
-    }?;
+    };
+    if let Some(export) = export {
+        export.finish().await;
+    }
+    served?;
     tracing::info!("stopped");
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod bounds;
 mod parse;
 mod tls;
+mod traces;
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -21,6 +22,7 @@ use crate::store::{Database, Limits};
 use crate::telemetry::{DEFAULT_FILTER, LogFormat};
 use bounds::Bounds;
 use tls::Encryption;
+use traces::Traces;
 
 /// The settings as they were given, each a flag with an environment variable.
 #[derive(Debug, Args)]
@@ -128,6 +130,9 @@ struct Serving {
 
     #[command(flatten)]
     encryption: Encryption,
+
+    #[command(flatten)]
+    traces: Traces,
 }
 
 /// Where the database is.
@@ -156,6 +161,8 @@ pub struct Config {
     pub limits: Limits,
     /// How the server serves.
     pub server: server::Options,
+    /// Where traces go, if anywhere.
+    pub traces: Option<crate::traces::Options>,
     /// How the log is written.
     pub log_format: LogFormat,
     /// What is logged.
@@ -215,6 +222,7 @@ impl Config {
         let drain = problems.duration("DRAIN_TIMEOUT", &serving.drain_timeout);
         let header = problems.duration("HEADER_TIMEOUT", &serving.header_timeout);
         let bounds = serving.bounds.parse(&mut problems);
+        let traces = serving.traces.endpoint().map(|url| serving.traces.parse(url, &mut problems).ok_or(()));
         let tls = settings.serving.encryption.parse();
         let tls = tls.map_err(|found| problems.0.extend(found)).ok();
         let log_format = problems.check("LOG_FORMAT", parse::log_format(&settings.log_format));
@@ -256,6 +264,7 @@ impl Config {
                     limits: bounds?,
                     origins: origins?,
                 },
+                traces: traces.transpose().ok()?,
                 log_format: log_format?,
                 log_filter: log_filter?,
             })
@@ -316,6 +325,9 @@ mod tests {
             "--rate-limit=100",
             "--tls-cert=/",
             "--tls-key=/nowhere",
+            "--otel-exporter-otlp-endpoint=collector:4317",
+            "--otel-traces-sampler=sometimes",
+            "--otel-traces-sampler-arg=1.5",
             "--log-format=xml",
             "--log=customer_groups=loud",
         ])
@@ -344,6 +356,9 @@ mod tests {
                 "MAX_REQUEST_BYTES",
                 "MAX_HEADER_BYTES",
                 "RATE_LIMIT",
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "OTEL_TRACES_SAMPLER_ARG",
+                "OTEL_TRACES_SAMPLER",
                 "TLS_CERT",
                 "TLS_KEY",
                 "LOG_FORMAT",
@@ -364,6 +379,21 @@ mod tests {
         assert_eq!(address(&[]), Some("127.0.0.1:9090".parse().unwrap()));
         assert_eq!(address(&["--admin-listen=[::]:0"]), Some("[::]:0".parse().unwrap()));
         assert_eq!(address(&["--admin-listen="]), None);
+    }
+
+    #[test]
+    fn there_are_traces_when_there_is_a_collector_for_them() {
+        let traces = |flags: &[&str]| parse(flags).unwrap().traces;
+        assert!(traces(&["--otel-exporter-otlp-endpoint=", "--otel-traces-sampler=xray"]).is_none());
+        let collector = "--otel-exporter-otlp-endpoint=http://collector:4317";
+        let sampler =
+            |flags: &[&str]| format!("{:?}", traces(&[&[collector], flags].concat()).unwrap().sampler);
+        assert_eq!(sampler(&[]), "ParentBased(AlwaysOn)");
+        let ratio = ["--otel-traces-sampler=parentbased_traceidratio", "--otel-traces-sampler-arg=0.01"];
+        assert_eq!(sampler(&ratio), "ParentBased(TraceIdRatioBased(0.01))");
+        assert_eq!(sampler(&["--otel-traces-sampler=always_off"]), "AlwaysOff");
+        let problems = parse(&["--otel-exporter-otlp-endpoint=https://collector:4317"]).unwrap_err();
+        assert!(problems[0].contains("http://localhost:4317"), "{problems:?}");
     }
 
     #[test]

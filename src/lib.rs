@@ -14,6 +14,7 @@
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
 //! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
 //! | [`histogram`] | counts by size, for metrics |
+//! | [`traces`] | traces of calls, for a collector |
 //! | [`embedded`] | a private PostgreSQL for when none is configured |
 //!
 //! For example `GetCustomerGroup`: [`server`] accepts the connection, gives it to one of its threads, and hands the
@@ -37,3 +38,4 @@ pub mod server;
 pub mod service;
 pub mod store;
 pub mod telemetry;
+pub mod traces;

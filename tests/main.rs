@@ -35,6 +35,7 @@ mod store_tls;
 mod stream;
 mod support;
 mod tls;
+mod traces;
 mod update;
 mod verify;
 mod versions;

@@ -273,6 +273,10 @@ fn help_names_every_setting_with_its_variable() {
         "CONNECT_TIMEOUT",
         "REQUEST_TIMEOUT",
         "DRAIN_TIMEOUT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OTEL_TRACES_SAMPLER",
+        "OTEL_TRACES_SAMPLER_ARG",
+        "OTEL_SERVICE_NAME",
         "LOG_FORMAT",
         "RUST_LOG",
     ] {

@@ -16,9 +16,11 @@ use tracing::Level;
 use super::endpoints::Endpoint;
 use super::meter::Meter;
 use super::received::Origin;
+use super::span;
 use crate::auth::Caller;
 use crate::domain::{self, request_id};
 use crate::error::{LateRecord, Record};
+use crate::traces::Trace;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(domain::REQUEST_ID);
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -59,6 +61,8 @@ pub(super) struct Call {
     caller: Option<Caller>,
     record: Option<Record>,
     late: Option<LateRecord>,
+    /// With its span, when it is sampled.
+    trace: Option<Trace>,
     /// Its place among those that are under way.
     place: Option<OwnedSemaphorePermit>,
 }
@@ -76,7 +80,7 @@ impl Call {
     pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin, meter: &Arc<Meter>) -> Self {
         let endpoint = meter.endpoints().of(face, request.method(), request.uri().path());
         meter.begin(endpoint);
-        Self {
+        let mut call = Self {
             face,
             meter: meter.clone(),
             endpoint,
@@ -89,8 +93,18 @@ impl Call {
             caller: None,
             record: None,
             late: None,
+            trace: None,
             place: None,
+        };
+        if !call.is_public() {
+            call.trace = span::begin(meter.endpoints(), endpoint, request.headers());
         }
+        call
+    }
+
+    /// The trace that it belongs to, when it is sampled.
+    pub(super) fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
     }
 
     pub(super) fn face(&self) -> Face {
@@ -190,6 +204,7 @@ impl Drop for Call {
         };
         let duration = self.begun.elapsed();
         self.meter.end(self.endpoint, self.end, duration);
+        let trace_id = self.trace.as_ref().map(|trace| tracing::field::display(trace.id()));
         // To the microsecond.
         let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
         let key =
@@ -198,7 +213,18 @@ impl Drop for Call {
         let cause = self.record().and_then(|record| record.cause.as_deref());
         macro_rules! line {
             ($level:expr) => {
-                tracing::event!($level, method, code, duration_ms, request_id, key, reason, cause, "call")
+                tracing::event!(
+                    $level,
+                    method,
+                    code,
+                    duration_ms,
+                    request_id,
+                    trace_id,
+                    key,
+                    reason,
+                    cause,
+                    "call"
+                )
             };
         }
         match self.level() {
@@ -206,6 +232,9 @@ impl Drop for Call {
             Level::WARN => line!(Level::WARN),
             Level::INFO => line!(Level::INFO),
             _ => line!(Level::DEBUG),
+        }
+        if let Some(trace) = self.trace.take() {
+            span::end(trace, self.endpoint, self.end);
         }
     }
 }

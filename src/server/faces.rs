@@ -129,25 +129,15 @@ impl Faces {
     }
 
     /// One call on its way through its face, and its line in the log.
-    async fn follow<B>(&self, face: Face, mut request: Request<B>, origin: Origin) -> Response<Body>
+    async fn follow<B>(&self, face: Face, request: Request<B>, origin: Origin) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
         let mut call = Call::begin(face, &request, origin, &self.meter);
-        let response = match (face, call.is_public()) {
-            (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
-            (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
-            (Face::Grpc, false) => {
-                call.tell_id(&mut request);
-                let serve = |request| async {
-                    let Ok(response) = self.grpc.clone().call(request).await;
-                    response.map(Body::new)
-                };
-                self.common.gate.admit(&mut call, request, serve).await
-            }
-            (Face::Rest, false) => {
-                self.common.gate.admit(&mut call, request, |request| serve(&self.rest, request)).await
-            }
+        let response = match call.trace().cloned() {
+            // In a box, as all that is rare.
+            Some(trace) => Box::pin(trace.around(self.serve(face, &mut call, request))).await,
+            None => self.serve(face, &mut call, request).await,
         };
         let response = match face {
             Face::Grpc => {
@@ -160,6 +150,27 @@ impl Faces {
             call.note_refusal();
         }
         call.answer(response)
+    }
+
+    async fn serve<B>(&self, face: Face, call: &mut Call, mut request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
+    {
+        match (face, call.is_public()) {
+            (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
+            (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
+            (Face::Grpc, false) => {
+                call.tell_id(&mut request);
+                let serve = |request| async {
+                    let Ok(response) = self.grpc.clone().call(request).await;
+                    response.map(Body::new)
+                };
+                self.common.gate.admit(call, request, serve).await
+            }
+            (Face::Rest, false) => {
+                self.common.gate.admit(call, request, |request| serve(&self.rest, request)).await
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ mod pace;
 mod process;
 mod received;
 mod scrape;
+mod span;
 mod tls;
 mod worker;
 

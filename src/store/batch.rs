@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Store;
-use super::connection::{Values, query};
+use super::connection::{Statement, Values, query};
 use super::create::{ALL_IDS, insert, insert_at_most_once, insert_once};
 use super::groups::PARENT_KEY;
 use super::reads::GET;
@@ -25,12 +25,16 @@ macro_rules! many {
 
 // A parent may come after its children, since the foreign key is checked when the statement is done.
 
-const INSERT: &str = insert!(many!());
+const INSERT: Statement = Statement::new("insert groups", insert!(many!()));
 
-const INSERT_ONCE: &str = insert_once!(many!(), "($1::uuid[])[1]", "$1");
+const INSERT_ONCE: Statement =
+    Statement::new("insert groups once", insert_once!(many!(), "($1::uuid[])[1]", "$1"));
 
-const MISSING: &str = "select id from unnest($1::uuid[]) asked (id)
-     where not exists (select from customer_group g where g.id = asked.id)";
+const MISSING: Statement = Statement::new(
+    "find missing groups",
+    "select id from unnest($1::uuid[]) asked (id)
+     where not exists (select from customer_group g where g.id = asked.id)",
+);
 
 /// How a batch create ended.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 
 use super::Store;
-use super::connection::{Values, query, write};
+use super::connection::{Statement, Values, query, write};
 use super::failure::Failure;
 use super::groups::parent_not_found;
 use super::pool::Pool;
@@ -66,12 +66,15 @@ macro_rules! one {
     };
 }
 
-const INSERT: &str = insert!(one!());
+const INSERT: Statement = Statement::new("insert group", insert!(one!()));
 
-const INSERT_ONCE: &str = insert_once!(one!(), "$1", "null");
+const INSERT_ONCE: Statement = Statement::new("insert group once", insert_once!(one!(), "$1", "null"));
 
-const FIND: &str = "select request_digest, customer_group_id, customer_group_ids from idempotency_key
-     where api_key_digest = $1 and key = $2";
+const FIND: Statement = Statement::new(
+    "find idempotency key",
+    "select request_digest, customer_group_id, customer_group_ids from idempotency_key
+     where api_key_digest = $1 and key = $2",
+);
 
 /// Where the ids are in the record of a key.
 const FIRST_ID: usize = 1;
@@ -123,7 +126,7 @@ impl Store {
 /// not lapsed, of the same request, none are inserted and that is the answer.
 pub(super) async fn insert_at_most_once(
     pool: &Pool,
-    (insert, insert_once): (&str, &str),
+    (insert, insert_once): (Statement, Statement),
     values: &Values<'_>,
     key: Option<(Digest, &IdempotencyKey)>,
     request: impl FnOnce() -> Fingerprint,

@@ -1,5 +1,6 @@
 //! What PostgreSQL's errors mean to a caller.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::io;
 
@@ -64,6 +65,18 @@ impl Failure {
             | Self::Lost(error) => error.as_db_error().is_some(),
             Self::Connect(_) | Self::QueueFull | Self::Silent => false,
             Self::KeyReused(_) => true,
+        }
+    }
+
+    /// A name for it.
+    pub(super) fn error_type(&self) -> Cow<'static, str> {
+        match self {
+            Self::Connect(PoolError::Backend(error))
+            | Self::Query(error)
+            | Self::Interrupted(error)
+            | Self::Lost(error) => error_type(error),
+            Self::Connect(_) | Self::QueueFull | Self::Silent => "connection".into(),
+            Self::KeyReused(_) => "idempotency_key_reused".into(),
         }
     }
 
@@ -175,6 +188,11 @@ pub(super) fn said(error: &PgError) -> String {
         (None, Some(cause)) => cause.to_string(),
         (None, None) => error.to_string(),
     }
+}
+
+/// A name for what went wrong: PostgreSQL's state, or that there was no answer.
+pub(super) fn error_type(error: &PgError) -> Cow<'static, str> {
+    error.code().map_or(Cow::Borrowed("connection"), |state| state.code().to_owned().into())
 }
 
 fn is_timeout(error: &PgError) -> bool {

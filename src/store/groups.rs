@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use tokio_postgres::Row;
 
 use super::Store;
-use super::connection::{Values, query, write, write_under_lock};
+use super::connection::{Statement, Values, query, write, write_under_lock};
 use super::failure::Failure;
 use super::rows::{columns, group, has_group, read};
 use crate::domain::{Change, Changes, CustomerGroup, GroupId, IfMatch, Name, Text, Violation};
@@ -18,14 +18,17 @@ pub(super) const PARENT_KEY: &str = "customer_group_parent_id_fkey";
 const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
 
 /// Answers whether the group was there, and whether it was in one of the versions and is deleted.
-const DELETE: &str = "
+const DELETE: Statement = Statement::new(
+    "delete group",
+    "
     with found as (
         select from customer_group where id = $1
     ), deleted as (
         delete from customer_group where id = $1 and ($2::timestamptz[] is null or updated_at = any($2))
         returning id
     )
-    select exists (select from found), exists (select from deleted)";
+    select exists (select from found), exists (select from deleted)",
+);
 
 /// Whether `$1` exists, and why `$2` cannot be its parent: `chain` is `$2` with its ancestors.
 macro_rules! parent_check {
@@ -42,14 +45,18 @@ macro_rules! parent_check {
     };
 }
 
-const CHECK_PARENT: &str =
-    concat!(parent_check!(), " select child_exists, parent_missing, cycle from parent_check");
+const CHECK_PARENT: Statement = Statement::new(
+    "check parent",
+    concat!(parent_check!(), " select child_exists, parent_missing, cycle from parent_check"),
+);
 
 /// Answers exactly one row, with a group in it where one was updated. Updates within one millisecond still
 /// differ in `updated_at`.
-const UPDATE: &str = concat!(
-    parent_check!(),
-    ", updated as (
+const UPDATE: Statement = Statement::new(
+    "update group",
+    concat!(
+        parent_check!(),
+        ", updated as (
          update customer_group g set
              updated_at = greatest(date_trunc('milliseconds', clock_timestamp()),
                                    g.updated_at + interval '1 millisecond'),
@@ -63,11 +70,12 @@ const UPDATE: &str = concat!(
          where g.id = $1 and not parent_missing and not cycle
            and ($12::timestamptz[] is null or g.updated_at = any($12))
          returning ",
-    columns!("g"),
-    ")
+        columns!("g"),
+        ")
      select child_exists, parent_missing, cycle, ",
-    columns!("updated"),
-    " from parent_check left join updated on true"
+        columns!("updated"),
+        " from parent_check left join updated on true"
+    ),
 );
 
 /// What the database knows of a parent that a request names.

@@ -6,23 +6,36 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::Store;
-use super::connection::{beat, query, write};
+use super::connection::{Statement, beat, query, write};
 use super::rows::read;
 use crate::auth::{Caller, Digest, Key, Mode, Scope};
 use crate::domain::{KeyId, Timestamp};
 use crate::error::Error;
 
-const INSERT: &str = "insert into api_key (id, digest, name, scope, mode) values ($1, $2, $3, $4, $5)";
+const INSERT: Statement = Statement::new(
+    "insert key",
+    "insert into api_key (id, digest, name, scope, mode) values ($1, $2, $3, $4, $5)",
+);
 
-const LIST: &str = "select id, name, scope, mode, revoked_at from api_key order by id";
+const LIST: Statement =
+    Statement::new("list keys", "select id, name, scope, mode, revoked_at from api_key order by id");
 
-const REVOKE: &str = "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id";
+const REVOKE: Statement = Statement::new(
+    "revoke key",
+    "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id",
+);
 
 /// In each row, and in one without a key when there are none, also whether the server takes no writes.
-const ACTIVE: &str = "select id, scope, digest, current_setting('transaction_read_only')::boolean
-     from (select) once left join api_key on revoked_at is null";
+const ACTIVE: Statement = Statement::new(
+    "active keys",
+    "select id, scope, digest, current_setting('transaction_read_only')::boolean
+     from (select) once left join api_key on revoked_at is null",
+);
 
-const FIND: &str = "select id, scope, digest from api_key where digest = $1 and revoked_at is null";
+const FIND: Statement = Statement::new(
+    "find key",
+    "select id, scope, digest from api_key where digest = $1 and revoked_at is null",
+);
 
 impl Store {
     /// Keeps a key.

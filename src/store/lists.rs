@@ -6,7 +6,7 @@
 
 use uuid::Uuid;
 
-use super::connection::{Values, query};
+use super::connection::{Statement, Values, query};
 use super::pool::{Breaker, Pool};
 use super::readers::Readers;
 use super::reads::Reads;
@@ -26,29 +26,35 @@ macro_rules! last_id {
     };
 }
 
-const LIST: &str = concat!(
-    "select total, true, ",
-    columns!("page"),
-    " from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
+const LIST: Statement = Statement::new(
+    "list groups",
+    concat!(
+        "select total, true, ",
+        columns!("page"),
+        " from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
       left join lateral (
           select * from customer_group where id < coalesce($1::uuid, ",
-    last_id!(),
-    ") order by id desc limit $2 offset $3
+        last_id!(),
+        ") order by id desc limit $2 offset $3
       ) page on true
       order by page.id desc"
+    ),
 );
 
-const CHILDREN: &str = concat!(
-    "select total, true, ",
-    columns!("page"),
-    " from (select (select count(*) from customer_group where parent_id = $4) as total
+const CHILDREN: Statement = Statement::new(
+    "list children",
+    concat!(
+        "select total, true, ",
+        columns!("page"),
+        " from (select (select count(*) from customer_group where parent_id = $4) as total
             where exists (select from customer_group where id = $4)) whole
       left join lateral (
           select * from customer_group where parent_id = $4 and id < coalesce($1::uuid, ",
-    last_id!(),
-    ") order by id desc limit $2 offset $3
+        last_id!(),
+        ") order by id desc limit $2 offset $3
       ) page on true
       order by page.id desc"
+    ),
 );
 
 /// From a group on to those below it: level by level, and the youngest of each group's children first. A recursive
@@ -92,26 +98,30 @@ macro_rules! walk {
     };
 }
 
-const ANCESTORS: &str = walk!("join customer_group g on g.id = walk.parent_id");
+const ANCESTORS: Statement =
+    Statement::new("list ancestors", walk!("join customer_group g on g.id = walk.parent_id"));
 
-const DESCENDANTS: &str = walk!(below!("g.id, g.parent_id"));
+const DESCENDANTS: Statement = Statement::new("list descendants", walk!(below!("g.id, g.parent_id")));
 
 /// Everything below `$1` as it is met. The number of groups is that of the rows with a group, which is not known
 /// before the last.
-const ALL_DESCENDANTS: &str = concat!(
-    "with recursive walk as (
+const ALL_DESCENDANTS: Statement = Statement::new(
+    "stream descendants",
+    concat!(
+        "with recursive walk as (
          select ",
-    columns!("g"),
-    " from customer_group g where g.id = $1
+        columns!("g"),
+        " from customer_group g where g.id = $1
       union all
       select ",
-    columns!("g"),
-    " from walk ",
-    below!(columns!("g")),
-    ")
+        columns!("g"),
+        " from walk ",
+        below!(columns!("g")),
+        ")
      select null::bigint, true, nullif(id, $1), updated_at, parent_id, is_group, customer_group_name,
             parent_customer_group, default_price_list, payment_terms
      from walk"
+    ),
 );
 
 impl Store {
@@ -217,13 +227,13 @@ impl Lists {
         }
     }
 
-    async fn tree_list(&self, sql: &str, id: GroupId, page: Page) -> Result<Groups, Error> {
+    async fn tree_list(&self, statement: Statement, id: GroupId, page: Page) -> Result<Groups, Error> {
         let ((start, limit, offset), uuid) = (bounds(page), id.uuid());
         let values: &Values<'_> = &[&start, &limit, &offset, &uuid];
         let groups = if page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE) {
-            list(&query(&self.pool, sql, values).await?, page)?.map(Groups::from)
+            list(&query(&self.pool, statement, values).await?, page)?.map(Groups::from)
         } else {
-            self.streams.start(sql, values, page).await?
+            self.streams.start(statement, values, page).await?
         };
         groups.ok_or_else(|| Error::not_found(&id.to_string()))
     }

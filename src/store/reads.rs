@@ -13,32 +13,39 @@ use tokio::time::timeout;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::connection::query;
+use super::connection::{Statement, query};
 use super::pool::Pool;
 use super::rows::{columns, group, read};
 use crate::domain::{CustomerGroup, GroupId};
 use crate::error::Error;
 use crate::histogram::Histogram;
+use crate::traces::Trace;
 
 /// How many connections the reads use.
 pub(super) const CONNECTIONS: usize = 2;
 
 /// The groups that are asked for, each of which begins with its id.
-pub(super) const GET: &str = concat!("select ", columns!("g"), " from customer_group g where id = any($1)");
+pub(super) const GET: Statement = Statement::new(
+    "get groups by id",
+    concat!("select ", columns!("g"), " from customer_group g where id = any($1)"),
+);
 
 /// Each group that is asked for, with its ancestors up to a distance that few trees have.
-const CHAIN: &str = concat!(
-    "with recursive walk as (
+const CHAIN: Statement = Statement::new(
+    "get groups with ancestors",
+    concat!(
+        "with recursive walk as (
          select g.id as asked, 0 as distance, ",
-    columns!("g"),
-    " from customer_group g where g.id = any($1)
+        columns!("g"),
+        " from customer_group g where g.id = any($1)
       union all
       select walk.asked, walk.distance + 1, ",
-    columns!("g"),
-    " from walk join customer_group g on g.id = walk.parent_id where walk.distance < 100)
+        columns!("g"),
+        " from walk join customer_group g on g.id = walk.parent_id where walk.distance < 100)
      select asked, ",
-    columns!("walk"),
-    " from walk order by asked, distance"
+        columns!("walk"),
+        " from walk order by asked, distance"
+    ),
 );
 
 /// The most groups that one statement is asked for, so that nobody waits long for others.
@@ -51,6 +58,8 @@ type Answer<T> = Result<Option<T>, Error>;
 
 struct Read<T> {
     id: Uuid,
+    /// That of its caller, when that is sampled.
+    trace: Option<Trace>,
     answer: oneshot::Sender<Answer<T>>,
 }
 
@@ -103,7 +112,9 @@ impl Reads {
 
 async fn ask<T>(reads: &mpsc::UnboundedSender<Read<T>>, id: GroupId) -> Answer<T> {
     let (answer, answered) = oneshot::channel();
-    reads.send(Read { id: id.uuid(), answer }).map_err(|_| Error::internal("nobody reads any more"))?;
+    reads
+        .send(Read { id: id.uuid(), trace: Trace::current(), answer })
+        .map_err(|_| Error::internal("nobody reads any more"))?;
     answered.await.map_err(Error::internal)?
 }
 
@@ -111,7 +122,7 @@ async fn ask<T>(reads: &mpsc::UnboundedSender<Read<T>>, id: GroupId) -> Answer<T
 fn serve<T: Send + 'static>(
     pool: Pool,
     patience: Duration,
-    sql: &'static str,
+    statement: Statement,
     parse: fn(&[Row]) -> Result<T, Error>,
     note_size: impl Fn(u64) + Send + 'static,
 ) -> mpsc::UnboundedSender<Read<T>> {
@@ -126,9 +137,19 @@ fn serve<T: Send + 'static>(
             }
             note_size(reads.len() as u64);
             let ids: Vec<Uuid> = reads.iter().map(|read| read.id).collect();
-            let asked = timeout(patience, query(&pool, sql, &[&ids])).await;
+            // The trace of each caller has the statement in it.
+            let begin = |read: &Read<T>| read.trace.as_ref()?.statement(statement.name, ids.len());
+            let spans: Vec<_> = reads.iter().filter_map(begin).collect();
+            let asked = timeout(patience, query(&pool, statement, &[&ids])).await;
+            for span in spans {
+                span.end(match &asked {
+                    Ok(Ok(_)) => None,
+                    Ok(Err(failure)) => Some(failure.error_type()),
+                    Err(_elapsed) => Some("timeout".into()),
+                });
+            }
             let found = asked.as_ref().map(|rows| rows.as_ref().map(|rows| by_id(rows)));
-            for Read { id, answer } in reads.drain(..) {
+            for Read { id, answer, .. } in reads.drain(..) {
                 let answered = match &found {
                     Ok(Ok(Ok(found))) => found.get(&id).map(|rows| parse(rows)).transpose(),
                     Ok(Ok(Err(error))) => Err(Error::internal(error.to_string())),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use deadpool_postgres::PoolError;
 use tokio::time::sleep;
 
-use super::connection::beat;
+use super::connection::{Statement, beat};
 use super::failure::Failure;
 use super::lists::Lists;
 use super::{Database, Limits, OpenError, Store};
@@ -19,7 +19,7 @@ const PERIOD: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_millis(700);
 
 /// What a standby can do that has the tables by now.
-const TRY: &str = "select from customer_group limit 1";
+const TRY: Statement = Statement::new("try standby", "select from customer_group limit 1");
 
 /// Where lists are read that may be behind.
 #[derive(Debug, Clone)]

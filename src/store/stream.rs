@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::time::timeout;
 
 use super::Limits;
-use super::connection::{Streaming, Values};
+use super::connection::{Statement, Streaming, Values};
 use super::pool::Pool;
 use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
 use crate::domain::{CustomerGroup, List, Page};
@@ -90,13 +90,13 @@ impl Streams {
     /// Asks for a list; `None` when the group that it belongs to does not exist.
     pub(super) async fn start(
         &self,
-        sql: &str,
+        statement: Statement,
         values: &Values<'_>,
         page: Page,
     ) -> Result<Option<Groups>, Error> {
         let permit = timeout(self.wait, self.permits.clone().acquire_owned());
         let permit = permit.await.map_err(|_elapsed| Error::Overloaded)?.map_err(Error::internal)?;
-        let mut rows = Streaming::start(&self.pool, sql, values).await?;
+        let mut rows = Streaming::start(&self.pool, statement, values).await?;
         let Some(first) = rows.next().await? else {
             rows.finish().await?;
             return Ok(None);
