@@ -2,6 +2,8 @@
 
 mod batch;
 
+use std::sync::Arc;
+
 pub use batch::BatchCreated;
 
 use crate::auth::Writer;
@@ -19,7 +21,8 @@ use crate::store::{Insertion, ParentCheck, Store};
 /// [`Error::Internal`], and one that writes in [`Error::Interrupted`].
 #[derive(Debug, Clone)]
 pub struct Service {
-    store: Store,
+    /// Shared, since each call over REST has a clone.
+    store: Arc<Store>,
 }
 
 /// The answer to a create.
@@ -35,7 +38,7 @@ impl Service {
     /// The use cases over a store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store }
+        Self { store: Arc::new(store) }
     }
 
     /// One customer group.

@@ -76,8 +76,9 @@ impl Endpoints {
                 }
             }
         }
-        let described = rest::paths();
-        let routes = PUBLIC.into_iter().map(str::to_owned).chain(described).map(Route::new).collect();
+        // What is called most is found first.
+        let templates = rest::paths().into_iter().chain(PUBLIC.map(str::to_owned));
+        let routes = templates.map(Route::new).collect();
         Ok(Self { rpcs, routes })
     }
 
