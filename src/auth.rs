@@ -1,16 +1,22 @@
 //! API keys: who calls, and what they may do.
 
+mod guesses;
+
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::domain::{KeyId, Timestamp};
 use crate::error::Error;
 use crate::store::Store;
+use guesses::Guesses;
 
 /// Which kind of keys opens this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,8 +85,8 @@ impl Scope {
     }
 }
 
-/// A key's text. It is shown once, to the one who made it, and never logged.
-#[derive(Clone, PartialEq, Eq)]
+/// A key's text. It is shown once, to the one who made it, and never logged. It cannot be compared; its digest can.
+#[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
@@ -143,9 +149,23 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The SHA-256 of a key.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The SHA-256 of a key. Comparing two takes the same time whether and wherever they differ.
+#[derive(Debug, Clone, Copy)]
 pub struct Digest(pub [u8; 32]);
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl Eq for Digest {}
+
+impl Hash for Digest {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 /// A key as it is kept.
 #[derive(Debug, Clone)]
@@ -162,9 +182,9 @@ pub struct Key {
     pub revoked_at: Option<Timestamp>,
 }
 
-/// Who makes a call.
+/// Whom a key stands for.
 #[derive(Debug, Clone, Copy)]
-pub struct Caller {
+pub struct Principal {
     /// The key; `None` for the one from `API_KEY`.
     pub key: Option<KeyId>,
     /// The key's digest.
@@ -173,17 +193,38 @@ pub struct Caller {
     pub scope: Scope,
 }
 
-/// The permission to write.
-#[derive(Debug, Clone, Copy)]
-pub struct Writer {
-    digest: Digest,
+impl Principal {
+    /// What logs call it: the id of the key, or `API_KEY`.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string())
+    }
 }
 
+/// Who makes a call.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// Whom the key of the call stands for.
+    pub principal: Principal,
+    /// The id of the call.
+    pub request_id: String,
+}
+
+/// The permission to write, in one call.
+#[derive(Debug, Clone)]
+pub struct Writer(Caller);
+
 impl Writer {
-    /// The digest of the key that writes.
+    /// Who writes.
     #[must_use]
-    pub fn digest(self) -> Digest {
-        self.digest
+    pub fn principal(&self) -> Principal {
+        self.0.principal
+    }
+
+    /// The id of the call that writes.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        &self.0.request_id
     }
 }
 
@@ -194,9 +235,9 @@ impl Caller {
     ///
     /// [`Error::KeyReadOnly`].
     pub fn writer(self) -> Result<Writer, Error> {
-        match self.scope {
+        match self.principal.scope {
             Scope::Read => Err(Error::KeyReadOnly),
-            Scope::Write => Ok(Writer { digest: self.digest }),
+            Scope::Write => Ok(Writer(self)),
         }
     }
 }
@@ -207,37 +248,60 @@ pub struct KeyRing {
     store: Store,
     mode: Mode,
     configured: Option<Digest>,
-    known: RwLock<HashMap<Digest, Caller>>,
+    known: RwLock<HashMap<Digest, Principal>>,
+    guesses: Guesses,
 }
 
 impl KeyRing {
     /// A ring that knows only the key from `API_KEY`, if there is one, until it is refreshed.
     #[must_use]
     pub fn new(store: Store, mode: Mode, configured: Option<&Secret>) -> Self {
-        Self { store, mode, configured: configured.map(Secret::digest), known: RwLock::default() }
+        let configured = configured.map(Secret::digest);
+        Self { store, mode, configured, known: RwLock::default(), guesses: Guesses::default() }
     }
 
-    /// Says who calls, from the value of the `Authorization` header (RFC 6750).
+    /// Says whom a call from an address is for, from the value of the `Authorization` header (RFC 6750).
     ///
     /// # Errors
     ///
     /// [`Error::KeyMissing`] without a header; [`Error::KeyInvalid`] for a key that is malformed, of the
-    /// other mode, unknown or revoked; what the store ends in for a key that is not known yet.
-    pub async fn authenticate(&self, authorization: Option<&[u8]>) -> Result<Caller, Error> {
+    /// other mode, unknown or revoked; [`Error::GuessLimited`] in its place when there were too many from there;
+    /// what the store ends in for a key that is not known yet.
+    pub async fn authenticate(
+        &self,
+        authorization: Option<&[u8]>,
+        address: IpAddr,
+    ) -> Result<Principal, Error> {
         let header = authorization.ok_or(Error::KeyMissing)?;
-        let digest = Secret::parse(self.mode, bearer(header)?).map_err(Error::KeyInvalid)?.digest();
+        let key = bearer(header).and_then(|text| Secret::parse(self.mode, text).map_err(Error::KeyInvalid));
+        let digest = key.as_ref().ok().map(Secret::digest);
+        if let Some(known) = digest.and_then(|digest| self.recall(digest)) {
+            return Ok(known);
+        }
+        self.guesses.allow(address)?;
+        let found = match key {
+            Ok(key) => self.look_up(key.digest()).await,
+            Err(error) => Err(error),
+        };
+        if let Err(Error::KeyInvalid(_)) = &found {
+            self.guesses.count(address);
+        }
+        found
+    }
+
+    fn recall(&self, digest: Digest) -> Option<Principal> {
         if self.configured == Some(digest) {
-            return Ok(Caller { key: None, digest, scope: Scope::Write });
+            return Some(Principal { key: None, digest, scope: Scope::Write });
         }
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).get(&digest).copied();
-        if let Some(caller) = known {
-            return Ok(caller);
-        }
+        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()
+    }
+
+    async fn look_up(&self, digest: Digest) -> Result<Principal, Error> {
         let found = self.store.find_key(digest).await?;
-        let caller =
+        let principal =
             found.ok_or_else(|| Error::KeyInvalid("this API key is unknown or revoked".to_owned()))?;
-        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, caller);
-        Ok(caller)
+        self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, principal);
+        Ok(principal)
     }
 
     /// Reads the keys anew, within that time. A revoked key opens nothing from then on.
@@ -246,8 +310,9 @@ impl KeyRing {
     ///
     /// What the store ends in. What was known stays known then.
     pub async fn refresh(&self, patience: Duration) -> Result<(), Error> {
+        self.guesses.tidy();
         let keys = self.store.active_keys(patience).await?;
-        let keys = keys.into_iter().map(|caller| (caller.digest, caller)).collect();
+        let keys = keys.into_iter().map(|principal| (principal.digest, principal)).collect();
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;
         Ok(())
     }
@@ -273,7 +338,7 @@ mod tests {
     #[test]
     fn a_key_is_long_enough_and_of_the_mode() {
         let key = Secret::generate(Mode::Test).unwrap();
-        assert_eq!(Secret::parse(Mode::Test, key.expose()), Ok(key.clone()));
+        assert_eq!(Secret::parse(Mode::Test, key.expose()).unwrap().digest(), key.digest());
         assert!(Secret::parse(Mode::Live, key.expose()).unwrap_err().contains("test key"));
         assert!(Secret::parse(Mode::Test, "sk_test_short").unwrap_err().contains("24 characters"));
         assert!(Secret::parse(Mode::Test, "sk_test_with a space in the middle").is_err());

@@ -54,6 +54,7 @@ fn parse_name(text: &str) -> Result<Name, String> {
 pub async fn serve(config: Config) -> Result<(), Cause> {
     let stop = pin!(stop_signal()?);
     allow_open_files(config.server.limits.connections);
+    write_no_core();
     let export = config.traces.clone().map(traces::start).transpose()?;
     let served = match &config.source {
         Source::Given(database) => serve_on(&config, database, stop).await,
@@ -249,6 +250,13 @@ fn allow_open_files(connections: NonZeroUsize) {
             "{files} files may be open, too few for MAX_CONNECTIONS={connections}; raise `ulimit -n`, or lower it"
         ),
         Err(error) => tracing::warn!(%error, "it is not known how many files may be open"),
+    }
+}
+
+/// Keeps what is in memory, API keys among it, out of files when the process crashes.
+fn write_no_core() {
+    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        tracing::warn!(%error, "a crash may leave a core file with API keys in it");
     }
 }
 

@@ -74,6 +74,9 @@ pub enum Error {
     /// The API key has been used too often. It may be used again after this time.
     #[error("too many calls with this API key; its next one may come in {} s", whole_seconds(*.0))]
     RateLimited(Duration),
+    /// Too many API keys that are none came from the address of the caller. The next one may come after this time.
+    #[error("too many unknown API keys came from your address; the next one may come in {} s", whole_seconds(*.0))]
+    GuessLimited(Duration),
     /// The database cannot be reached. Nothing was changed.
     #[error("the database is away; try again in a moment")]
     Unavailable(#[source] Cause),
@@ -170,7 +173,7 @@ impl Error {
             Self::Overloaded => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded")
             }
-            Self::RateLimited(_) => {
+            Self::RateLimited(_) | Self::GuessLimited(_) => {
                 (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limited")
             }
             Self::Unavailable(_) | Self::Interrupted(_) => {
@@ -186,23 +189,18 @@ impl Error {
     /// is not a matter of time.
     #[must_use]
     pub fn retry_after(&self) -> Option<u64> {
-        if let Self::RateLimited(wait) = self {
+        if let Self::RateLimited(wait) | Self::GuessLimited(wait) = self {
             return Some(whole_seconds(*wait));
         }
         let passing = [StatusCode::TOO_MANY_REQUESTS, StatusCode::SERVICE_UNAVAILABLE];
         passing.contains(&self.answer().http).then_some(RETRY_SECONDS)
     }
 
-    /// What the log says of it.
+    /// Whether a write that ends in it may have been done all the same.
     #[must_use]
-    pub fn record(&self) -> Record {
-        use tracing::Level;
-        let (level, cause) = match self {
-            Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause))),
-            Self::Unavailable(cause) | Self::Interrupted(cause) => (Level::WARN, Some(chain(&**cause))),
-            Self::Timeout => (Level::WARN, None),
-            // There may be very many. The server tells how many there were.
-            Self::Overloaded => (Level::DEBUG, None),
+    pub fn leaves_open(&self) -> bool {
+        match self {
+            Self::Interrupted(_) | Self::Timeout | Self::Internal(_) => true,
             Self::Invalid(_)
             | Self::NotFound(_)
             | Self::HasChildren(_)
@@ -217,9 +215,40 @@ impl Error {
             | Self::AnswerTooLarge(_)
             | Self::Undecodable(_)
             | Self::EncodingUnsupported(_)
-            | Self::RateLimited(_) => (Level::INFO, None),
+            | Self::Overloaded
+            | Self::RateLimited(_)
+            | Self::GuessLimited(_)
+            | Self::Unavailable(_) => false,
+        }
+    }
+
+    /// What the log says of it.
+    #[must_use]
+    pub fn record(&self) -> Record {
+        use tracing::Level;
+        let (level, cause, refusal) = match self {
+            Self::Internal(cause) => (Level::ERROR, Some(chain(&**cause)), None),
+            Self::Unavailable(cause) | Self::Interrupted(cause) => (Level::WARN, Some(chain(&**cause)), None),
+            Self::Timeout => (Level::WARN, None, None),
+            Self::Overloaded => (Level::DEBUG, None, Some(Refusal::Overload)),
+            Self::GuessLimited(_) => (Level::DEBUG, None, Some(Refusal::Guess)),
+            Self::Invalid(_)
+            | Self::NotFound(_)
+            | Self::HasChildren(_)
+            | Self::EtagMismatch(_)
+            | Self::IdempotencyKeyReused(_)
+            | Self::KeyMissing
+            | Self::KeyInvalid(_)
+            | Self::KeyReadOnly
+            | Self::MethodNotAllowed(_)
+            | Self::RouteUnknown(_)
+            | Self::BodyTooLarge(_)
+            | Self::AnswerTooLarge(_)
+            | Self::Undecodable(_)
+            | Self::EncodingUnsupported(_)
+            | Self::RateLimited(_) => (Level::INFO, None, None),
         };
-        Record { reason: self.answer().code, level, cause }
+        Record { reason: self.answer().code, level, cause, refusal }
     }
 
     /// The text for the caller. Only a fault of ours needs the request id in it.
@@ -247,14 +276,17 @@ pub struct Record {
     pub level: tracing::Level,
     /// What caused it, where that is more than the caller was told.
     pub cause: Option<String>,
+    /// Set for what an operator wants to know the number of, rather than of each.
+    pub refusal: Option<Refusal>,
 }
 
-impl Record {
-    /// Whether an operator wants to know how many there were, rather than of each.
-    #[must_use]
-    pub fn is_counted(&self) -> bool {
-        self.level == tracing::Level::DEBUG
-    }
+/// Why calls are refused of which there may be very many.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There are too many at once.
+    Overload,
+    /// Too many API keys that are none came from where they come from.
+    Guess,
 }
 
 /// What the log says of an error that comes when the answer has already begun.

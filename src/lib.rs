@@ -11,6 +11,7 @@
 //! | [`domain`] | what a customer group is; values that are valid because they were parsed |
 //! | [`error`] | the one error type, and the table of what callers see of it |
 //! | [`auth`] | API keys |
+//! | [`audit`] | who changed what, in the log |
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
 //! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
 //! | [`histogram`] | counts by size, for metrics |
@@ -24,6 +25,7 @@
 //! Whatever goes wrong on the way is an [`error::Error`], and is written by the face that the request came in
 //! by.
 
+pub mod audit;
 pub mod auth;
 pub mod commands;
 pub mod config;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 pub use batch::BatchCreated;
 
+use crate::audit::{Action, Change};
 use crate::auth::Writer;
 use crate::domain::{
     Changes, CustomerGroup, Draft, Freshness, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest,
@@ -109,7 +110,7 @@ impl Service {
     /// [`Error::IdempotencyKeyReused`] when the key was used for another create.
     pub async fn create(
         &self,
-        writer: Writer,
+        writer: &Writer,
         mut draft: Draft,
         key: Result<Option<IdempotencyKey>, Violation>,
     ) -> Result<Created, Error> {
@@ -120,8 +121,10 @@ impl Service {
         let parent = draft.parent();
         match NewGroup::parse(draft) {
             Ok(new) => {
-                let key = key.as_ref().map(|key| (writer.digest(), key));
-                Ok(match self.store.insert(&new, key).await? {
+                let key = key.as_ref().map(|key| (writer.principal().digest, key));
+                let change = Change::begin(writer, Action::Create, [new.group().id]);
+                let inserted = self.store.insert(&new, key).await;
+                Ok(match change.end(inserted, |insertion| *insertion == Insertion::New)? {
                     Insertion::New => Created { group: new.into_group(), replayed: false },
                     Insertion::Earlier(id) => Created { group: new.into_earlier(id), replayed: true },
                 })
@@ -142,7 +145,7 @@ impl Service {
     /// the group among them; [`Error::EtagMismatch`] when it is in another version than the change is for.
     pub async fn update(
         &self,
-        _: Writer,
+        writer: &Writer,
         id: &str,
         draft: Draft,
         if_match: &IfMatch,
@@ -154,7 +157,11 @@ impl Service {
                 let group = self.store.get(group_id).await?;
                 if if_match.allows(group.etag()) { Ok(group) } else { Err(Error::EtagMismatch(group_id)) }
             }
-            Ok(changes) => self.store.update(group_id, &changes, if_match).await,
+            Ok(changes) => {
+                let change = Change::begin(writer, Action::Update(&changes), [group_id]);
+                let updated = self.store.update(group_id, &changes, if_match).await;
+                change.end(updated, |_| true)
+            }
             Err(violations) => {
                 let check = self.store.check_parent(Some(group_id), parent).await?;
                 if check.child_exists {
@@ -172,9 +179,11 @@ impl Service {
     ///
     /// [`Error::NotFound`], [`Error::HasChildren`], [`Error::EtagMismatch`] when it is in another version than
     /// the delete is for.
-    pub async fn delete(&self, _: Writer, id: &str, if_match: &IfMatch) -> Result<GroupId, Error> {
+    pub async fn delete(&self, writer: &Writer, id: &str, if_match: &IfMatch) -> Result<GroupId, Error> {
         let id = parse(id)?;
-        self.store.delete(id, if_match).await?;
+        let change = Change::begin(writer, Action::Delete, [id]);
+        let deleted = self.store.delete(id, if_match).await;
+        change.end(deleted, |()| true)?;
         Ok(id)
     }
 }

@@ -1,6 +1,7 @@
 //! The `keys` command.
 
 use std::cell::RefCell;
+use std::path::Path;
 use std::process::Stdio;
 
 use tonic::Code;
@@ -31,6 +32,18 @@ async fn refused(client: &Client) {
             return;
         }
     }
+}
+
+/// Whether that is in a file of a folder, whatever it is called.
+fn has_key_in(folder: &Path, key: &[u8]) -> bool {
+    std::fs::read_dir(folder).unwrap().map(Result::unwrap).any(|entry| match entry.file_type().unwrap() {
+        kind if kind.is_dir() => has_key_in(&entry.path(), key),
+        kind if kind.is_file() => {
+            let content = std::fs::read(entry.path()).unwrap();
+            content.windows(key.len()).any(|part| part == key)
+        }
+        _socket => false,
+    })
 }
 
 /// Makes, uses, lists and revokes keys while a service runs with the same settings.
@@ -71,6 +84,7 @@ async fn keys_work_on_the_private_postgresql_while_the_service_runs_and_while_it
     program.client_with(early.trim()).await.list(None, None).await.unwrap();
     tour(&program, &settings).await;
     drop(program);
+    assert!(!has_key_in(folder.path(), early.trim().as_bytes()));
 
     let list = keys(&["list"], &settings);
     keys(&["revoke", &id_of(&list, "early")], &settings);

@@ -1,6 +1,7 @@
 //! The behaviour of the service, seen from outside: real clients over real sockets, on a real PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod audit;
 mod auth;
 mod batch;
 mod broken_lists;
@@ -14,6 +15,7 @@ mod floods;
 mod frames;
 mod fuzz;
 mod grpc_web;
+mod guesses;
 mod hostile;
 mod idempotency;
 mod keys;

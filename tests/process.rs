@@ -8,8 +8,9 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::rest::COLLECTION;
-use crate::support::http::{RawGrpc, framed};
-use crate::support::{Calls, Client, KEY, Program, TestDatabase, named, reason};
+use crate::support::face::{Face, rpc};
+use crate::support::http::{RawGrpc, framed, get};
+use crate::support::{Calls, Client, KEY, Program, TestDatabase, leaks, named, reason};
 
 async fn program() -> (Program, TestDatabase) {
     let database = TestDatabase::create().await;
@@ -283,4 +284,35 @@ fn help_names_every_setting_with_its_variable() {
         assert!(help.contains(&format!("[env: {variable}")), "{variable}");
     }
     assert!(!help.contains(KEY), "the value of API_KEY is shown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_is_in_no_line_of_the_log_however_much_is_logged() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let mut program = Program::serve(&[("DATABASE_URL", &url), ("RUST_LOG", "trace")]);
+    let unknown = "sk_test_that_nobody_ever_made";
+    for key in [KEY, unknown] {
+        let authorization = format!("Bearer {key}");
+        let headers = [("authorization", authorization.as_str())];
+        for face in Face::RPC {
+            rpc(face, program.address, "ListCustomerGroups", &headers, &[]).await;
+        }
+        get(program.address, "/api/setup/customer-group", &headers).await;
+    }
+    program.signal(Signal::SIGTERM);
+    program.wait();
+    let log = program.rest_of_log();
+    // There is much to be seen in it.
+    assert!(log.iter().any(|line| line.contains("\"TRACE\"")), "{}", log.len());
+    let line = log.iter().find(|line| leaks::has_key(line.as_bytes()));
+    assert_eq!(line, None);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_leaves_no_core_with_keys_in_it() {
+    let (program, _database) = program().await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.pid())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
 }

@@ -126,6 +126,20 @@ impl Changes {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
+
+    /// The names of the fields that are not kept.
+    #[must_use]
+    pub fn fields(&self) -> Vec<&'static str> {
+        let fields = [
+            (field::PARENT_ID, self.parent_id == Change::Keep),
+            (field::IS_GROUP, self.is_group == Change::Keep),
+            (field::CUSTOMER_GROUP_NAME, self.customer_group_name == Change::Keep),
+            (field::PARENT_CUSTOMER_GROUP, self.parent_customer_group == Change::Keep),
+            (field::DEFAULT_PRICE_LIST, self.default_price_list == Change::Keep),
+            (field::PAYMENT_TERMS, self.payment_terms == Change::Keep),
+        ];
+        fields.into_iter().filter(|(_, is_kept)| !is_kept).map(|(name, _)| name).collect()
+    }
 }
 
 impl NewGroup {

@@ -17,7 +17,7 @@ pub use convert::{new_batch, new_group, update};
 pub use status::finish;
 
 use crate::auth::{Caller, Writer};
-use crate::domain::{Freshness, IdempotencyKey, PageRequest, REQUEST_ID, Violation, field};
+use crate::domain::{Freshness, IdempotencyKey, PageRequest, Violation, field};
 use crate::error::{Cause, Error, LateRecord, MAX_ANSWER_BYTES};
 use crate::service::{BatchCreated, Created, Service};
 use lists::Collected;
@@ -82,9 +82,12 @@ pub struct Handlers {
 
 /// Takes the message and the permission to write from a request.
 fn writer<T>(request: Request<T>) -> Result<(Writer, T), Error> {
-    let caller =
-        request.extensions().get::<Caller>().ok_or_else(|| Error::internal("a call without a caller"))?;
-    Ok((caller.writer()?, request.into_inner()))
+    Ok((caller(&request)?.clone().writer()?, request.into_inner()))
+}
+
+/// Who makes the call.
+fn caller<T>(request: &Request<T>) -> Result<&Caller, Error> {
+    request.extensions().get().ok_or_else(|| Error::internal("a call without a caller"))
 }
 
 /// The caller's name for a create.
@@ -135,7 +138,7 @@ impl CustomerGroupService for Handlers {
         let key = idempotency_key(request.metadata());
         let (writer, message) = writer(request)?;
         let Created { group, replayed } =
-            self.service.create(writer, convert::new_group(message), key).await?;
+            self.service.create(&writer, convert::new_group(message), key).await?;
         Ok(created(group, replayed))
     }
 
@@ -146,7 +149,7 @@ impl CustomerGroupService for Handlers {
         let (writer, message) = writer(request)?;
         let if_match = convert::if_match(&message.etag);
         let (id, draft) = convert::update(message)?;
-        let group = self.service.update(writer, &id, draft, &if_match).await?;
+        let group = self.service.update(&writer, &id, draft, &if_match).await?;
         Ok(Response::new(group.into()))
     }
 
@@ -156,7 +159,7 @@ impl CustomerGroupService for Handlers {
     ) -> Result<Response<pb::DeleteCustomerGroupResponse>, Status> {
         let (writer, message) = writer(request)?;
         let if_match = convert::if_match(&message.etag);
-        let id = self.service.delete(writer, &message.id, &if_match).await?;
+        let id = self.service.delete(&writer, &message.id, &if_match).await?;
         Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
     }
 
@@ -167,7 +170,7 @@ impl CustomerGroupService for Handlers {
         let key = idempotency_key(request.metadata());
         let (writer, message) = writer(request)?;
         let BatchCreated { groups, replayed } =
-            self.service.batch_create(writer, convert::new_batch(message)?, key).await?;
+            self.service.batch_create(&writer, convert::new_batch(message)?, key).await?;
         Ok(created(groups, replayed))
     }
 
@@ -224,8 +227,7 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::StreamCustomerGroupDescendantsRequest>,
     ) -> Result<Response<Self::StreamCustomerGroupDescendantsStream>, Status> {
-        let request_id = request.metadata().get(REQUEST_ID).and_then(|id| id.to_str().ok());
-        let (request_id, late) = (request_id.unwrap_or_default().to_owned(), LateRecord::default());
+        let (request_id, late) = (caller(&request)?.request_id.clone(), LateRecord::default());
         let freshness = freshness(request.metadata());
         let pb::StreamCustomerGroupDescendantsRequest { id, limit, offset, starting_after } =
             request.into_inner();

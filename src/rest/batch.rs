@@ -43,7 +43,7 @@ pub(super) async fn batch_create(
     let writer = caller.writer()?;
     let key = idempotency_key(request.headers());
     let draft = new_batch(request, max).await?;
-    let BatchCreated { groups, replayed } = service.batch_create(writer, draft, key).await?;
+    let BatchCreated { groups, replayed } = service.batch_create(&writer, draft, key).await?;
     let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
     Ok((replayed, Json(Batch::from(&*groups))).into_response())
 }

@@ -96,6 +96,7 @@ fn param(error: &Error) -> Option<&str> {
         | Error::EncodingUnsupported(_)
         | Error::Overloaded
         | Error::RateLimited(_)
+        | Error::GuessLimited(_)
         | Error::Unavailable(_)
         | Error::Interrupted(_)
         | Error::Timeout

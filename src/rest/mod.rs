@@ -207,7 +207,7 @@ async fn create(
 ) -> Result<Response, Error> {
     let writer = caller.writer()?;
     let key = idempotency_key(request.headers());
-    let Created { group, replayed } = service.create(writer, body(request, max).await?, key).await?;
+    let Created { group, replayed } = service.create(&writer, body(request, max).await?, key).await?;
     let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
     let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
     Ok((StatusCode::CREATED, location, replayed, object(&group)).into_response())
@@ -240,7 +240,7 @@ async fn update(
     let writer = caller.writer()?;
     let if_match = if_match(request.headers());
     let draft = body(request, max).await?;
-    Ok(object(&service.update(writer, &id, draft, &if_match).await?))
+    Ok(object(&service.update(&writer, &id, draft, &if_match).await?))
 }
 
 /// Delete a customer group
@@ -265,7 +265,7 @@ async fn delete(
 ) -> Result<Json<Deleted>, Error> {
     let writer = caller.writer()?;
     no_query(&request)?;
-    Ok(Json(service.delete(writer, &id, &if_match(request.headers())).await?.into()))
+    Ok(Json(service.delete(&writer, &id, &if_match(request.headers())).await?.into()))
 }
 
 /// Get children

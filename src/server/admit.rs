@@ -13,7 +13,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Options;
 use super::call::{Call, Face};
 use super::limits::Rates;
-use crate::auth::KeyRing;
+use crate::auth::{Caller, KeyRing};
 use crate::domain::{Violation, ViolationKind, excerpt};
 use crate::error::Error;
 
@@ -66,15 +66,17 @@ impl Gate {
         let deadline = Instant::now() + allowed;
         let authorization = request.headers().get(AUTHORIZATION).cloned();
         let authorization = authorization.as_ref().map(HeaderValue::as_bytes);
-        let caller = match timeout_at(deadline, self.keys.authenticate(authorization)).await {
-            Ok(Ok(caller)) => caller,
-            Ok(Err(error)) => return error.into_response(),
-            Err(_elapsed) => return Error::Timeout.into_response(),
-        };
-        call.note_caller(caller);
-        if let Some(Err(error)) = self.rates.as_ref().map(|rates| rates.count(caller.digest)) {
+        let principal =
+            match timeout_at(deadline, self.keys.authenticate(authorization, call.address())).await {
+                Ok(Ok(principal)) => principal,
+                Ok(Err(error)) => return error.into_response(),
+                Err(_elapsed) => return Error::Timeout.into_response(),
+            };
+        call.note_principal(principal);
+        if let Some(Err(error)) = self.rates.as_ref().map(|rates| rates.count(principal.digest)) {
             return error.into_response();
         }
+        let caller = Caller { principal, request_id: call.request_id().to_owned() };
         request.extensions_mut().insert(caller);
         match asked {
             Ok(_) => match timeout_at(deadline, serve(request)).await {

@@ -1,5 +1,6 @@
 //! One call: its request id, and its one line in the log.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use super::endpoints::Endpoint;
 use super::meter::Meter;
 use super::received::Origin;
 use super::span;
-use crate::auth::Caller;
+use crate::auth::Principal;
 use crate::domain::{self, request_id};
 use crate::error::{LateRecord, Record};
 use crate::traces::Trace;
@@ -58,7 +59,7 @@ pub(super) struct Call {
     begun: Instant,
     end: End,
     origin: Origin,
-    caller: Option<Caller>,
+    principal: Option<Principal>,
     record: Option<Record>,
     late: Option<LateRecord>,
     /// With its span, when it is sampled.
@@ -90,7 +91,7 @@ impl Call {
             begun: Instant::now(),
             end: End::Cancelled,
             origin,
-            caller: None,
+            principal: None,
             record: None,
             late: None,
             trace: None,
@@ -113,11 +114,6 @@ impl Call {
 
     pub(super) fn path(&self) -> &str {
         self.uri.path()
-    }
-
-    /// Tells the handler the id of the request.
-    pub(super) fn tell_id<B>(&self, request: &mut Request<B>) {
-        request.headers_mut().insert(REQUEST_ID, self.request_id.clone());
     }
 
     pub(super) fn request_id(&self) -> &str {
@@ -145,13 +141,18 @@ impl Call {
         self.place = Some(place);
     }
 
-    pub(super) fn note_caller(&mut self, caller: Caller) {
-        self.caller = Some(caller);
+    pub(super) fn note_principal(&mut self, principal: Principal) {
+        self.principal = Some(principal);
+    }
+
+    /// Where it came from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.origin.connection.address
     }
 
     /// Notes that it was refused with whoever sent it.
     pub(super) fn note_refusal(&self) {
-        self.origin.hold.note_refusal();
+        self.origin.connection.hold.note_refusal();
     }
 
     /// Gives the response the request id, and follows its body to the end.
@@ -207,8 +208,7 @@ impl Drop for Call {
         let trace_id = self.trace.as_ref().map(|trace| tracing::field::display(trace.id()));
         // To the microsecond.
         let duration_ms = (duration.as_secs_f64() * 1e6).round() / 1e3;
-        let key =
-            self.caller.map(|caller| caller.key.map_or_else(|| "API_KEY".to_owned(), |id| id.to_string()));
+        let key = self.principal.as_ref().map(Principal::name);
         let reason = self.record().map(|record| record.reason);
         let cause = self.record().and_then(|record| record.cause.as_deref());
         macro_rules! line {

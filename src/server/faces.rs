@@ -20,8 +20,7 @@ use super::call::{Call, Face, Wire};
 use super::health::Health;
 use super::limits::Refusals;
 use super::meter::Meter;
-use super::pace::Hold;
-use super::received::{Origin, Received};
+use super::received::{Connection, Origin, Received};
 use super::{Options, cors};
 use crate::auth::KeyRing;
 use crate::error::{Cause, Record};
@@ -88,9 +87,9 @@ impl Faces {
     pub(super) async fn call(
         self: Arc<Self>,
         request: Request<Incoming>,
-        hold: Arc<Hold>,
+        connection: Arc<Connection>,
     ) -> Result<Response<Body>, Infallible> {
-        let (request, origin) = Received::request(request, hold);
+        let (request, origin) = Received::request(request, connection);
         let Some(cors) = self.common.cors.clone().filter(|_| cors::concerns(&request)) else {
             return Ok(self.route(request, origin).await);
         };
@@ -145,14 +144,14 @@ impl Faces {
             }
             Face::Rest => rest::finish(response, call.request_id()),
         };
-        if response.extensions().get().is_some_and(Record::is_counted) {
-            self.common.refusals.count_call();
+        if let Some(refusal) = response.extensions().get().and_then(|record: &Record| record.refusal) {
+            self.common.refusals.count(refusal);
             call.note_refusal();
         }
         call.answer(response)
     }
 
-    async fn serve<B>(&self, face: Face, call: &mut Call, mut request: Request<B>) -> Response<Body>
+    async fn serve<B>(&self, face: Face, call: &mut Call, request: Request<B>) -> Response<Body>
     where
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
@@ -160,7 +159,6 @@ impl Faces {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
             (Face::Grpc, false) => {
-                call.tell_id(&mut request);
                 let serve = |request| async {
                     let Ok(response) = self.grpc.clone().call(request).await;
                     response.map(Body::new)

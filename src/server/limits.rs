@@ -10,7 +10,7 @@ use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use tokio::time::interval;
 
 use crate::auth::Digest;
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 /// How much the server takes on at once, and how large it may be.
 #[derive(Debug, Clone, Copy)]
@@ -80,6 +80,7 @@ impl Rates {
 pub(super) struct Refusals {
     connections: AtomicU64,
     calls: AtomicU64,
+    guesses: AtomicU64,
 }
 
 impl Refusals {
@@ -87,8 +88,12 @@ impl Refusals {
         self.connections.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn count(&self, refusal: Refusal) {
+        let count = match refusal {
+            Refusal::Overload => &self.calls,
+            Refusal::Guess => &self.guesses,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn connections(&self) -> u64 {
@@ -99,26 +104,27 @@ impl Refusals {
         self.calls.load(Ordering::Relaxed)
     }
 
+    pub(super) fn guesses(&self) -> u64 {
+        self.guesses.load(Ordering::Relaxed)
+    }
+
     /// Tells of them for ever.
     pub(super) async fn tell(&self) {
         const PERIOD: Duration = Duration::from_secs(1);
-        let mut ticks = interval(PERIOD);
-        let (mut connections_told, mut calls_told) = (0, 0);
+        let counts = [
+            (&self.connections, "connections were refused: there are MAX_CONNECTIONS"),
+            (&self.calls, "calls were refused: there are too many at once"),
+            (&self.guesses, "calls were refused: too many unknown API keys came from their addresses"),
+        ];
+        let (mut ticks, mut told) = (interval(PERIOD), [0; 3]);
         loop {
             ticks.tick().await;
-            for (told, refused, what) in [
-                (
-                    &mut connections_told,
-                    self.connections(),
-                    "connections were refused: there are MAX_CONNECTIONS",
-                ),
-                (&mut calls_told, self.calls(), "calls were refused: there are too many at once"),
-            ] {
-                let count = refused - *told;
-                if count > 0 {
-                    tracing::warn!(count, "{what}");
+            for ((count, what), told) in counts.iter().zip(&mut told) {
+                let now = count.load(Ordering::Relaxed);
+                if now > *told {
+                    tracing::warn!(count = now - *told, "{what}");
                 }
-                *told = refused;
+                *told = now;
             }
         }
     }

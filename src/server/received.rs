@@ -1,5 +1,6 @@
 //! A request as it comes from the connection.
 
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +16,18 @@ use tokio::time::timeout;
 
 use super::pace::Hold;
 
+/// A connection from a caller.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// The other end of it.
+    pub(super) address: IpAddr,
+    pub(super) hold: Hold,
+}
+
 /// Where a request came from.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
-    pub(super) hold: Arc<Hold>,
+    pub(super) connection: Arc<Connection>,
     pub(super) cut_off: CutOff,
 }
 
@@ -42,10 +51,13 @@ pub(super) struct Received {
 
 impl Received {
     /// Takes a request from the connection.
-    pub(super) fn request(request: Request<Incoming>, hold: Arc<Hold>) -> (Request<Self>, Origin) {
+    pub(super) fn request(
+        request: Request<Incoming>,
+        connection: Arc<Connection>,
+    ) -> (Request<Self>, Origin) {
         let (cut_off, version) = (CutOff::default(), request.version());
         let request = request.map(|body| Self { body: Some(body), version, cut_off: cut_off.clone() });
-        (request, Origin { hold, cut_off })
+        (request, Origin { connection, cut_off })
     }
 }
 

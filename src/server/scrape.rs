@@ -83,7 +83,9 @@ impl Scrape {
             &calls,
         )?;
         let help = "Connections closed at once since there were MAX_CONNECTIONS";
-        out.counter("customer_groups_refused_connections", help, None, &connections)
+        out.counter("customer_groups_refused_connections", help, None, &connections)?;
+        let help = "Calls refused since too many unknown API keys came from their addresses";
+        out.counter("customer_groups_refused_keys", help, None, &self.refusals.guesses())
     }
 
     fn database(&self, out: &mut Out<'_>) -> Result<(), Error> {

@@ -19,6 +19,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::faces::Faces;
 use super::pace::{Hold, Pace, Paced};
+use super::received::Connection;
 use super::tls::{self, Protocol, Tls};
 use super::{LAST_CALL, Limits, Timeouts};
 use crate::error::Cause;
@@ -163,16 +164,19 @@ impl Connections {
         watcher: Watcher,
         drain: watch::Receiver<()>,
     ) {
+        // Nothing comes any more from a caller who has no address.
+        let Ok(address) = stream.peer_addr() else { return };
         if let Err(error) = configure(&stream, self.timeouts.request) {
             tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
-        let hold = Arc::new(Hold::new(self.pace.clone()));
+        let hold = Hold::new(self.pace.clone());
+        let connection = Arc::new(Connection { address: address.ip(), hold });
         // Two tasks, so that the one without TLS is no larger for it.
         match self.tls.as_ref().map(Tls::acceptor) {
             None => drop(tokio::spawn(async move {
                 if in_time(begin(&stream), patience, drain).await.is_some() {
-                    serve_connection(&protocol, stream, hold, faces, watcher).await;
+                    serve_connection(&protocol, stream, connection, faces, watcher).await;
                 }
                 drop(open);
             })),
@@ -183,7 +187,7 @@ impl Connections {
                         Protocol::Http1 => protocol.http1_only(),
                         Protocol::Http2 => protocol.http2_only(),
                     };
-                    serve_connection(&protocol, stream, hold, faces, watcher).await;
+                    serve_connection(&protocol, stream, connection, faces, watcher).await;
                 }
                 drop(open);
             })),
@@ -194,15 +198,15 @@ impl Connections {
 async fn serve_connection(
     protocol: &auto::Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    hold: Arc<Hold>,
+    connection: Arc<Connection>,
     faces: Arc<Faces>,
     watcher: Watcher,
 ) {
     // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
-    let stream = TokioIo::new(Paced::new(stream, hold.clone()));
-    let service = service_fn(move |request| Box::pin(faces.clone().call(request, hold.clone())));
-    let connection = protocol.serve_connection(stream, service).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let stream = TokioIo::new(Paced::new(stream, connection.clone()));
+    let service = service_fn(move |request| Box::pin(faces.clone().call(request, connection.clone())));
+    let served = protocol.serve_connection(stream, service).into_owned();
+    if let Err(error) = watcher.watch(served).await {
         tracing::debug!(%error, "a connection broke");
     }
 }

@@ -1,6 +1,7 @@
 //! The use cases of many customer groups at once.
 
 use super::Service;
+use crate::audit::{Action, Change};
 use crate::auth::Writer;
 use crate::domain::{
     BatchDraft, CustomerGroup, GroupId, IdList, IdempotencyKey, NewBatch, Violation, name_missing,
@@ -27,7 +28,7 @@ impl Service {
     /// [`Error::IdempotencyKeyReused`] when the key was used for another request.
     pub async fn batch_create(
         &self,
-        writer: Writer,
+        writer: &Writer,
         mut draft: BatchDraft,
         key: Result<Option<IdempotencyKey>, Violation>,
     ) -> Result<BatchCreated, Error> {
@@ -37,8 +38,10 @@ impl Service {
         });
         let violations = match NewBatch::parse(draft) {
             Ok(new) => {
-                let key = key.as_ref().map(|key| (writer.digest(), key));
-                match self.store.insert_batch(&new, key).await? {
+                let key = key.as_ref().map(|key| (writer.principal().digest, key));
+                let change = Change::begin(writer, Action::Create, new.groups().map(|group| group.id));
+                let inserted = self.store.insert_batch(&new, key).await;
+                match change.end(inserted, |insertion| *insertion == BatchInsertion::New)? {
                     BatchInsertion::New => {
                         return Ok(BatchCreated { groups: new.into_groups(), replayed: false });
                     }

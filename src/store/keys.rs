@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::Store;
 use super::connection::{Statement, beat, query, write};
 use super::rows::read;
-use crate::auth::{Caller, Digest, Key, Mode, Scope};
+use crate::auth::{Digest, Key, Mode, Principal, Scope};
 use crate::domain::{KeyId, Timestamp};
 use crate::error::Error;
 
@@ -75,20 +75,20 @@ impl Store {
     /// # Errors
     ///
     /// See [`Store::insert_key`]; [`Error::Unavailable`] also when the server takes no writes.
-    pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Caller>, Error> {
+    pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Principal>, Error> {
         let rows = beat(&self.watch, ACTIVE, patience).await?;
         if rows.first().map(|row| read(row, 3)).transpose()? == Some(true) {
             // The next connection may be to the server that has taken its place.
             self.watch.renew();
             return Err(Error::Unavailable("the server takes no writes".into()));
         }
-        let mut callers = Vec::with_capacity(rows.len());
+        let mut principals = Vec::with_capacity(rows.len());
         for row in &rows {
             if read::<Option<Uuid>>(row, 0)?.is_some() {
-                callers.push(caller(row)?);
+                principals.push(principal(row)?);
             }
         }
-        Ok(callers)
+        Ok(principals)
     }
 
     /// Who uses the key with this digest; `None` when it is unknown or revoked.
@@ -96,15 +96,15 @@ impl Store {
     /// # Errors
     ///
     /// See [`Store::insert_key`].
-    pub async fn find_key(&self, digest: Digest) -> Result<Option<Caller>, Error> {
+    pub async fn find_key(&self, digest: Digest) -> Result<Option<Principal>, Error> {
         let rows = query(&self.pool, FIND, &[&digest.0.as_slice()]).await?;
-        rows.first().map(caller).transpose()
+        rows.first().map(principal).transpose()
     }
 }
 
-fn caller(row: &Row) -> Result<Caller, Error> {
+fn principal(row: &Row) -> Result<Principal, Error> {
     let digest = <[u8; 32]>::try_from(read::<&[u8]>(row, 2)?).map_err(Error::internal)?;
-    Ok(Caller { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)?, digest: Digest(digest) })
+    Ok(Principal { key: Some(id(read(row, 0)?)?), scope: scope(read(row, 1)?)?, digest: Digest(digest) })
 }
 
 /// Reads a key from the columns of [`LIST`].

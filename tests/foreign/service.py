@@ -27,10 +27,13 @@ class Program:
             if found := re.search(ready, line):
                 self.ready = found
                 # A log that nobody reads would in the end stop the program.
-                self.reader = threading.Thread(target=self.process.stderr.read)
+                self.reader = threading.Thread(target=self.read)
                 self.reader.start()
                 return
         raise RuntimeError(f"{command[0]} did not start:\n{self.logged}")
+
+    def read(self):
+        self.logged += self.process.stderr.read()
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
@@ -38,6 +41,7 @@ class Program:
         code = self.process.wait()
         self.process.stderr.close()
         assert code == 0, f"{self.process.args[0]} exited with {code}"
+        assert not re.search(r"sk_(test|live)_\w{8}", self.logged), "an API key is in the log"
 
 
 class Service:

@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 
-use super::KEY;
+use super::{KEY, leaks};
 
 /// An answer, read to its end.
 pub struct Answer {
@@ -26,7 +26,10 @@ impl Answer {
         let body = body.collect().await.unwrap();
         let mut headers = head.headers;
         headers.extend(body.trailers().cloned().unwrap_or_default());
-        Self { status: head.status, headers, body: body.to_bytes() }
+        let body = body.to_bytes();
+        leaks::watch(&body);
+        headers.values().for_each(|value| leaks::watch(value.as_bytes()));
+        Self { status: head.status, headers, body }
     }
 
     pub fn grpc_status(&self) -> Status {

@@ -5,6 +5,7 @@ mod cluster;
 pub mod face;
 pub mod frames;
 pub mod http;
+pub mod leaks;
 mod pair;
 mod postgres;
 mod program;
@@ -126,6 +127,7 @@ impl Api {
         pool_timeout: Duration,
         bounds: Bounds,
     ) -> Self {
+        leaks::watch_log();
         let limits = Limits { pool_size, pool_timeout, statement_timeout: timeouts.request, ..LIMITS };
         let store = Store::open(&database.url().parse().unwrap(), &limits).await.unwrap();
         let key = Secret::parse(Mode::Test, KEY).unwrap();

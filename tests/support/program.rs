@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tonic::transport::Endpoint;
 
-use super::{Bearer, Client, KEY};
+use super::{Bearer, Client, KEY, leaks};
 
 /// A test that waits this long for a program has found a hang.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -63,7 +63,13 @@ impl Program {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
         let (send, lines) = mpsc::channel();
-        thread::spawn(move || stderr.lines().map_while(Result::ok).try_for_each(|line| send.send(line)));
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                leaks::watch(line.as_bytes());
+                // The test may not want to know any more.
+                drop(send.send(line));
+            }
+        });
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
         Self { child, lines, address: unknown, admin: unknown }
     }
@@ -86,7 +92,9 @@ impl Program {
 
     /// Runs it to its end.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
-        Self::command(settings).args(arguments).output().unwrap()
+        let output = Self::command(settings).args(arguments).output().unwrap();
+        leaks::watch(&output.stderr);
+        output
     }
 
     /// The next line of the log that is looked for.

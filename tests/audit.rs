@@ -1,0 +1,153 @@
+//! Who changed what, as the log says it.
+
+use customer_groups::grpc::pb;
+use nix::sys::signal::Signal;
+use prost::Message;
+use serde_json::{Value, json};
+
+use crate::support::face::{Face, Rpc, rpc};
+use crate::support::http::{Answer, get, request};
+use crate::support::{Calls, KEY, Program, TestDatabase, named, update_of};
+
+const COLLECTION: &str = "/api/setup/customer-group";
+
+/// A service whose calls have ids.
+struct Audited {
+    program: Program,
+    key: String,
+}
+
+impl Audited {
+    async fn rpc(&self, face: Face, id: &str, method: &str, message: &impl Message) -> Rpc {
+        let authorization = format!("Bearer {}", self.key);
+        let metadata = [("authorization", authorization.as_str()), ("x-request-id", id), IDEMPOTENT];
+        rpc(face, self.program.address, method, &metadata, &message.encode_to_vec()).await
+    }
+
+    async fn rest(&self, id: &str, method: &str, path: &str, body: &Value) -> Answer {
+        let authorization = format!("Bearer {}", self.key);
+        let headers = [
+            ("authorization", authorization.as_str()),
+            ("x-request-id", id),
+            ("content-type", "application/json"),
+        ];
+        let body = if body.is_null() { String::new() } else { body.to_string() };
+        request(self.program.address, method, path, &headers, body).await
+    }
+
+    /// The lines, once the service has ended.
+    fn lines(mut self) -> Vec<Value> {
+        self.program.signal(Signal::SIGTERM);
+        self.program.wait();
+        let lines = self.program.rest_of_log();
+        let lines = lines.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.filter(|line| line["target"] == "audit").collect()
+    }
+}
+
+const IDEMPOTENT: (&str, &str) = ("idempotency-key", "the same");
+
+/// The part of a line that is the same in each run.
+fn said(line: &Value) -> Value {
+    assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
+    let names = ["level", "action", "id", "fields", "outcome", "key", "request_id"];
+    names
+        .into_iter()
+        .map(|name| (name.to_owned(), line[name].clone()))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+fn line(action: &str, id: &str, fields: Option<&str>, key: &str, request_id: &str) -> Value {
+    json!({
+        "level": "INFO", "action": action, "id": id, "fields": fields, "outcome": "done", "key": key,
+        "request_id": request_id,
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_it_came_by() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let settings = [("DATABASE_URL", url.as_str())];
+    let key = Program::run(&["keys", "create", "--name", "the shop"], &settings).stdout;
+    let key = String::from_utf8(key).unwrap().trim().to_owned();
+    let list = String::from_utf8(Program::run(&["keys", "list"], &settings).stdout).unwrap();
+    let key_id = list.lines().last().unwrap().split_whitespace().next().unwrap().to_owned();
+    let audited = Audited { program: Program::serve(&settings), key };
+
+    let create = pb::CreateCustomerGroupRequest { customer_group: Some(named("Export")) };
+    let made = audited.rpc(Face::Grpc, "create", "CreateCustomerGroup", &create).await;
+    let made = pb::CustomerGroup::decode(made.message()).unwrap();
+    let again = audited.rpc(Face::GrpcWeb, "replayed", "CreateCustomerGroup", &create).await;
+    assert_eq!(pb::CustomerGroup::decode(again.message()).unwrap().id, made.id);
+    let path = format!("{COLLECTION}/{}", made.id);
+    let body = json!({"requests": [
+        {"customer_group": {"customer_group_name": "North", "parent_id": made.id}},
+        {"customer_group": {"customer_group_name": "South"}},
+    ]});
+    let batch = audited.rest("batch", "POST", &format!("{COLLECTION}:batchCreate"), &body).await.json();
+    let id = |number: usize| batch["data"][number]["id"].as_str().unwrap().to_owned();
+    let body = json!({"parent_id": id(1), "payment_terms": "30 days"});
+    assert_eq!(audited.rest("update", "PATCH", &path, &body).await.status, 200);
+    let renamed = update_of(pb::CustomerGroup { id: id(0), ..named("N") }, &["customer_group_name"]);
+    audited.rpc(Face::GrpcWebText, "rename", "UpdateCustomerGroup", &renamed).await.message();
+    // What changes nothing has no line.
+    assert_eq!(audited.rest("nothing", "PATCH", &path, &json!({})).await.status, 200);
+    assert_eq!(audited.rest("invalid", "PATCH", &path, &json!({"is_group": 7})).await.status, 400);
+    assert_eq!(audited.rest("refused", "DELETE", &path, &Value::Null).await.status, 409);
+    assert_eq!(audited.rest("missing", "DELETE", &format!("{path}x"), &Value::Null).await.status, 404);
+    assert_eq!(audited.rest("read", "GET", &path, &Value::Null).await.status, 200);
+    let delete = pb::DeleteCustomerGroupRequest { id: id(0), ..Default::default() };
+    audited.rpc(Face::GrpcWebOverHttp2, "delete", "DeleteCustomerGroup", &delete).await.message();
+
+    let lines: Vec<Value> = audited.lines().iter().map(said).collect();
+    let key = key_id.as_str();
+    assert_eq!(
+        lines,
+        [
+            line("create", &made.id, None, key, "create"),
+            line("create", &id(0), None, key, "batch"),
+            line("create", &id(1), None, key, "batch"),
+            line("update", &made.id, Some("parent_id,payment_terms"), key, "update"),
+            line("update", &id(0), Some("customer_group_name"), key, "rename"),
+            line("delete", &id(0), None, key, "delete"),
+        ]
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_whose_end_nobody_waited_for_is_told_as_unknown() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let program = Program::serve(&[("DATABASE_URL", &url), ("REQUEST_TIMEOUT", "1s")]);
+    let group = program.client().await.create(named("Export")).await.unwrap();
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let audited = Audited { program, key: KEY.to_owned() };
+    let path = format!("{COLLECTION}/{}", group.id);
+    assert_eq!(audited.rest("late", "DELETE", &path, &Value::Null).await.status, 504);
+    held.rollback().await.unwrap();
+
+    let lines = audited.lines();
+    let last = said(lines.last().unwrap());
+    let mut expected = line("delete", &group.id, None, "API_KEY", "late");
+    expected["outcome"] = "unknown".into();
+    assert_eq!(last, expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_audit_log_can_be_kept_without_all_other_lines() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let settings =
+        [("DATABASE_URL", url.as_str()), ("RUST_LOG", "off,customer_groups::server=info,audit=info")];
+    let audited = Audited { program: Program::serve(&settings), key: KEY.to_owned() };
+    get(audited.program.address, "/livez", &[]).await;
+    assert_eq!(
+        audited.rest("one", "POST", COLLECTION, &json!({"customer_group_name": "A"})).await.status,
+        201
+    );
+    assert_eq!(audited.lines().len(), 1);
+}
