@@ -1,4 +1,4 @@
-"""The service over TLS: OpenSSL, curl and Python's gRPC, each with the authority that it is told to trust."""
+"""The service over TLS: OpenSSL, curl, Python's gRPC and grpcurl, each with the authority that it is told to trust."""
 
 import json
 import pathlib
@@ -8,7 +8,7 @@ import unittest
 
 import grpc
 
-from service import KEY, Service
+from service import BIN, KEY, Service
 from test_grpcio import Client
 
 
@@ -27,8 +27,8 @@ class Tls(unittest.TestCase):
         cls.make("other", "/CN=other", "basicConstraints=critical,CA:TRUE")
         chain = cls.files / "chain.crt"
         chain.write_text((cls.files / "server.crt").read_text() + (cls.files / "between.crt").read_text())
-        settings = {"TLS_CERT": str(chain), "TLS_KEY": str(cls.files / "server.key")}
-        cls.service = cls.enterClassContext(Service(**settings))
+        cls.settings = {"TLS_CERT": str(chain), "TLS_KEY": str(cls.files / "server.key")}
+        cls.service = cls.enterClassContext(Service(**cls.settings))
 
     @classmethod
     def make(cls, name, subject, extension, signer=None):
@@ -78,6 +78,32 @@ class Tls(unittest.TestCase):
             channel("other").unary_unary("/any/Method")(b"", timeout=30)
         self.assertEqual(refused.exception.code(), grpc.StatusCode.UNAVAILABLE)
         self.assertIn("CERTIFICATE_VERIFY_FAILED", refused.exception.details())
+
+    def test_grpcurl_needs_the_right_authority_and_the_certificate_that_callers_must_have(self):
+        self.make("callers", "/CN=callers", "basicConstraints=critical,CA:TRUE")
+        self.make("caller", "/CN=caller", "extendedKeyUsage=clientAuth", signer="callers")
+        self.make("stranger", "/CN=stranger", "extendedKeyUsage=clientAuth", signer="other")
+        service = self.enterContext(Service(**self.settings, TLS_CLIENT_CA=str(self.files / "callers.crt")))
+
+        def grpcurl(authority, caller, *options):
+            command = [BIN / "grpcurl", *options, "-cacert", self.files / f"{authority}.crt"]
+            if caller:
+                command += ["-cert", self.files / f"{caller}.crt", "-key", self.files / f"{caller}.key"]
+            method = "overplane.setup.v1.CustomerGroupService/ListCustomerGroups"
+            return run(*command, "-H", f"authorization: Bearer {KEY}", "-emit-defaults", service.address, method)
+
+        done = grpcurl("root", "caller")
+        self.assertEqual((done.returncode, json.loads(done.stdout or "{}").get("total")), (0, 0), done.stderr)
+        for authority, caller, why in [
+            ("other", "caller", "certificate signed by unknown authority"),
+            # It dials on and does not tell what the service says.
+            ("root", None, "Failed to dial"),
+            ("root", "stranger", "Failed to dial"),
+        ]:
+            with self.subTest(authority=authority, caller=caller):
+                done = grpcurl(authority, caller, "-connect-timeout", "2")
+                self.assertNotEqual(done.returncode, 0, done.stdout)
+                self.assertIn(why, done.stderr)
 
 
 if __name__ == "__main__":
