@@ -1,8 +1,9 @@
-"""What deploy/ has for those who watch the service: the dashboard and the alerts."""
+"""What deploy/ has: the dashboard, the alerts, and how Kubernetes and Compose run the service."""
 
 import concurrent.futures
 import json
 import math
+import os
 import re
 import subprocess
 import threading
@@ -10,16 +11,20 @@ import unittest
 import urllib.request
 
 import yaml
+from compose_spec import PyCompose
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from service import ROOT, Service
-from test_metrics import Prometheus, call_rest, call_rpcs
+from service import BIN, BINARY, ROOT, Program, Service
+from test_metrics import Prometheus, call_rest, call_rpcs, free_port
+from test_pgbouncer import Pooler, call
 
 DEPLOY = ROOT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
 ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
+DEPLOYMENT = yaml.safe_load((DEPLOY / "kubernetes.yaml").read_text().split("\n---\n")[0])
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
 
 METRIC = r"(?:customer_groups|rpc_server|http_server|db_client|process)_\w+"
 
@@ -85,7 +90,7 @@ class Monitoring(unittest.TestCase):
 
     def test_each_alert_is_told_and_not_told_as_it_should_be(self):
         folder = DEPLOY / "prometheus"
-        for command in [("check", "rules", "alerts.yml"), ("test", "rules", "alerts_test.yml")]:
+        for command in [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")]:
             done = run("promtool", *command[:2], folder / command[2])
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         tested = (folder / "alerts_test.yml").read_text()
@@ -105,6 +110,72 @@ class Monitoring(unittest.TestCase):
                 self.assertIn(anchor, anchors)
         told = set(re.findall(r"`(CustomerGroups[A-Z]\w+)`", operations))
         self.assertEqual(told, {alert["alert"] for alert in ALERTS})
+
+
+def settings_of_the_pod():
+    """Those of the deployment that are no secret."""
+    (container,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
+    return {one["name"]: one["value"] for one in container["env"] if "value" in one}
+
+
+def confined(*command):
+    """The command as the deployment runs it: as a user of no rights, who may write nowhere."""
+    user = DEPLOYMENT["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
+    confine = f"mount -o remount,bind,ro / && exec setpriv --reuid={user} --regid={user} --clear-groups"
+    confine += ' --bounding-set=-all --no-new-privs "$@"'
+    return ["unshare", "--mount", "sh", "-c", confine, "sh", *command]
+
+
+class Running(unittest.TestCase):
+    def test_kubernetes_knows_every_field(self):
+        done = run(BIN / "kubernetes-validate", "--strict", DEPLOY / "kubernetes.yaml")
+        self.assertEqual((done.returncode, done.stdout.count(" passed ")), (0, 5), done.stdout + done.stderr)
+
+    def test_compose_knows_every_field(self):
+        PyCompose.from_json(json.dumps(COMPOSE)).validate()
+        done = run(BIN / "compose-lint", "check", DEPLOY / "compose.yaml")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+
+    def test_the_service_knows_every_setting(self):
+        said = run(BINARY, "--help").stdout
+        known = re.findall(r"\[env: (\w+)", said)
+        (container,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
+        given = {one["name"] for one in container["env"]} | set(COMPOSE["services"]["customer-groups"]["environment"])
+        self.assertEqual(given - set(known), set())
+
+    def test_it_has_the_time_to_finish_what_is_under_way(self):
+        # The last traces have 3 s.
+        drain = int(settings_of_the_pod()["DRAIN_TIMEOUT"].removesuffix("s")) + 3
+        pod = DEPLOYMENT["spec"]["template"]["spec"]
+        before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
+        self.assertGreater(pod["terminationGracePeriodSeconds"], before + drain)
+        grace = COMPOSE["services"]["customer-groups"]["stop_grace_period"]
+        self.assertGreater(int(grace.removesuffix("s")), drain)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can make itself another user")
+    def test_it_serves_as_the_deployment_s_user_who_may_write_nowhere(self):
+        database, port = self.enterContext(Service()), free_port()
+        pooler = {"pool_mode": "session", "ignore_startup_parameters": "options", "default_pool_size": 50}
+        self.enterContext(Pooler(database, listen_addr="127.0.0.1", listen_port=port, **pooler))
+        settings = settings_of_the_pod() | {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": f"postgres://customer_groups@127.0.0.1:{port}/groups",
+            "LISTEN": "127.0.0.1:0",
+            "ADMIN_LISTEN": "127.0.0.1:0",
+        }
+        # Its files are tested in tests/tls.rs.
+        del settings["TLS_CERT"], settings["TLS_KEY"]
+        self.assertNotEqual(run(*confined("touch", "/tmp/written")).returncode, 0)
+
+        program = Program(confined(BINARY), r"serving address=(\S+)", settings)
+        self.addCleanup(program.stop)
+        for probe in ["/livez", "/readyz"]:
+            with urllib.request.urlopen(f"http://{program.ready[1]}{probe}") as answer:
+                self.assertEqual(answer.status, 200)
+        make = confined(BINARY, "keys", "create", "--name", "shop")
+        made = subprocess.run(make, env=settings, check=True, text=True, capture_output=True)
+        created = call(program.ready[1], "POST", "", {"customer_group_name": "Export"}, made.stdout.strip())
+        self.assertEqual(call(program.ready[1], "GET", f"/{created['id']}", key=made.stdout.strip()), created)
 
 
 if __name__ == "__main__":

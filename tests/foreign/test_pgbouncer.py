@@ -79,12 +79,12 @@ def refusal(url):
     return ended.stderr
 
 
-def call(address, method, path, body=None):
+def call(address, method, path, body=None, key=KEY):
     request = urllib.request.Request(
         f"http://{address}/api/setup/customer-group{path}",
         method=method,
         data=body and json.dumps(body).encode(),
-        headers={"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"},
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
     )
     with urllib.request.urlopen(request) as answer:
         return json.load(answer)
