@@ -9,8 +9,8 @@ pub use batch::BatchCreated;
 use crate::audit::{Action, Change};
 use crate::auth::Writer;
 use crate::domain::{
-    Changes, CustomerGroup, Draft, Freshness, GroupId, IdempotencyKey, IfMatch, List, NewGroup, PageRequest,
-    Violation, Violations,
+    Changes, CustomerGroup, Draft, Freshness, GroupId, IdempotencyKey, IfMatch, List, ListRequest, NewGroup,
+    PageRequest, Violation, Violations,
 };
 use crate::error::Error;
 pub use crate::store::Groups;
@@ -51,13 +51,14 @@ impl Service {
         self.store.get(parse(id)?).await
     }
 
-    /// A page of all customer groups, the most recently created first.
+    /// A page of all customer groups that a filter leaves, the most recently created first.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a page that cannot be.
-    pub async fn list(&self, page: PageRequest, freshness: Freshness) -> Result<List, Error> {
-        self.store.list(page.parse()?, freshness).await
+    /// [`Error::Invalid`] for a page or a filter that cannot be.
+    pub async fn list(&self, request: ListRequest, freshness: Freshness) -> Result<List, Error> {
+        let (page, filter) = request.parse()?;
+        self.store.list(page, &filter, freshness).await
     }
 
     /// The direct children of a customer group, the most recently created first.

@@ -62,8 +62,7 @@ fn batch_create(request: pb::BatchCreateCustomerGroupsRequest) {
 }
 
 fn list(request: pb::ListCustomerGroupsRequest) {
-    let pb::ListCustomerGroupsRequest { limit, offset, starting_after } = request;
-    if let Err(violations) = PageRequest::new(limit, offset, starting_after).parse() {
+    if let Err(violations) = grpc::list(request).parse() {
         check_violations(&violations);
     }
 }

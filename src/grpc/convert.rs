@@ -7,8 +7,8 @@ use prost_types::FieldMask;
 
 use super::pb;
 use crate::domain::{
-    BatchDraft, CustomerGroup, Draft, EntryDraft, Field, IdList, IfMatch, MAX_BATCH, Timestamp, Violation,
-    ViolationKind, Violations, excerpt, field,
+    BatchDraft, CustomerGroup, Draft, EntryDraft, Field, IdList, IfMatch, ListRequest, MAX_BATCH,
+    PageRequest, Timestamp, Violation, ViolationKind, Violations, excerpt, field,
 };
 use crate::error::{Error, MAX_ANSWER_BYTES};
 
@@ -72,6 +72,14 @@ impl Mask {
             violations: violation.into_iter().collect(),
         }
     }
+}
+
+/// Which part of the list of all groups is asked for, and which of them are in it.
+#[must_use]
+pub fn list(request: pb::ListCustomerGroupsRequest) -> ListRequest {
+    let pb::ListCustomerGroupsRequest { limit, offset, starting_after, parent_id, customer_group_name } =
+        request;
+    ListRequest { page: PageRequest::new(limit, offset, starting_after), parent_id, customer_group_name }
 }
 
 /// What a create says of the new group.

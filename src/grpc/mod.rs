@@ -13,7 +13,7 @@ use tonic::{Request, Response, Status};
 use tonic_reflection::server::v1::{ServerReflection, ServerReflectionServer};
 use tonic_reflection::server::v1alpha;
 
-pub use convert::{new_batch, new_group, update};
+pub use convert::{list, new_batch, new_group, update};
 pub use status::finish;
 
 use crate::auth::{Caller, Writer};
@@ -126,8 +126,7 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupsRequest>,
     ) -> Result<Response<pb::ListCustomerGroupsResponse>, Status> {
         let freshness = freshness(request.metadata());
-        let pb::ListCustomerGroupsRequest { limit, offset, starting_after } = request.into_inner();
-        let list = self.service.list(PageRequest::new(limit, offset, starting_after), freshness).await?;
+        let list = self.service.list(convert::list(request.into_inner()), freshness).await?;
         Ok(Response::new(Collected::from(list.into(), PAGES).await?.into()))
     }
 

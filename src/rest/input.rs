@@ -19,8 +19,8 @@ use serde_json::value::RawValue;
 
 use super::{COLLECTION, MaxBytes};
 use crate::domain::{
-    Draft, Etag, Field, Freshness, IdempotencyKey, IfMatch, PageRequest, Violation, ViolationKind, cut,
-    excerpt, field,
+    Draft, Etag, Field, Freshness, IdempotencyKey, IfMatch, ListRequest, PageRequest, Violation,
+    ViolationKind, cut, excerpt, field,
 };
 use crate::error::Error;
 
@@ -40,11 +40,29 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
+/// The parameters of a part of a list.
+const PAGE: [&str; 3] = [field::LIMIT, field::OFFSET, field::STARTING_AFTER];
+
 /// `limit`, `offset` and `starting_after`, with a violation for each other parameter.
 #[must_use]
 pub fn page(request: &Request) -> PageRequest {
     let mut found = Vec::new();
-    let mut given = parameters(request, &[field::LIMIT, field::OFFSET, field::STARTING_AFTER], &mut found);
+    let given = parameters(request, &PAGE, &mut found);
+    page_of(given, found)
+}
+
+/// The same with `parent_id` and `customer_group_name`.
+#[must_use]
+pub fn list_request(request: &Request) -> ListRequest {
+    let mut found = Vec::new();
+    let known = [&PAGE[..], &[field::PARENT_ID, field::CUSTOMER_GROUP_NAME]].concat();
+    let mut given = parameters(request, &known, &mut found);
+    let (parent_id, customer_group_name) =
+        (given.take(field::PARENT_ID), given.take(field::CUSTOMER_GROUP_NAME));
+    ListRequest { page: page_of(given, found), parent_id, customer_group_name }
+}
+
+fn page_of(mut given: Given<String>, mut found: Vec<Violation>) -> PageRequest {
     let starting_after = given.take(field::STARTING_AFTER);
     let mut number = |name| given.take(name).and_then(|text| number(name, &text, &mut found));
     let (limit, offset) = (number(field::LIMIT), number(field::OFFSET));

@@ -24,7 +24,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 pub use error::finish;
-pub use input::{body, page};
+pub use input::{body, list_request, page};
 
 use crate::auth::Caller;
 use crate::domain::{CustomerGroup, Etag, excerpt};
@@ -166,7 +166,7 @@ async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) 
 /// List all customer groups
 ///
 /// Returns a list of customer groups. The results are sorted by creation date, with the most recently created
-/// appearing first.
+/// appearing first. With filters, the list has those groups for which all of them hold.
 #[utoipa::path(
     get,
     path = "/api/setup/customer-group",
@@ -176,7 +176,8 @@ async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) 
     responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
 )]
 async fn list(State(service): State<Service>, request: Request) -> Result<Response, Error> {
-    output::list(service.list(page(&request), freshness(request.headers())).await?.into()).await
+    let groups = service.list(list_request(&request), freshness(request.headers())).await?;
+    output::list(groups.into()).await
 }
 
 /// Create a customer group

@@ -4,6 +4,7 @@
 //! group; a page without groups as one row without a group; and no row for a group that does not exist. `$2` is one
 //! more than the most groups of the page, so that it shows whether more exist.
 
+use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::connection::{Statement, Values, query};
@@ -13,7 +14,7 @@ use super::reads::Reads;
 use super::rows::{columns, list};
 use super::stream::{Groups, Streams};
 use super::{Database, Limits, OpenError, Store};
-use crate::domain::{Freshness, GroupId, List, Page};
+use crate::domain::{Field, Filter, Freshness, GroupId, List, Name, Page};
 use crate::error::Error;
 
 /// The most groups that are read at once; longer lists come row by row.
@@ -41,21 +42,84 @@ const LIST: Statement = Statement::new(
     ),
 );
 
+/// Groups that an index has in their order, with what selects their number.
+macro_rules! in_order {
+    ($condition:literal, $total:expr) => {
+        concat!(
+            "select total, true, ",
+            columns!("page"),
+            " from (",
+            $total,
+            ") whole
+             left join lateral (
+                 select * from customer_group where ",
+            $condition,
+            " and id < coalesce($1::uuid, ",
+            last_id!(),
+            ") order by parent_id, id desc limit $2 offset $3
+             ) page on true
+             order by page.id desc"
+        )
+    };
+    ($condition:literal) => {
+        in_order!($condition, concat!("select count(*) as total from customer_group where ", $condition))
+    };
+}
+
 const CHILDREN: Statement = Statement::new(
     "list children",
-    concat!(
-        "select total, true, ",
-        columns!("page"),
-        " from (select (select count(*) from customer_group where parent_id = $4) as total
-            where exists (select from customer_group where id = $4)) whole
-      left join lateral (
-          select * from customer_group where parent_id = $4 and id < coalesce($1::uuid, ",
-        last_id!(),
-        ") order by id desc limit $2 offset $3
-      ) page on true
-      order by page.id desc"
+    in_order!(
+        "parent_id = $4",
+        "select (select count(*) from customer_group where parent_id = $4) as total
+         where exists (select from customer_group where id = $4)"
     ),
 );
+
+const BELOW: Statement = Statement::new("list groups by parent", in_order!("parent_id = $4"));
+
+const ROOTS: Statement = Statement::new("list roots", in_order!("parent_id is null"));
+
+/// Groups that have to be looked for: once for their number and the page.
+macro_rules! found {
+    ($condition:expr) => {
+        concat!(
+            "with found as materialized (select id from customer_group where ",
+            $condition,
+            ")
+             select total, true, ",
+            columns!("page"),
+            " from (select count(*) as total from found) whole
+             left join lateral (
+                 select g.* from (
+                     select id from found where id < coalesce($1::uuid, ",
+            last_id!(),
+            ") order by id desc limit $2 offset $3
+                 ) part join customer_group g using (id)
+             ) page on true
+             order by page.id desc"
+        )
+    };
+}
+
+/// Whether a text, as a pattern, is in the name, both without their case. It is folded once, not for each name.
+macro_rules! named {
+    ($pattern:literal) => {
+        concat!(
+            "customer_group_name_folded(customer_group_name) like
+                 (select '%' || customer_group_name_folded(",
+            $pattern,
+            ") || '%')"
+        )
+    };
+}
+
+const NAMED: Statement = Statement::new("list groups by name", found!(named!("$4")));
+
+const NAMED_BELOW: Statement =
+    Statement::new("list groups by parent and name", found!(concat!("parent_id = $4 and ", named!("$5"))));
+
+const NAMED_ROOTS: Statement =
+    Statement::new("list roots by name", found!(concat!("parent_id is null and ", named!("$4"))));
 
 /// From a group on to those below it: level by level, and the youngest of each group's children first. A recursive
 /// part answers its rows in the order in which it makes them, and makes the next ones from them in that order.
@@ -125,13 +189,13 @@ const ALL_DESCENDANTS: Statement = Statement::new(
 );
 
 impl Store {
-    /// A page of all groups.
+    /// A page of all groups that the filter leaves.
     ///
     /// # Errors
     ///
     /// Only those that every statement can end in.
-    pub async fn list(&self, page: Page, freshness: Freshness) -> Result<List, Error> {
-        self.read(freshness, |lists| async move { lists.list(page).await }).await
+    pub async fn list(&self, page: Page, filter: &Filter, freshness: Freshness) -> Result<List, Error> {
+        self.read(freshness, |lists| async move { lists.list(page, filter).await }).await
     }
 
     /// The children of a group.
@@ -202,9 +266,22 @@ impl Lists {
         self.pool.close();
     }
 
-    async fn list(&self, page: Page) -> Result<List, Error> {
+    async fn list(&self, page: Page, filter: &Filter) -> Result<List, Error> {
+        let statement = match (&filter.parent_id, &filter.customer_group_name) {
+            (Field::Absent, None) => LIST,
+            (Field::Absent, Some(_)) => NAMED,
+            (Field::Null, None) => ROOTS,
+            (Field::Null, Some(_)) => NAMED_ROOTS,
+            (Field::Value(_), None) => BELOW,
+            (Field::Value(_), Some(_)) => NAMED_BELOW,
+        };
         let (start, limit, offset) = bounds(page);
-        let rows = query(&self.pool, LIST, &[&start, &limit, &offset]).await?;
+        let parent = filter.parent_id.clone().value().map(GroupId::uuid);
+        let name = filter.customer_group_name.as_ref().map(escaped);
+        let mut values: Vec<&(dyn ToSql + Sync)> = vec![&start, &limit, &offset];
+        values.extend(parent.iter().map(|parent| parent as &(dyn ToSql + Sync)));
+        values.extend(name.iter().map(|name| name as &(dyn ToSql + Sync)));
+        let rows = query(&self.pool, statement, &values).await?;
         list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
     }
 
@@ -237,6 +314,18 @@ impl Lists {
         };
         groups.ok_or_else(|| Error::not_found(&id.to_string()))
     }
+}
+
+/// The text as a pattern of `like` in which every character means itself.
+fn escaped(text: &Name) -> String {
+    let mut pattern = String::with_capacity(text.as_str().len());
+    for character in text.as_str().chars() {
+        if matches!(character, '\\' | '%' | '_') {
+            pattern.push('\\');
+        }
+        pattern.push(character);
+    }
+    pattern
 }
 
 /// Where a page starts, one more than the most groups of it, and how many it skips.

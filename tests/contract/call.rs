@@ -27,11 +27,20 @@ impl From<(Option<i32>, Option<i32>)> for Page {
     }
 }
 
+/// Which of all groups are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    pub parent_id: Option<String>,
+    pub customer_group_name: Option<String>,
+}
+
 /// What is asked for. Ids are texts.
 #[derive(Debug, Clone)]
 pub enum Call {
     Get(String),
     List(Page),
+    /// The list of some.
+    Filtered(Filter, Page),
     Create(Value),
     Update(String, Value),
     Delete(String),
@@ -82,6 +91,7 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
     let (method, path, body) = match call {
         Call::Get(id) => ("GET", object_path(id), None),
         Call::List(page) => ("GET", format!("{COLLECTION}{}", query(page)), None),
+        Call::Filtered(filter, page) => ("GET", format!("{COLLECTION}{}", filtered(filter, page)), None),
         Call::Create(body) => ("POST", COLLECTION.to_owned(), Some(body.to_string())),
         Call::Update(id, body) => ("PATCH", object_path(id), Some(body.to_string())),
         Call::Delete(id) => ("DELETE", object_path(id), None),
@@ -140,11 +150,17 @@ fn object_path(id: &str) -> String {
 }
 
 fn query(page: &Page) -> String {
+    filtered(&Filter::default(), page)
+}
+
+fn filtered(filter: &Filter, page: &Page) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     for (name, number) in [("limit", page.limit), ("offset", page.offset)] {
         query.extend_pairs(number.map(|number| (name, number.to_string())));
     }
     query.extend_pairs(page.starting_after.as_ref().map(|id| ("starting_after", id)));
+    query.extend_pairs(filter.parent_id.as_ref().map(|id| ("parent_id", id)));
+    query.extend_pairs(filter.customer_group_name.as_ref().map(|name| ("customer_group_name", name)));
     Some(query.finish())
         .filter(|query| !query.is_empty())
         .map_or_else(String::new, |query| format!("?{query}"))
@@ -192,11 +208,8 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
     let (id, etag) = (String::clone, etag.to_owned());
     match call {
         Call::Get(of) => ("GetCustomerGroup", pb::GetCustomerGroupRequest { id: id(of) }.encode_to_vec()),
-        Call::List(page) => {
-            let Page { limit, offset, starting_after } = page.clone();
-            let request = pb::ListCustomerGroupsRequest { limit, offset, starting_after };
-            ("ListCustomerGroups", request.encode_to_vec())
-        }
+        Call::List(page) => list(&Filter::default(), page),
+        Call::Filtered(filter, page) => list(filter, page),
         Call::Create(body) => {
             let request = pb::CreateCustomerGroupRequest { customer_group: Some(group(body)) };
             ("CreateCustomerGroup", request.encode_to_vec())
@@ -235,6 +248,14 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
         Call::UnknownRoute => ("NoSuchMethod", Vec::new()),
         Call::Http(..) | Call::Post(..) => panic!("an RPC is no REST"),
     }
+}
+
+fn list(filter: &Filter, page: &Page) -> (&'static str, Vec<u8>) {
+    let Filter { parent_id, customer_group_name } = filter.clone();
+    let Page { limit, offset, starting_after } = page.clone();
+    let request =
+        pb::ListCustomerGroupsRequest { limit, offset, starting_after, parent_id, customer_group_name };
+    ("ListCustomerGroups", request.encode_to_vec())
 }
 
 fn update(id: &str, body: &Value, paths: Vec<String>, etag: String) -> (&'static str, Vec<u8>) {
@@ -287,7 +308,7 @@ fn json_of(call: &Call, message: Bytes) -> Value {
     match call {
         Call::BatchCreate(_) => batch!(BatchCreateCustomerGroupsResponse),
         Call::BatchGet(_) => batch!(BatchGetCustomerGroupsResponse),
-        Call::List(_) => list!(ListCustomerGroupsResponse),
+        Call::List(_) | Call::Filtered(..) => list!(ListCustomerGroupsResponse),
         Call::Children(..) => list!(ListCustomerGroupChildrenResponse),
         Call::Ancestors(..) => list!(ListCustomerGroupAncestorsResponse),
         Call::Descendants(..) => list!(ListCustomerGroupDescendantsResponse),

@@ -4,6 +4,7 @@ mod batches;
 mod bodies;
 mod call;
 mod cursors;
+mod filters;
 mod reads;
 mod refusal;
 mod troubles;
@@ -16,7 +17,7 @@ use customer_groups::auth::Scope;
 use customer_groups::domain::GroupId;
 use serde_json::{Value, json};
 
-pub use call::{Call, Page, With, make};
+pub use call::{Call, Filter, Page, With, make};
 pub use refusal::Refusal;
 
 use crate::auth::make_key;
@@ -159,6 +160,10 @@ impl Named {
         match call {
             Call::Get(id) => Call::Get(self.id(id)),
             Call::List(page) => Call::List(self.page(page)),
+            Call::Filtered(filter, page) => {
+                let parent_id = filter.parent_id.as_deref().map(|id| self.id(id));
+                Call::Filtered(Filter { parent_id, ..filter.clone() }, self.page(page))
+            }
             Call::Create(body) => Call::Create(self.body(body)),
             Call::Update(id, body) => Call::Update(self.id(id), self.body(body)),
             Call::Delete(id) => Call::Delete(self.id(id)),

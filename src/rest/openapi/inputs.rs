@@ -13,6 +13,9 @@ use crate::rest::input::Id;
 /// Ids as the service makes them.
 const ID_PATTERN: &str = "^customer-group_[0-7][0-9a-hjkmnp-tv-z]{25}$";
 
+/// The same, or what stands for none.
+const PARENT_PATTERN: &str = "^(null|customer-group_[0-7][0-9a-hjkmnp-tv-z]{25})$";
+
 /// Text without control characters.
 pub(super) const TEXT_PATTERN: &str = r"^[^\u0000-\u001f\u007f-\u009f]*$";
 
@@ -49,7 +52,22 @@ pub(in crate::rest) struct ListPage;
 impl IntoParams for ListPage {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let limit = "Maximum number of objects to return. Above 1000 it is lowered to 1000.";
-        page(limit, Some(json!(20)), "The object need not exist any more.")
+        let parent = "Only the objects directly below this one: its id, or `null` for the roots. None are below one \
+                      that does not exist.";
+        let name = "Only the objects whose name has this text in it, in upper or lower case: 1 to 255 characters. \
+                    White space around them is removed.";
+        let text = |pattern| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));
+        let mut parameters = page(limit, Some(json!(20)), "The object need not exist any more.");
+        parameters.extend([
+            parameter(field::PARENT_ID, ParameterIn::Query, parent, text(PARENT_PATTERN)),
+            parameter(
+                field::CUSTOMER_GROUP_NAME,
+                ParameterIn::Query,
+                name,
+                text(NAME_PATTERN).min_length(Some(1)),
+            ),
+        ]);
+        parameters
     }
 }
 

@@ -1,0 +1,259 @@
+//! Rules about lists of some groups only.
+
+use serde_json::json;
+
+use super::reads::{ALL, create, create_below, on_tree, page};
+use super::{Call, Filter, Page, Step, check, rest_rule, rule};
+
+const NOBODY: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
+
+fn below(parent: &str) -> Filter {
+    Filter { parent_id: Some(parent.to_owned()), ..Filter::default() }
+}
+
+fn named(text: &str) -> Filter {
+    Filter { customer_group_name: Some(text.to_owned()), ..Filter::default() }
+}
+
+fn both(parent: &str, text: &str) -> Filter {
+    Filter { parent_id: Some(parent.to_owned()), ..named(text) }
+}
+
+fn list(filter: Filter) -> Call {
+    Call::Filtered(filter, ALL)
+}
+
+fn part(filter: &Filter, limit: i32, offset: Option<i32>, after: Option<&str>) -> Call {
+    let starting_after = after.map(str::to_owned);
+    Call::Filtered(filter.clone(), Page { limit: Some(limit), offset, starting_after })
+}
+
+/// What is found among groups of these names, each of which is also what it is called in the case.
+fn found(names: &[&'static str], text: &str, expected: &[&str]) -> Vec<Step> {
+    let made = names.iter().map(|name| create(name).works().named(name));
+    let expected = page(expected, false, expected.len().try_into().unwrap());
+    made.chain([list(named(text)).gives(expected)]).collect()
+}
+
+#[tokio::test]
+async fn groups_by_their_parent() {
+    check(vec![
+        on_tree("`null` gives the roots", vec![list(below("null")).gives(page(&["root"], false, 1))]),
+        on_tree(
+            "a parent gives what is directly below it, newest first",
+            vec![
+                list(below("@root")).gives(page(&["b", "a"], false, 2)),
+                list(below("@a")).gives(page(&["d", "c"], false, 2)),
+                list(below("@d")).gives(page(&[], false, 0)),
+            ],
+        ),
+        on_tree(
+            "a parent that does not exist has nothing below it",
+            vec![
+                list(below(NOBODY)).gives(page(&[], false, 0)),
+                Call::Delete("@d".to_owned()).works(),
+                list(below("@d")).gives(page(&[], false, 0)),
+                part(&below(NOBODY), 1, None, Some("@c")).gives(page(&[], false, 0)),
+            ],
+        ),
+        on_tree(
+            "a group that is moved is where it is now",
+            vec![
+                Call::Update("@a".to_owned(), json!({"parent_id": null})).works(),
+                list(below("null")).gives(page(&["a", "root"], false, 2)),
+                list(below("@root")).gives(page(&["b"], false, 1)),
+            ],
+        ),
+        rule(
+            "there are no roots where there are no groups",
+            vec![list(below("null")).gives(page(&[], false, 0))],
+        ),
+        rule(
+            "what can be no id is invalid",
+            ["", " ", "Null", "nobody", "01890a5d-ac96-774b-bcce-b302099a8057", "null\0", "🌳"]
+                .map(|text| list(below(text)).fails("parameter_invalid", &["parent_id"]))
+                .into(),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn groups_by_their_name() {
+    check(vec![
+        rule(
+            "a part of a name is enough, wherever it stands",
+            [
+                found(&["Export", "Retail", "Import"], "port", &["Import", "Export"]),
+                vec![
+                    list(named("ret")).gives(page(&["Retail"], false, 1)),
+                    list(named("l")).gives(page(&["Retail"], false, 1)),
+                    list(named("Import")).gives(page(&["Import"], false, 1)),
+                    list(named("Imports")).gives(page(&[], false, 0)),
+                ],
+            ]
+            .concat(),
+        ),
+        rule(
+            "the case does not matter, in any script",
+            [
+                found(&["ÄRZTE Köln", "Москва", "ΣΟΦΟΣΑ", "Straße"], "ärzte kÖ", &["ÄRZTE Köln"]),
+                vec![
+                    list(named("МОСК")).gives(page(&["Москва"], false, 1)),
+                    list(named("σοφος")).gives(page(&["ΣΟΦΟΣΑ"], false, 1)),
+                    list(named("ΣΟΦΟΣ")).gives(page(&["ΣΟΦΟΣΑ"], false, 1)),
+                    list(named("STRASSE")).gives(page(&["Straße"], false, 1)),
+                ],
+            ]
+            .concat(),
+        ),
+        rule("an accent matters", found(&["Köln", "Koln"], "kol", &["Koln"])),
+        rule(
+            "every character means itself",
+            [
+                found(&["100% off", "100 off", "a_b", "aXb", r"c\d", "cd", "(e|f)*"], "%", &["100% off"]),
+                vec![
+                    list(named("100%")).gives(page(&["100% off"], false, 1)),
+                    list(named("a_b")).gives(page(&["a_b"], false, 1)),
+                    list(named("_")).gives(page(&["a_b"], false, 1)),
+                    list(named(r"\")).gives(page(&[r"c\d"], false, 1)),
+                    list(named(r"\d")).gives(page(&[r"c\d"], false, 1)),
+                    list(named("%%")).gives(page(&[], false, 0)),
+                    list(named("e|f")).gives(page(&["(e|f)*"], false, 1)),
+                    list(named("'; drop table customer_group; --")).gives(page(&[], false, 0)),
+                ],
+            ]
+            .concat(),
+        ),
+        rule(
+            "white space around the text is removed, and inside it matters",
+            [
+                found(&["North East", "Northeast"], "  northeast\n", &["Northeast"]),
+                vec![list(named("h e")).gives(page(&["North East"], false, 1))],
+            ]
+            .concat(),
+        ),
+        rule(
+            "a group is found by the name that it has now",
+            [
+                found(&["Retail"], "retail", &["Retail"]),
+                vec![
+                    Call::Update("@Retail".to_owned(), json!({"customer_group_name": "Export"})).works(),
+                    list(named("retail")).gives(page(&[], false, 0)),
+                    list(named("export")).gives(page(&["Retail"], false, 1)),
+                ],
+            ]
+            .concat(),
+        ),
+        rule("the text is as long as a name at most", found(&[], &"é".repeat(255), &[])),
+        rule(
+            "what no name can have is invalid",
+            [String::new(), " \t".to_owned(), "a\0b".to_owned(), "a\nb".to_owned(), "é".repeat(256)]
+                .iter()
+                .map(|text| list(named(text)).fails("parameter_invalid", &["customer_group_name"]))
+                .collect(),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn pages_of_filtered_lists() {
+    // Of the tree root > (a > (c, d), b), with the names of the groups.
+    let steps = |filter: &Filter, [first, second]: [&'static str; 2]| {
+        vec![
+            part(filter, 1, None, None).gives(page(&[first], true, 2)),
+            part(filter, 2, None, None).gives(page(&[first, second], false, 2)),
+            part(filter, 1, Some(1), None).gives(page(&[second], false, 2)),
+            part(filter, 0, None, None).gives(page(&[], true, 2)),
+            part(filter, 0, Some(2), None).gives(page(&[], false, 2)),
+            part(filter, 9, Some(i32::MAX), None).gives(page(&[], false, 2)),
+            part(filter, 1, None, Some(&format!("@{first}"))).gives(page(&[second], false, 2)),
+            part(filter, 1, Some(1), Some(&format!("@{first}"))).gives(page(&[], false, 2)),
+            part(filter, 1, None, Some(&format!("@{second}"))).gives(page(&[], false, 2)),
+        ]
+    };
+    let made = || vec![create_below("@b", "ab").works().named("ab"), create("bc").works().named("bc")];
+    check(vec![
+        on_tree("of children", steps(&below("@root"), ["b", "a"])),
+        on_tree("of roots", [made(), steps(&below("null"), ["bc", "root"])].concat()),
+        on_tree("of names", [made(), steps(&named("A"), ["ab", "a"])].concat()),
+        on_tree(
+            "a page starts after any group, in the list or not",
+            vec![
+                part(&below("@root"), 9, None, Some("@c")).gives(page(&["b", "a"], false, 2)),
+                part(&named("a"), 9, None, Some("@b")).gives(page(&["a"], false, 1)),
+            ],
+        ),
+        rule(
+            "the limit is 20 by default",
+            (0..21)
+                .map(|number| create(&format!("n{number}")).works())
+                .chain([
+                    list(below("null")).gives(json!({"has_more": true, "total": 21})),
+                    list(named("N")).gives(json!({"has_more": true, "total": 21})),
+                    part(&named("N"), 21, None, None).gives(json!({"has_more": false, "total": 21})),
+                ])
+                .collect(),
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn both_filters() {
+    let made = || {
+        vec![
+            create("Export").works().named("Export"),
+            create("Retail").works().named("Retail"),
+            create_below("@Retail", "Exported").works().named("Exported"),
+            create_below("@Retail", "Exporter").works().named("Exporter"),
+            create_below("@Retail", "Shops").works().named("Shops"),
+        ]
+    };
+    let shown = |steps: Vec<Step>| [made(), steps].concat();
+    check(vec![
+        rule(
+            "both hold",
+            shown(vec![
+                list(both("@Retail", "EXPORT")).gives(page(&["Exporter", "Exported"], false, 2)),
+                list(both("null", "export")).gives(page(&["Export"], false, 1)),
+                list(both("@Export", "export")).gives(page(&[], false, 0)),
+                list(both(NOBODY, "export")).gives(page(&[], false, 0)),
+                list(named("export")).gives(page(&["Exporter", "Exported", "Export"], false, 3)),
+                part(&both("@Retail", "export"), 1, None, None).gives(page(&["Exporter"], true, 2)),
+                part(&both("@Retail", "export"), 1, None, Some("@Exporter")).gives(page(
+                    &["Exported"],
+                    false,
+                    2,
+                )),
+            ]),
+        ),
+        rule(
+            "all that is wrong is said at once",
+            vec![
+                list(both("nobody", " ")).fails("parameter_invalid", &["parent_id", "customer_group_name"]),
+                Call::Filtered(
+                    both("nobody", "a\0"),
+                    Page { limit: Some(-1), offset: Some(-1), starting_after: Some("nobody".to_owned()) },
+                )
+                .fails(
+                    "parameter_invalid",
+                    &["limit", "offset", "starting_after", "parent_id", "customer_group_name"],
+                ),
+            ],
+        ),
+        rest_rule(
+            "the lists of the tree have no filters, and none is given twice",
+            vec![
+                Call::Http("GET", "/nobody/children?parent_id=null", None)
+                    .fails("parameter_unknown", &["parent_id"]),
+                Call::Http("GET", "?parent_id=null&parent_id=null", None)
+                    .fails("parameter_invalid", &["parent_id"]),
+                Call::Http("GET", "?customer_group_name", None)
+                    .fails("parameter_invalid", &["customer_group_name"]),
+            ],
+        ),
+    ])
+    .await;
+}
