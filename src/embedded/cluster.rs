@@ -24,6 +24,9 @@ use crate::store::Database;
 const USER: &str = "customer_groups";
 const DATABASE: &str = "postgres";
 
+/// What letters are, to the index of names. Not every system has the locale in which all of Unicode's are.
+const LETTERS: &str = if cfg!(target_os = "linux") { "--lc-ctype=C.UTF-8" } else { "--lc-ctype=C" };
+
 const CLUSTER: &str = "postgres";
 const SOCKET: &str = "socket";
 
@@ -113,6 +116,7 @@ impl Cluster {
         initdb.args([
             "--encoding=UTF8",
             "--locale=C",
+            LETTERS,
             "--auth=trust",
             "--data-checksums",
             "--no-instructions",

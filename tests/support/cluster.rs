@@ -109,7 +109,7 @@ impl TestDatabase {
     }
 
     pub async fn create_with_encoding(encoding: &str) -> Self {
-        Self::create_by(&format!("template template0 encoding '{encoding}'")).await
+        Self::create_by(&format!("template template0 locale 'C' encoding '{encoding}'")).await
     }
 
     async fn create_by(options: &str) -> Self {
