@@ -1,11 +1,14 @@
 //! The database: what it must be, and how its tables are brought up to date.
 
+use std::process::Stdio;
+
 use customer_groups::domain::GroupId;
 use customer_groups::grpc::pb;
 use customer_groups::store::{Limits, OpenError, Store};
+use serde_json::Value;
 use tokio_postgres::NoTls;
 
-use crate::support::{Api, Calls, Client, LIMITS, TestDatabase, below, eventually, move_of, named};
+use crate::support::{Api, Calls, Client, LIMITS, Program, TestDatabase, below, eventually, move_of, named};
 
 async fn open(url: &str) -> Result<Store, OpenError> {
     let limits = Limits { pool_size: 2, ..LIMITS };
@@ -68,7 +71,7 @@ async fn plans_that_are_made_on_empty_tables_stay_good() {
     assert!(read < 1000, "{read}");
 }
 
-/// Every call that reads groups by their ids.
+/// Every call that reads groups by what an index has.
 async fn call_all(client: &Client, parent: &pb::CustomerGroup, child: &pb::CustomerGroup) {
     let mut client = client.clone();
     let (id, unknown) = (parent.id.clone(), GroupId::generate().to_string());
@@ -90,6 +93,11 @@ async fn call_all(client: &Client, parent: &pb::CustomerGroup, child: &pb::Custo
     let batch = pb::BatchCreateCustomerGroupsRequest { requests: vec![entry] };
     client.batch_create_customer_groups(batch).await.unwrap_err();
     client.update(move_of(child, Some(parent))).await.unwrap();
+    let (parent, name) = (Some(parent.id.clone()), Some("child".to_owned()));
+    for (parent_id, customer_group_name) in [(parent.clone(), None), (None, name.clone()), (parent, name)] {
+        let list = pb::ListCustomerGroupsRequest { parent_id, customer_group_name, ..Default::default() };
+        assert_eq!(client.list_customer_groups(list).await.unwrap().into_inner().total, 1);
+    }
 }
 
 #[tokio::test]
@@ -122,6 +130,51 @@ async fn a_user_who_does_not_own_the_schema_is_to_be_made_its_owner() {
 
     sql.batch_execute("alter schema public owner to guest").await.unwrap();
     open(&url).await.unwrap();
+}
+
+const HAS_NAME_INDEX: &str = "select count(to_regclass('customer_group_name_idx'))";
+
+/// How many groups have the text in their name.
+async fn count(client: &Client, name: &str) -> i32 {
+    let request =
+        pb::ListCustomerGroupsRequest { customer_group_name: Some(name.to_owned()), ..Default::default() };
+    client.clone().list_customer_groups(request).await.unwrap().into_inner().total
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn names_are_found_without_the_index_where_the_user_may_not_have_it_and_with_it_when_it_is_made() {
+    let database = TestDatabase::create_empty().await;
+    let sql = database.sql().await;
+    sql.batch_execute("create role tenant login; alter schema public owner to tenant").await.unwrap();
+    let url = format!("{} user=tenant", database.url());
+    let program = Program::spawn(Program::command(&[("DATABASE_URL", &url)]).stdout(Stdio::null()));
+    let says = |line: &Value, text| line["message"].as_str().is_some_and(|message| message.contains(text));
+    program.log_line(|line| says(line, "create extension pg_trgm"));
+    assert_eq!(database.number(HAS_NAME_INDEX).await, 0);
+
+    let client = Api::start_on(database.clone()).await.client().await;
+    for name in ["Köln", "KÖLNER Straße", "Kassel"] {
+        client.create(named(name)).await.unwrap();
+    }
+    let operations = include_str!("../docs/operations.md");
+    let (_, index) = operations.split_once("    create index concurrently").unwrap();
+    let (index, _) = index.split_once(';').unwrap();
+    assert_eq!(count(&client, "köln").await, 2);
+    sql.batch_execute("create extension pg_trgm").await.unwrap();
+    sql.batch_execute(&format!("create index concurrently{index}")).await.unwrap();
+    assert_eq!(database.number(HAS_NAME_INDEX).await, 1);
+    assert_eq!(count(&client, "köln").await, 2);
+}
+
+#[tokio::test]
+async fn names_have_an_index_also_where_the_extension_is_in_a_schema_of_its_own() {
+    let database = TestDatabase::create_empty().await;
+    let elsewhere = "create schema \"of all\"; create extension pg_trgm schema \"of all\"";
+    database.sql().await.batch_execute(elsewhere).await.unwrap();
+    let client = Api::start_on(database.clone()).await.client().await;
+    assert_eq!(database.number(HAS_NAME_INDEX).await, 1);
+    client.create(named("Köln")).await.unwrap();
+    assert_eq!(count(&client, "KÖL").await, 1);
 }
 
 #[tokio::test]

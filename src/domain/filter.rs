@@ -3,6 +3,9 @@
 use super::violation::{Violation, ViolationKind, Violations, excerpt, field};
 use super::{Field, GroupId, Name, Page, PageRequest};
 
+/// What stands for no parent where text is all that can be given.
+const NO_PARENT: &str = "null";
+
 /// The groups for which all of this holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -17,14 +20,11 @@ pub struct Filter {
 pub struct ListRequest {
     /// The part of the list, and what the face found wrong itself.
     pub page: PageRequest,
-    /// The id of the group above, or [`ROOTS`], when given.
+    /// The id of the group above, or `null` for none, when given.
     pub parent_id: Option<String>,
     /// The text to look for in names, with the white space around it, when given.
     pub customer_group_name: Option<String>,
 }
-
-/// What stands for no parent where text is all that can be given.
-pub const ROOTS: &str = "null";
 
 impl ListRequest {
     /// A page, and which groups are listed.
@@ -45,14 +45,14 @@ impl ListRequest {
 }
 
 fn parent(text: &str, found: &mut Vec<Violation>) -> Field<GroupId> {
-    if text == ROOTS {
+    if text == NO_PARENT {
         return Field::Null;
     }
     GroupId::parse(text).map_or_else(
         || {
             let (field, text) = (field::PARENT_ID, excerpt(text));
             let description = format!(
-                "{field} is {text}, no id of a customer group; give that of the group above, or {ROOTS} for the roots"
+                "{field} is {text}, no id of a customer group; give that of the group above, or {NO_PARENT} for the roots"
             );
             found.push(Violation::new(field, ViolationKind::Invalid, description));
             Field::Absent

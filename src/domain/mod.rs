@@ -19,7 +19,7 @@ pub(crate) use batch::name_missing;
 pub use batch::{BatchDraft, BatchViolations, EntryDraft, IdList, MAX_BATCH, NewBatch};
 pub use draft::{Change, Changes, Draft, Field, NewGroup};
 pub use etag::{Etag, IfMatch};
-pub use filter::{Filter, ListRequest, ROOTS};
+pub use filter::{Filter, ListRequest};
 pub use freshness::Freshness;
 pub use group::{CustomerGroup, List};
 pub use id::{GroupId, KeyId, REQUEST_ID, Timestamp, request_id};

@@ -42,7 +42,8 @@ const LIST: Statement = Statement::new(
     ),
 );
 
-/// Groups that an index has in their order, with what selects their number.
+/// Groups that an index has in their order, with what selects their number. `parent_id` is in the order although it is
+/// the same for all of them, since PostgreSQL knows that only of one that is not null, and would sort the others.
 macro_rules! in_order {
     ($condition:literal, $total:expr) => {
         concat!(
@@ -79,7 +80,7 @@ const BELOW: Statement = Statement::new("list groups by parent", in_order!("pare
 
 const ROOTS: Statement = Statement::new("list roots", in_order!("parent_id is null"));
 
-/// Groups that have to be looked for: once for their number and the page.
+/// Groups that have to be looked for, once for their number and the page.
 macro_rules! found {
     ($condition:expr) => {
         concat!(
@@ -101,7 +102,8 @@ macro_rules! found {
     };
 }
 
-/// Whether a text, as a pattern, is in the name, both without their case. It is folded once, not for each name.
+/// Whether a pattern is somewhere in the name, both without their case. A query of its own makes it ready once, not for
+/// each name.
 macro_rules! named {
     ($pattern:literal) => {
         concat!(

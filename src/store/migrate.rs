@@ -21,6 +21,9 @@ const HAS_MIGRATIONS: &str = "select to_regclass('customer_group_migration') is 
 
 const LAST_MIGRATION: &str = "select coalesce(max(version), 0)::bigint from customer_group_migration";
 
+const HAS_NAME_INDEX: &str = "select exists (select from pg_index
+    where indexrelid = to_regclass('customer_group_name_idx') and indisvalid)";
+
 /// Checks that no migration is missing, and runs none.
 pub(super) async fn check(client: &Client) -> Result<(), OpenError> {
     let has_migrations: bool = client.query_one(HAS_MIGRATIONS, &[]).await?.try_get(0)?;
@@ -69,6 +72,14 @@ impl Store {
             .run_async(&mut **client)
             .await?;
         lock.batch_execute("commit").await?;
+
+        let has_name_index: bool = client.query_one(HAS_NAME_INDEX, &[]).await?.try_get(0)?;
+        if !has_name_index {
+            tracing::warn!(
+                "every name is read to find those with a text in them, since there is no index for that; let an \
+                 administrator run `create extension pg_trgm`, and make customer_group_name_idx as docs/operations.md says"
+            );
+        }
         Ok(())
     }
 }
