@@ -1,6 +1,9 @@
 //! Long lists, and exact totals.
 
-use customer_groups::grpc::pb::{ListCustomerGroupChildrenRequest, ListCustomerGroupDescendantsRequest};
+use customer_groups::grpc::pb::{
+    ListCustomerGroupChildrenRequest, ListCustomerGroupDescendantsRequest, ListCustomerGroupsRequest,
+    ListCustomerGroupsResponse,
+};
 
 use crate::support::{Api, Calls, Client, named};
 
@@ -20,7 +23,55 @@ async fn a_limit_above_1000_is_lowered_to_1000() {
     for limit in [1001, i32::MAX] {
         let list = client.list(Some(limit), None).await.unwrap();
         assert_eq!((list.data.len(), list.has_more, list.total), (1000, true, 1001));
+        let roots = filtered(&client, limit, Some("null"), None).await;
+        assert_eq!((roots.data.len(), roots.has_more, roots.total), (1000, true, 1001));
     }
+}
+
+async fn filtered(
+    client: &Client,
+    limit: i32,
+    parent_id: Option<&str>,
+    name: Option<&str>,
+) -> ListCustomerGroupsResponse {
+    let request = ListCustomerGroupsRequest {
+        limit: Some(limit),
+        parent_id: parent_id.map(str::to_owned),
+        customer_group_name: name.map(str::to_owned),
+        ..Default::default()
+    };
+    client.clone().list_customer_groups(request).await.unwrap().into_inner()
+}
+
+#[tokio::test]
+async fn filtered_totals_stay_exact_and_pages_go_on_through_what_is_made_and_deleted_meanwhile() {
+    let api = Api::start().await;
+    insert_groups(&api, 1000).await;
+    let client = api.client().await;
+    // Of the numbers below 1000, 9 * 9 * 9 have no seven, and 1000 has none.
+    for filter in [(None, Some("7")), (Some("null"), Some("7"))] {
+        let all = filtered(&client, 1000, filter.0, filter.1).await;
+        assert_eq!((all.data.len(), all.has_more, all.total), (271, false, 271));
+        assert!(all.data.iter().all(|group| group.customer_group_name.contains('7')));
+        assert!(all.data.is_sorted_by(|a, b| a.id > b.id));
+    }
+    let first = filtered(&client, 100, None, Some("7")).await;
+    let mut met = first.data;
+    let newest = client.create(named("7 more")).await.unwrap();
+    client.delete(&met[99].id).await.unwrap();
+    while met.len() < 271 {
+        let starting_after = Some(met[met.len() - 1].id.clone());
+        let request = ListCustomerGroupsRequest {
+            limit: Some(100),
+            starting_after,
+            customer_group_name: Some("7".to_owned()),
+            ..Default::default()
+        };
+        let page = client.clone().list_customer_groups(request).await.unwrap().into_inner();
+        assert_eq!((page.total, page.has_more), (271, met.len() + page.data.len() < 271));
+        met.extend(page.data);
+    }
+    assert!(met.is_sorted_by(|a, b| a.id > b.id) && !met.contains(&newest));
 }
 
 #[tokio::test]

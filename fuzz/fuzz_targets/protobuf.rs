@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use customer_groups::domain::{Changes, GroupId, NewBatch, NewGroup, PageRequest, Violations};
+use customer_groups::domain::{Changes, GroupId, NewBatch, NewGroup, Violations};
 use customer_groups::error::Error;
 use customer_groups::grpc::{self, pb};
 use libfuzzer_sys::fuzz_target;

@@ -33,6 +33,8 @@ def before_call(context, case, kwargs):
         case.path_parameters["id"] = create(case, parent_id=create(case))
         if case.method == "GET":
             create(case, parent_id=case.path_parameters["id"])
+    if (case.query or {}).get("parent_id", "null") != "null":
+        case.query["parent_id"] = create(case)
     if isinstance((case.query or {}).get("starting_after"), str):
         start_inside(case)
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use customer_groups::domain::GroupId;
 use serde_json::{Map, Value, json};
 
-use super::violation::{Violations, check_key, check_page, check_text};
-use crate::contract::{Call, Page, Refusal, With};
+use super::violation::{Violations, check_key, check_list, check_page, check_text};
+use crate::contract::{Call, Filter, Page, Refusal, With};
 
 /// The fields that a caller sets, in the documented order.
 pub const MUTABLE: [&str; 6] = [
@@ -36,12 +36,8 @@ impl Model {
     pub fn answer(&mut self, call: &Call, with: &With, given: &Value) -> Result<Value, Refusal> {
         match call {
             Call::Get(id) => self.find(id).map(with_etag),
-            Call::List(page) => {
-                check_page(page)?;
-                let limit = page.limit.unwrap_or(20).min(1000);
-                let page = Page { limit: Some(limit), ..page.clone() };
-                Ok(part_by_id(self.groups.values().rev().cloned().collect(), &page))
-            }
+            Call::List(page) => self.list(&Filter::default(), page),
+            Call::Filtered(filter, page) => self.list(filter, page),
             Call::Create(body) => self.create(body, with, given),
             Call::Update(id, body) => self.update(id, body, with, given, None),
             Call::Masked(id, body, paths) => self.update_masked(id, body, paths, with, given),
@@ -77,6 +73,13 @@ impl Model {
 
     pub(super) fn find(&self, id: &str) -> Result<Object, Refusal> {
         self.groups.get(id).cloned().ok_or_else(|| refusal("resource_missing"))
+    }
+
+    fn list(&self, filter: &Filter, page: &Page) -> Result<Value, Refusal> {
+        check_list(filter, page)?;
+        let limit = page.limit.unwrap_or(20).min(1000);
+        let page = Page { limit: Some(limit), ..page.clone() };
+        Ok(part_by_id(self.all().filter(|group| is_kept(group, filter)).cloned().collect(), &page))
     }
 
     fn children(&self, id: &str) -> Vec<Object> {
@@ -316,4 +319,15 @@ fn part(from_start: Vec<Object>, page: &Page, total: usize) -> Value {
     let mut data = from_start.into_iter().skip(page.offset.map_or(0, number));
     let taken: Vec<Object> = data.by_ref().take(page.limit.map_or(usize::MAX, number)).collect();
     json!({"data": taken, "has_more": data.next().is_some(), "total": total})
+}
+
+fn is_kept(group: &Object, filter: &Filter) -> bool {
+    let folded = |text: &str| text.to_uppercase();
+    let parent = filter.parent_id.as_ref().is_none_or(|id| match id.as_str() {
+        "null" => group["parent_id"].is_null(),
+        id => group["parent_id"] == id,
+    });
+    let name = group["customer_group_name"].as_str().unwrap();
+    let is_named = |text: &String| folded(name).contains(&folded(text.trim()));
+    parent && filter.customer_group_name.as_ref().is_none_or(is_named)
 }

@@ -8,7 +8,7 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::state::{MUTABLE, Model};
-use crate::contract::{Call, Page, With};
+use crate::contract::{Call, Filter, Page, With};
 use crate::support::face::Face;
 
 /// Which group a call is about.
@@ -62,6 +62,8 @@ type Walk = fn(String, Page) -> Call;
 enum What {
     Get(Target),
     List(Part),
+    /// The parent, and what the name has in it.
+    Filtered(Field<Target>, Option<&'static str>, Part),
     Create(Body, Option<String>),
     Update(Target, Body, Versions),
     Masked(Target, Body, Vec<&'static str>, Versions),
@@ -105,6 +107,15 @@ impl Step {
         Some(match &self.what {
             What::Get(of) => alone(Call::Get(of.id(model))),
             What::List(part) => alone(Call::List(part.page(model))),
+            What::Filtered(parent, name, part) => {
+                let parent_id = match parent {
+                    Field::Absent => None,
+                    Field::Null => Some("null".to_owned()),
+                    Field::Value(parent) => Some(parent.id(model)),
+                };
+                let filter = Filter { parent_id, customer_group_name: name.map(str::to_owned) };
+                alone(Call::Filtered(filter, part.page(model)))
+            }
             What::Create(body, key) => (Call::Create(body.json(model)), once(key)),
             What::Update(of, body, versions) => {
                 let (id, body) = (of.id(model), body.json(model));
@@ -144,7 +155,7 @@ impl Step {
 
     /// Whether it is about no groups of others.
     pub fn is_about_own_groups(&self) -> bool {
-        !matches!(self.what, What::List(_))
+        !matches!(self.what, What::List(_) | What::Filtered(..))
     }
 }
 
@@ -306,9 +317,12 @@ pub fn step() -> impl Strategy<Value = Step> {
         vec!["is_group", "id"],
         vec!["colour", "parent_id"],
     ]);
+    let looked_for = select(vec!["a", "B", "Z", "ab", " e ", "é", "%", "_", "\\", " ", "a\0"]);
     let what = prop_oneof![
         2 => target().prop_map(What::Get),
         2 => part().prop_map(What::List),
+        3 => (parent(), weighted(0.5, looked_for), part())
+            .prop_map(|(parent, name, part)| What::Filtered(parent, name, part)),
         6 => (body(), key()).prop_map(|(body, key)| What::Create(body, key)),
         5 => (target(), change(), versions()).prop_map(|(of, body, versions)| What::Update(of, body, versions)),
         2 => (target(), change(), mask, versions())

@@ -3,7 +3,7 @@
 use customer_groups::domain::GroupId;
 use serde_json::Value;
 
-use crate::contract::{Page, Refusal, With};
+use crate::contract::{Filter, Page, Refusal, With};
 
 /// The fields that are wrong, each with the code that it alone would have, in the order in which they are listed.
 #[derive(Debug, Default)]
@@ -63,6 +63,22 @@ pub fn check_key(with: &With, found: &mut Violations) {
 }
 
 pub fn check_page(page: &Page) -> Result<(), Refusal> {
+    of_page(page).refuse()
+}
+
+pub fn check_list(filter: &Filter, page: &Page) -> Result<(), Refusal> {
+    let mut found = of_page(page);
+    if filter.parent_id.as_ref().is_some_and(|id| id != "null" && GroupId::parse(id).is_none()) {
+        found.add("parent_id", "parameter_invalid");
+    }
+    let is_wrong = |text: &String| text.trim().is_empty() || text.trim().chars().any(char::is_control);
+    if filter.customer_group_name.as_ref().is_some_and(is_wrong) {
+        found.add("customer_group_name", "parameter_invalid");
+    }
+    found.refuse()
+}
+
+fn of_page(page: &Page) -> Violations {
     let mut found = Violations::default();
     for (field, number) in [("limit", page.limit), ("offset", page.offset)] {
         if number.is_some_and(|number| number < 0) {
@@ -72,5 +88,5 @@ pub fn check_page(page: &Page) -> Result<(), Refusal> {
     if page.starting_after.as_ref().is_some_and(|id| GroupId::parse(id).is_none()) {
         found.add("starting_after", "parameter_invalid");
     }
-    found.refuse()
+    found
 }
