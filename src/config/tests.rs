@@ -1,0 +1,187 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Parser)]
+struct Line {
+    #[command(flatten)]
+    settings: Settings,
+}
+
+fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
+    Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings)
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let problems = parse(&[
+        "--listen=nowhere",
+        "--admin-listen=9090",
+        "--cors-origins=shop.example",
+        "--workers=0",
+        "--database-url=postgres://",
+        "--database-read-url=postgres://",
+        "--api-key=sk_live_0123456789abcdef",
+        "--mode=test",
+        "--pool-size=0",
+        "--pool-queue=0",
+        "--pool-timeout=5",
+        "--connect-timeout=0s",
+        "--request-timeout=-1s",
+        "--drain-timeout=25h",
+        "--header-timeout=never",
+        "--max-connections=0",
+        "--max-streams=many",
+        "--max-calls=-1",
+        "--max-request-bytes=1023",
+        "--max-header-bytes=8191",
+        "--rate-limit=100",
+        "--tls-cert=/",
+        "--tls-key=/nowhere",
+        "--otel-exporter-otlp-endpoint=collector:4317",
+        "--otel-traces-sampler=sometimes",
+        "--otel-traces-sampler-arg=1.5",
+        "--log-format=xml",
+        "--log=customer_groups=loud",
+    ])
+    .unwrap_err();
+    let names: Vec<&str> = problems.iter().filter_map(|line| line.split(':').next()).collect();
+    assert_eq!(
+        names,
+        [
+            "LISTEN",
+            "ADMIN_LISTEN",
+            "CORS_ORIGINS",
+            "WORKERS",
+            "API_KEY",
+            "POOL_SIZE",
+            "POOL_QUEUE",
+            "DATABASE_URL",
+            "DATABASE_READ_URL",
+            "POOL_TIMEOUT",
+            "CONNECT_TIMEOUT",
+            "REQUEST_TIMEOUT",
+            "DRAIN_TIMEOUT",
+            "HEADER_TIMEOUT",
+            "MAX_CONNECTIONS",
+            "MAX_STREAMS",
+            "MAX_CALLS",
+            "MAX_REQUEST_BYTES",
+            "MAX_HEADER_BYTES",
+            "RATE_LIMIT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_TRACES_SAMPLER_ARG",
+            "OTEL_TRACES_SAMPLER",
+            "TLS_CERT",
+            "TLS_KEY",
+            "LOG_FORMAT",
+            "RUST_LOG"
+        ]
+    );
+}
+
+#[test]
+fn a_database_that_is_set_to_nothing_is_not_taken_for_the_private_one() {
+    let problems = parse(&["--database-url="]).unwrap_err();
+    assert!(problems[0].contains("it is empty; unset it for the private PostgreSQL"), "{problems:?}");
+}
+
+#[test]
+fn metrics_are_told_on_an_address_or_nowhere() {
+    let address = |flags: &[&str]| parse(flags).unwrap().server.admin;
+    assert_eq!(address(&[]), Some("127.0.0.1:9090".parse().unwrap()));
+    assert_eq!(address(&["--admin-listen=[::]:0"]), Some("[::]:0".parse().unwrap()));
+    assert_eq!(address(&["--admin-listen="]), None);
+}
+
+#[test]
+fn there_are_traces_when_there_is_a_collector_for_them() {
+    let traces = |flags: &[&str]| parse(flags).unwrap().traces;
+    assert!(traces(&["--otel-exporter-otlp-endpoint=", "--otel-traces-sampler=xray"]).is_none());
+    let collector = "--otel-exporter-otlp-endpoint=http://collector:4317";
+    let sampler =
+        |flags: &[&str]| format!("{:?}", traces(&[&[collector], flags].concat()).unwrap().sampler);
+    assert_eq!(sampler(&[]), "ParentBased(AlwaysOn)");
+    let ratio = ["--otel-traces-sampler=parentbased_traceidratio", "--otel-traces-sampler-arg=0.01"];
+    assert_eq!(sampler(&ratio), "ParentBased(TraceIdRatioBased(0.01))");
+    assert_eq!(sampler(&["--otel-traces-sampler=always_off"]), "AlwaysOff");
+    let problems = parse(&["--otel-exporter-otlp-endpoint=https://collector:4317"]).unwrap_err();
+    assert!(problems[0].contains("http://localhost:4317"), "{problems:?}");
+}
+
+#[test]
+fn standbys_are_set_beside_their_primary() {
+    let (primary, standby) =
+        ("--database-url=postgres://user@a/groups", "--database-read-url=postgres://user@b,c/groups");
+    let config = parse(&[primary, standby]).unwrap();
+    assert_eq!(config.standby.unwrap().to_string(), "b:5432,c:5432/groups");
+    assert!(parse(&[primary]).unwrap().standby.is_none());
+    for (wrong, what) in
+        [(&[standby][..], "set DATABASE_URL"), (&[primary, "--database-read-url="], "unset it")]
+    {
+        let problems = parse(wrong).unwrap_err();
+        assert!(
+            problems[0].starts_with("DATABASE_READ_URL: ") && problems[0].contains(what),
+            "{problems:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_that_is_too_short_comes_with_the_way_to_a_longer_one() {
+    let problems = parse(&["--mode=live", "--api-key=sk_live_short"]).unwrap_err();
+    assert!(problems[0].contains("at least 24 characters"), "{problems:?}");
+    assert!(problems[0].contains("sk_live_$(openssl rand -hex 16)"), "{problems:?}");
+    assert!(!problems[0].contains("short"), "{problems:?}");
+}
+
+#[test]
+fn a_database_on_a_unix_socket_is_taken_in_each_form() {
+    for url in [
+        "postgres://user@%2Fvar%2Frun%2Fpostgresql/groups",
+        "postgres://user@/groups?host=/var/run/postgresql",
+        "host=/var/run/postgresql user=user dbname=groups",
+    ] {
+        let Source::Given(database) = parse(&["--database-url", url]).unwrap().source else { panic!() };
+        assert_eq!(database.to_string(), "/var/run/postgresql/groups");
+    }
+}
+
+#[test]
+fn a_certificate_and_its_key_come_together() {
+    for flags in [&["--tls-cert=a"][..], &["--tls-key=a"], &["--tls-cert=a", "--tls-client-ca=a"]] {
+        let problems = parse(flags).unwrap_err();
+        assert!(problems[0].starts_with("TLS_CERT and TLS_KEY: one is set without"), "{problems:?}");
+    }
+    let problems = parse(&["--tls-client-ca=a"]).unwrap_err();
+    assert!(problems[0].starts_with("TLS_CLIENT_CA: it needs TLS_CERT and TLS_KEY"), "{problems:?}");
+}
+
+#[test]
+fn what_the_encryption_to_postgresql_lacks_is_told() {
+    for (parameters, what) in [
+        ("sslmode=verify-full", "needs a sslrootcert"),
+        ("sslmode=verify-ca", "needs a sslrootcert"),
+        ("sslmode=always", "\"always\" is no sslmode; give disable, prefer"),
+        ("sslmode=require&sslrootcert=system", "give it with sslmode=verify-full"),
+        ("sslmode=require&sslrootcert=/nowhere", "sslrootcert: /nowhere cannot be read"),
+        ("sslcert=/nowhere", "sslcert and sslkey"),
+    ] {
+        for setting in ["DATABASE_URL", "DATABASE_READ_URL"] {
+            let flag = setting.to_lowercase().replace('_', "-");
+            let given = format!("--{flag}=postgres://db.example/groups?{parameters}");
+            let flags = [given.as_str(), "--database-url=postgres://db.example/groups"];
+            let problems = parse(&flags[..if setting == "DATABASE_URL" { 1 } else { 2 }]).unwrap_err();
+            assert!(problems[0].starts_with(setting) && problems[0].contains(what), "{problems:?}");
+        }
+    }
+}
+
+#[test]
+fn neither_a_password_nor_a_key_shows_in_a_debug_output() {
+    let url = "--database-url=postgres://user:hunter2@db.example/groups";
+    let config = parse(&[url, "--api-key=sk_test_0123456789abcdef"]).unwrap();
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2") && !shown.contains("0123456789abcdef"), "{shown}");
+    assert!(shown.contains("db.example:5432/groups"), "{shown}");
+}
