@@ -11,6 +11,7 @@ RUN mkdir src tests benches \
 
 COPY build.rs ./
 COPY proto proto
+COPY web/dist web/dist
 COPY src src
 # Newer than what was built in their place.
 RUN touch build.rs src/main.rs src/lib.rs \

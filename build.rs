@@ -1,7 +1,9 @@
-//! Generates the gRPC stubs and the descriptor set from `proto/` into `OUT_DIR`, without a `protoc`.
+//! Generates into `OUT_DIR` the gRPC stubs and the descriptor set from `proto/`, without a `protoc`, and the list of the
+//! explorer's files from `web/dist/`.
 
 use std::error::Error;
-use std::path::PathBuf;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 const PROTO: &str = "proto/overplane/setup/v1/customer_group.proto";
@@ -10,13 +12,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=proto");
     println!("cargo::rerun-if-changed=src/store/migrations");
 
+    println!("cargo::rerun-if-changed=web/dist");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    fs::write(out.join("explorer.rs"), explorer()?)?;
+
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_file(PROTO)?;
 
     // The compiler's own encoding: prost's types know no extensions, so that encoding them again would
     // lose the `google.api.http` rules.
-    let descriptor = PathBuf::from(env::var("OUT_DIR")?).join("descriptor.bin");
-    fs::write(descriptor, compiler.encode_file_descriptor_set())?;
+    fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
         .build_client(true)
@@ -24,4 +29,27 @@ fn main() -> Result<(), Box<dyn Error>> {
         .boxed(".overplane.setup.v1.NewCustomerGroupEntry.customer_group")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
+}
+
+/// Each file by its path, as in `("/assets/index.css", include_bytes!("…"))`.
+fn explorer() -> Result<String, Box<dyn Error>> {
+    let dist = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("web/dist");
+    let mut files = Vec::new();
+    for folder in [dist.clone(), dist.join("assets")] {
+        for entry in fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_file() {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    let mut list = format!("const FILES: [(&str, &[u8]); {}] = [", files.len());
+    for file in files {
+        let name = format!("/{}", file.strip_prefix(&dist)?.display());
+        let place = file.display().to_string();
+        write!(list, "({name:?}, include_bytes!({place:?})),")?;
+    }
+    list.push_str("];");
+    Ok(list)
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`server`] | the listener and the threads that serve; what every call goes through: request id, log line, API key, deadline |
 //! | [`grpc`], [`rest`] | the faces: from the wire to the domain and back, and errors as each face writes them |
+//! | `explorer` | the page that shows the tree in a browser |
 //! | [`service`] | the use cases |
 //! | [`store`] | all SQL |
 //! | [`domain`] | what a customer group is; values that are valid because they were parsed |
@@ -32,6 +33,7 @@ pub mod config;
 pub mod domain;
 pub mod embedded;
 pub mod error;
+mod explorer;
 pub mod grpc;
 pub mod histogram;
 mod pem;

@@ -34,7 +34,9 @@ async fn a_call_without_a_key_is_refused() {
 #[tokio::test]
 async fn a_path_that_only_begins_like_a_public_one_needs_a_key() {
     let api = Api::start().await;
-    for path in ["/livezz", "/livez/", "/readyz.txt", "/docsx", "/openapi.json5"] {
+    for path in
+        ["/livezz", "/livez/", "/readyz.txt", "/docsx", "/openapi.json5", "//", "/assets", "/favicon.svg/"]
+    {
         assert_eq!(get(api.address(), path, &[]).await.status.as_u16(), 401, "{path}");
     }
     let mut grpc = RawGrpc::connect(api.address()).await;

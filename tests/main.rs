@@ -9,6 +9,7 @@ mod concurrency;
 mod contract;
 mod create;
 mod embedded;
+mod explorer;
 mod failover;
 mod faults;
 mod floods;

@@ -127,7 +127,7 @@ fn compressed(list: MethodRouter<Context>) -> MethodRouter<Context> {
 
 /// Those who rule an encoding out get what there is as it is, which RFC 9110, section 12.5.3, leaves to the server:
 /// where nothing is left, the compression would make a 406 of an answer that was given.
-async fn accept_uncompressed(mut request: Request) -> Request {
+pub async fn accept_uncompressed(mut request: Request) -> Request {
     let is_ruled_out = |entry: &str| {
         let weight = entry.split(';').find_map(|part| part.trim().strip_prefix("q="));
         weight.and_then(|weight| weight.parse().ok()) == Some(0.0_f32)
@@ -345,6 +345,11 @@ pub async fn other_method(method: Method) -> Result<StatusCode, Error> {
     )))
 }
 
-async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
+/// A path that there is no handler for.
+///
+/// # Errors
+///
+/// [`Error::RouteUnknown`], always.
+pub async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
     Error::RouteUnknown(format!("{method} {}", excerpt(uri.path())))
 }

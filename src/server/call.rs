@@ -21,6 +21,7 @@ use super::span;
 use crate::auth::Principal;
 use crate::domain::{self, request_id};
 use crate::error::{LateRecord, Record};
+use crate::explorer;
 use crate::traces::Trace;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(domain::REQUEST_ID);
@@ -131,7 +132,9 @@ impl Call {
         match self.face {
             Face::Grpc => SERVICES.iter().any(|service| path.starts_with(service)),
             Face::Rest => {
-                ["/livez", "/readyz", "/openapi.json", "/docs"].contains(&path) || path.starts_with("/docs/")
+                const PATHS: [&str; 7] =
+                    ["/livez", "/readyz", "/openapi.json", "/docs", "/", "/favicon.svg", "/licenses.txt"];
+                PATHS.contains(&path) || path.starts_with("/docs/") || path.starts_with(explorer::ASSETS)
             }
         }
     }

@@ -26,7 +26,17 @@ pub(super) const METHODS: [Method; 9] = [
 ];
 
 /// The paths that need no API key.
-const PUBLIC: [&str; 5] = ["/livez", "/readyz", "/openapi.json", "/docs", "/docs/{*page}"];
+const PUBLIC: [&str; 9] = [
+    "/livez",
+    "/readyz",
+    "/openapi.json",
+    "/docs",
+    "/docs/{*page}",
+    "/",
+    "/favicon.svg",
+    "/licenses.txt",
+    "/assets/{file}",
+];
 
 /// What was called, by its place in the lists. The place after the last one is that of what is not in the list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,7 +178,10 @@ mod tests {
             ("/api/setup/customer-group/x/", None),
             ("/api/setup/customer-group/x/y", None),
             ("/livez/", None),
-            ("/", None),
+            ("/", Some("/")),
+            ("/assets/index-0a1b2c3d.js", Some("/assets/{file}")),
+            ("/assets/", None),
+            ("//", None),
         ] {
             let Endpoint::Path { method: 0, route } = endpoints.of(Face::Rest, &Method::GET, path) else {
                 panic!("{path} is no path");

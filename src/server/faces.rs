@@ -26,7 +26,7 @@ use crate::auth::KeyRing;
 use crate::error::{Cause, Record};
 use crate::service::Service;
 use crate::store::Store;
-use crate::{grpc, rest};
+use crate::{explorer, grpc, rest};
 
 /// What the faces of all threads have in common.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ pub(super) struct Common {
     rest: Router<rest::Context>,
     /// Health and reflection.
     public_grpc: Router,
-    /// The probes and the description.
+    /// The probes, the description and the explorer.
     public_rest: Router,
     cors: Option<CorsLayer>,
     max_request_bytes: usize,
@@ -66,7 +66,12 @@ impl Common {
                 .add_service(grpc::reflection_v1()?)
                 .add_service(grpc::reflection_v1alpha()?)
                 .into_axum_router(),
-            public_rest: health.probes().merge(description).method_not_allowed_fallback(rest::other_method),
+            public_rest: health
+                .probes()
+                .merge(description)
+                .merge(explorer::router())
+                .method_not_allowed_fallback(rest::other_method)
+                .fallback(rest::unknown),
             cors: options.origins.clone().map(cors::layer),
             max_request_bytes: options.limits.request_bytes,
             refusals,

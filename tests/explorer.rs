@@ -1,0 +1,99 @@
+//! The page that shows the tree in a browser: what is sent of it, and how it is protected.
+
+use crate::support::Api;
+use crate::support::http::{Answer, get, request};
+
+/// The paths of what the page loads, as it names them.
+fn loaded(page: &Answer) -> Vec<String> {
+    let html = std::str::from_utf8(&page.body).unwrap();
+    let quoted = html.split('"').filter(|text| text.starts_with('/'));
+    quoted.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_page_and_all_that_it_loads_need_no_key() {
+    let api = Api::start().await;
+    let page = get(api.address(), "/", &[]).await;
+    assert_eq!(
+        (page.status.as_u16(), page.headers["content-type"].to_str().unwrap()),
+        (200, "text/html; charset=utf-8")
+    );
+    let paths = loaded(&page);
+    for (extension, content_type) in [
+        ("js", "text/javascript; charset=utf-8"),
+        ("css", "text/css; charset=utf-8"),
+        ("svg", "image/svg+xml"),
+    ] {
+        let path = paths.iter().find(|path| path.ends_with(extension)).unwrap();
+        let file = get(api.address(), path, &[]).await;
+        assert_eq!(
+            (file.status.as_u16(), file.headers["content-type"].to_str().unwrap()),
+            (200, content_type),
+            "{path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_browser_runs_nothing_but_the_explorer_and_asks_nobody_else() {
+    let api = Api::start().await;
+    let page = get(api.address(), "/", &[]).await;
+    for path in loaded(&page).iter().map(String::as_str).chain(["/"]) {
+        let headers = get(api.address(), path, &[]).await.headers;
+        let policy = headers["content-security-policy"].to_str().unwrap();
+        let mut rules: Vec<_> = policy.split("; ").collect();
+        rules.sort_unstable();
+        let expected = [
+            "base-uri 'none'",
+            "connect-src 'self'",
+            "default-src 'none'",
+            "form-action 'none'",
+            "frame-ancestors 'none'",
+            "img-src 'self'",
+            "script-src 'self'",
+            "style-src 'self'",
+        ];
+        assert_eq!(rules, expected, "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_is_asked_for_each_time_and_sent_only_when_it_changed() {
+    let api = Api::start().await;
+    let page = get(api.address(), "/", &[]).await;
+    assert_eq!(page.headers["cache-control"], "no-cache");
+    let etag = page.headers["etag"].to_str().unwrap();
+    let again = get(api.address(), "/", &[("if-none-match", etag)]).await;
+    assert_eq!(
+        (again.status.as_u16(), again.body.len(), &again.headers["etag"]),
+        (304, 0, &page.headers["etag"])
+    );
+    assert_eq!(get(api.address(), "/", &[("if-none-match", "\"another\"")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_the_page_loads_is_kept_for_ever_and_sent_compressed() {
+    let api = Api::start().await;
+    let page = get(api.address(), "/", &[]).await;
+    for path in loaded(&page).iter().filter(|path| path.starts_with("/assets/")) {
+        let plain = get(api.address(), path, &[]).await;
+        assert_eq!(plain.headers["cache-control"], "public, max-age=31536000, immutable", "{path}");
+        let small = get(api.address(), path, &[("accept-encoding", "gzip")]).await;
+        assert_eq!(small.headers["content-encoding"], "gzip", "{path}");
+        assert!(small.body.len() < plain.body.len() / 2, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_there_is_not_is_a_404_in_the_documented_shape() {
+    let api = Api::start().await;
+    let missing = get(api.address(), "/assets/none.js", &[]).await;
+    assert_eq!(
+        (missing.status.as_u16(), missing.json()["error"]["code"].as_str()),
+        (404, Some("route_unknown"))
+    );
+    let posted = request(api.address(), "POST", "/", &[], "").await;
+    assert_eq!((posted.status.as_u16(), posted.headers["allow"].to_str().unwrap()), (405, "GET,HEAD"));
+}
