@@ -74,3 +74,14 @@ class Service:
         return subprocess.run(
             command, env=self.settings, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ).stdout.strip()
+
+
+def socket_of(service):
+    """The folder of the socket of its PostgreSQL."""
+    return pathlib.Path(service.settings["DATA_DIR"], "socket")
+
+
+def as_postgres(command):
+    """The command as the user that the private PostgreSQL runs as."""
+    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+    return [*user, *command] if os.geteuid() == 0 else command

@@ -12,7 +12,7 @@ import unittest
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 
-from service import BINARY, KEY, Program, Service
+from service import BINARY, KEY, Program, Service, as_postgres, socket_of
 
 # Since then PgBouncer keeps prepared statements in transaction mode.
 KEEPS_STATEMENTS = (1, 21)
@@ -24,10 +24,6 @@ def version():
 
 
 VERSION = version()
-
-
-def socket_of(service):
-    return pathlib.Path(service.settings["DATA_DIR"], "socket")
 
 
 class Pooler:
@@ -58,12 +54,6 @@ class Pooler:
         self.program.process.wait()
         self.program.process.stderr.close()
         self.folder.cleanup()
-
-
-def as_postgres(command):
-    """The command as the user that the private PostgreSQL runs as."""
-    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-    return [*user, *command] if os.geteuid() == 0 else command
 
 
 def settings_on(url):

@@ -1,9 +1,9 @@
-// A page in Chromium, for as long as something is done with it.
+// Chromium, and a page in it for as long as something is done with it.
 
 import { chromium } from "playwright-core";
 
-export async function withPage(use) {
-  const browser = await chromium.launch({
+export function launch() {
+  return chromium.launch({
     executablePath: "/usr/bin/chromium",
     args: [
       "--no-sandbox",
@@ -15,6 +15,10 @@ export async function withPage(use) {
       "--disable-sync",
     ],
   });
+}
+
+export async function withPage(use) {
+  const browser = await launch();
   try {
     const page = await browser.newPage();
     const log = [];

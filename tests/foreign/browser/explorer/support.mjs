@@ -1,0 +1,77 @@
+// A browser at the explorer of a service, and that service itself, for the tests.
+
+import assert from "node:assert/strict";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after } from "node:test";
+import { launch } from "../chromium.mjs";
+
+const { URL: url, KEY: key, READ_KEY: readKey, PICTURES: pictures } = process.env;
+export { key, readKey, url };
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+mkdirSync(pictures, { recursive: true });
+
+const browser = await launch();
+after(() => browser.close());
+
+// A page of someone's own, whose errors fail the test.
+export async function visit(test, { at = "", viewport = { width: 1200, height: 760 }, ...options } = {}) {
+  const context = await browser.newContext({ viewport, locale: "en-GB", ...options });
+  const page = await context.newPage();
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  page.on("console", (message) => {
+    // A refused call is no fault of the page.
+    const isRefusal = message.text().startsWith("Failed to load resource");
+    if (message.type() === "error" && !isRefusal) errors.push(message.text());
+  });
+  test.after(async () => {
+    await context.close();
+    assert.deepEqual(errors, []);
+  });
+  await page.goto(`${url}/${at}`);
+  return page;
+}
+
+export async function signIn(page, as = key) {
+  await page.getByLabel("API key").fill(as);
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await tree(page).waitFor();
+}
+
+export async function signedIn(test, { as = key, ...options } = {}) {
+  const page = await visit(test, options);
+  await signIn(page, as);
+  return page;
+}
+
+export const tree = (page) => page.getByRole("tree");
+export const node = (page, name) => page.getByRole("treeitem", { name, exact: false }).first();
+export const heading = (page, name) => page.getByRole("heading", { level: 2, name, exact: true });
+export const status = (page, text) => page.locator(".message", { hasText: text });
+
+export async function rest(method, path, body) {
+  const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
+  const answer = await fetch(`${url}/api/setup/customer-group${path}`, {
+    method,
+    headers,
+    ...(body && { body: JSON.stringify(body) }),
+  });
+  return answer.json();
+}
+
+export const make = (name, fields = {}) => rest("POST", "", { customer_group_name: name, ...fields });
+
+// No rule of accessibility is broken, in light and in dark colours, and there is a picture of both.
+export async function inspect(page, name) {
+  for (const colorScheme of ["light", "dark"]) {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.screenshot({ path: `${pictures}/${name}-${colorScheme}.png` });
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
+    const found = violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html, any }) => [html, any[0]?.message]) }));
+    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+  }
+  await page.emulateMedia({ colorScheme: "light" });
+}
