@@ -99,8 +99,7 @@ fn there_are_traces_when_there_is_a_collector_for_them() {
     let traces = |flags: &[&str]| parse(flags).unwrap().traces;
     assert!(traces(&["--otel-exporter-otlp-endpoint=", "--otel-traces-sampler=xray"]).is_none());
     let collector = "--otel-exporter-otlp-endpoint=http://collector:4317";
-    let sampler =
-        |flags: &[&str]| format!("{:?}", traces(&[&[collector], flags].concat()).unwrap().sampler);
+    let sampler = |flags: &[&str]| format!("{:?}", traces(&[&[collector], flags].concat()).unwrap().sampler);
     assert_eq!(sampler(&[]), "ParentBased(AlwaysOn)");
     let ratio = ["--otel-traces-sampler=parentbased_traceidratio", "--otel-traces-sampler-arg=0.01"];
     assert_eq!(sampler(&ratio), "ParentBased(TraceIdRatioBased(0.01))");
@@ -120,10 +119,7 @@ fn standbys_are_set_beside_their_primary() {
         [(&[standby][..], "set DATABASE_URL"), (&[primary, "--database-read-url="], "unset it")]
     {
         let problems = parse(wrong).unwrap_err();
-        assert!(
-            problems[0].starts_with("DATABASE_READ_URL: ") && problems[0].contains(what),
-            "{problems:?}"
-        );
+        assert!(problems[0].starts_with("DATABASE_READ_URL: ") && problems[0].contains(what), "{problems:?}");
     }
 }
 
