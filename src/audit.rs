@@ -83,7 +83,7 @@ impl Drop for Change<'_> {
                 outcome,
                 key,
                 request_id,
-                "a group was written"
+                "audit"
             );
         }
     }

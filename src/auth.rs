@@ -278,13 +278,10 @@ impl KeyRing {
         if let Some(known) = digest.and_then(|digest| self.recall(digest)) {
             return Ok(known);
         }
-        self.guesses.allow(address)?;
-        let found = match key {
-            Ok(key) => self.look_up(key.digest()).await,
-            Err(error) => Err(error),
-        };
-        if let Err(Error::KeyInvalid(_)) = &found {
-            self.guesses.count(address);
+        self.guesses.take(address)?;
+        let found = self.look_up(key?.digest()).await;
+        if !matches!(found, Err(Error::KeyInvalid(_))) {
+            self.guesses.give_back(address);
         }
         found
     }

@@ -54,7 +54,6 @@ fn parse_name(text: &str) -> Result<Name, String> {
 pub async fn serve(config: Config) -> Result<(), Cause> {
     let stop = pin!(stop_signal()?);
     allow_open_files(config.server.limits.connections);
-    write_no_core();
     let export = config.traces.clone().map(traces::start).transpose()?;
     let served = match &config.source {
         Source::Given(database) => serve_on(&config, database, stop).await,
@@ -253,9 +252,14 @@ fn allow_open_files(connections: NonZeroUsize) {
     }
 }
 
-/// Keeps what is in memory, API keys among it, out of files when the process crashes.
-fn write_no_core() {
-    if let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+/// Keeps what is in memory, API keys among it, out of files when the process crashes. A limit of one byte is too little
+/// for a file, and Linux hands nothing to a program either, as it would with none ([core(5)]).
+///
+/// [core(5)]: https://man7.org/linux/man-pages/man5/core.5.html
+pub fn write_no_core() {
+    let limited = getrlimit(Resource::RLIMIT_CORE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_CORE, most.min(1), most.min(1)));
+    if let Err(error) = limited {
         tracing::warn!(%error, "a crash may leave a core file with API keys in it");
     }
 }

@@ -21,7 +21,7 @@ include!(concat!(env!("OUT_DIR"), "/explorer.rs"));
 const PAGE: &str = "/index.html";
 
 /// Where the files are whose names change with what is in them.
-pub const ASSETS: &str = "/assets/";
+const ASSETS: &str = "/assets/";
 
 /// What holds for every file: nothing but the explorer's own scripts run, nothing is fetched from elsewhere, and no
 /// other page may show it in a frame.

@@ -48,6 +48,7 @@ async fn main() -> ExitCode {
         }
     };
     telemetry::init(config.log_format, config.log_filter.clone());
+    commands::write_no_core();
     let (done, failure) = match command {
         None | Some(Command::Serve) => (commands::serve(config).await.map(|()| true), ExitCode::FAILURE),
         Some(Command::Keys(command)) => {

@@ -7,33 +7,25 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime};
 
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{
-    FutureExt, Span, SpanKind, Status, TraceContextExt, TraceId, Tracer, TracerProvider,
+    FutureExt, Span, SpanContext, SpanKind, Status, TraceContextExt, TraceId, TraceState, Tracer,
+    TracerProvider,
 };
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::{
-    IdGenerator, RandomIdGenerator, Sampler, SamplingDecision, SdkTracer, SdkTracerProvider, ShouldSample,
-    SpanData,
-};
+use opentelemetry_sdk::resource::{EnvResourceDetector, TelemetryResourceDetector};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, SpanData};
 
 use crate::error::Cause;
 
 /// What makes spans, once there is a collector for them.
-static SPANS: OnceLock<Spans> = OnceLock::new();
-
-#[derive(Debug)]
-struct Spans {
-    sampler: Sampler,
-    ids: RandomIdGenerator,
-    tracer: SdkTracer,
-}
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
 /// Where traces go, and which.
 #[derive(Debug, Clone)]
@@ -42,8 +34,8 @@ pub struct Options {
     pub endpoint: String,
     /// Which calls have traces.
     pub sampler: Sampler,
-    /// What the service is called in them.
-    pub service_name: String,
+    /// What the service is called in them, when that is neither its own name nor in `OTEL_RESOURCE_ATTRIBUTES`.
+    pub service_name: Option<String>,
 }
 
 /// What sends the spans.
@@ -57,18 +49,18 @@ pub struct Export(SdkTracerProvider);
 /// That the address of the collector cannot be used, or that spans are made already.
 pub fn start(options: Options) -> Result<Export, Cause> {
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(options.endpoint).build()?;
-    let version = KeyValue::new("service.version", env!("CARGO_PKG_VERSION"));
-    let resource =
-        Resource::builder().with_service_name(options.service_name).with_attribute(version).build();
+    let resource = Resource::builder_empty()
+        .with_service_name(env!("CARGO_PKG_NAME"))
+        .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+        .with_detectors(&[Box::new(EnvResourceDetector::new()), Box::new(TelemetryResourceDetector)])
+        .with_attributes(options.service_name.map(|name| KeyValue::new("service.name", name)))
+        .build();
     let provider = SdkTracerProvider::builder()
-        // Which are sampled is decided before a span is made.
-        .with_sampler(Sampler::AlwaysOn)
+        .with_sampler(options.sampler)
         .with_resource(resource)
         .with_batch_exporter(Telling { exporter, is_refused: AtomicBool::new(false) })
         .build();
-    let tracer = provider.tracer(env!("CARGO_PKG_NAME"));
-    let spans = Spans { sampler: options.sampler, ids: RandomIdGenerator::default(), tracer };
-    SPANS.set(spans).map_err(|_| "traces are made already")?;
+    TRACER.set(provider.tracer(env!("CARGO_PKG_NAME"))).map_err(|_| "traces are made already")?;
     Ok(Export(provider))
 }
 
@@ -118,30 +110,30 @@ impl opentelemetry_sdk::trace::SpanExporter for Telling {
 pub struct Trace(Context);
 
 impl Trace {
-    /// Begins the span of a call, below the caller's when that says which one it is (W3C Trace Context); `None` when it
-    /// is not sampled.
+    /// Begins the span of a call that began some time ago, below the caller's when that says which one it is (W3C Trace
+    /// Context); `None` when it is not sampled.
     pub fn begin(
         caller: &dyn Extractor,
-        span: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
+        begun: Instant,
+        describe: impl FnOnce() -> (Cow<'static, str>, Vec<KeyValue>),
     ) -> Option<Self> {
-        let Spans { sampler, ids, tracer } = SPANS.get()?;
-        let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), caller);
-        let given = parent.span().span_context().clone();
-        let trace_id = if given.is_valid() { given.trace_id() } else { ids.new_trace_id() };
-        let sampled = sampler.should_sample(Some(&parent), trace_id, "", &SpanKind::Server, &[], &[]);
-        if sampled.decision != SamplingDecision::RecordAndSample {
+        let tracer = TRACER.get()?;
+        let builder = tracer.span_builder("").with_kind(SpanKind::Server);
+        let builder = builder.with_start_time(SystemTime::now() - begun.elapsed());
+        let mut span = tracer.build_with_context(builder, &parent(caller));
+        if !span.span_context().is_sampled() {
             return None;
         }
-        let (name, attributes) = span();
-        let builder = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes(attributes);
-        let span = tracer.build_with_context(builder, &parent);
+        let (name, attributes) = describe();
+        span.update_name(name);
+        span.set_attributes(attributes);
         Some(Self(Context::new().with_span(span)))
     }
 
     /// That of the call that this is done for; `None` when it is not sampled.
     #[must_use]
     pub fn current() -> Option<Self> {
-        SPANS.get()?;
+        TRACER.get()?;
         let is_sampled = |context: &Context| context.span().span_context().is_sampled();
         Context::map_current(|context| is_sampled(context).then(|| Self(context.clone())))
     }
@@ -171,7 +163,7 @@ impl Trace {
     /// Begins the span of a statement of that name, which answers so many of the same kind at once.
     #[must_use]
     pub fn statement(&self, name: &'static str, batch: usize) -> Option<Statement> {
-        let Spans { tracer, .. } = SPANS.get()?;
+        let tracer = TRACER.get()?;
         let mut attributes =
             vec![KeyValue::new("db.system.name", "postgresql"), KeyValue::new("db.query.summary", name)];
         if batch > 1 {
@@ -182,6 +174,17 @@ impl Trace {
         let span = Box::new(tracer.build_with_context(builder, &self.0));
         Some(Statement { span, error: Some("cancelled".into()) })
     }
+}
+
+/// The caller's span. What else the caller says of its trace stays out of ours.
+fn parent(caller: &dyn Extractor) -> Context {
+    let given = TraceContextPropagator::new().extract_with_context(&Context::new(), caller);
+    let given = given.span().span_context().clone();
+    if !given.is_valid() {
+        return Context::new();
+    }
+    let (trace, span, flags) = (given.trace_id(), given.span_id(), given.trace_flags());
+    Context::new().with_remote_span_context(SpanContext::new(trace, span, flags, true, TraceState::default()))
 }
 
 impl fmt::Debug for Trace {

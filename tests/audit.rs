@@ -1,13 +1,18 @@
 //! Who changed what, as the log says it.
 
+use std::process::Stdio;
+
+use customer_groups::domain::GroupId;
 use customer_groups::grpc::pb;
 use nix::sys::signal::Signal;
 use prost::Message;
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tonic::Code;
 
 use crate::support::face::{Face, Rpc, rpc};
-use crate::support::http::{Answer, get, request};
-use crate::support::{Calls, KEY, Program, TestDatabase, named, update_of};
+use crate::support::http::{Answer, request};
+use crate::support::{Calls, KEY, Program, TestDatabase, eventually, named, update_of};
 
 const COLLECTION: &str = "/api/setup/customer-group";
 
@@ -20,7 +25,12 @@ struct Audited {
 impl Audited {
     async fn rpc(&self, face: Face, id: &str, method: &str, message: &impl Message) -> Rpc {
         let authorization = format!("Bearer {}", self.key);
-        let metadata = [("authorization", authorization.as_str()), ("x-request-id", id), IDEMPOTENT];
+        let key = format!("for {method}");
+        let metadata = [
+            ("authorization", authorization.as_str()),
+            ("x-request-id", id),
+            ("idempotency-key", key.as_str()),
+        ];
         rpc(face, self.program.address, method, &metadata, &message.encode_to_vec()).await
     }
 
@@ -44,8 +54,6 @@ impl Audited {
         lines.filter(|line| line["target"] == "audit").collect()
     }
 }
-
-const IDEMPOTENT: (&str, &str) = ("idempotency-key", "the same");
 
 /// The part of a line that is the same in each run.
 fn said(line: &Value) -> Value {
@@ -86,7 +94,8 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
         {"customer_group": {"customer_group_name": "North", "parent_id": made.id}},
         {"customer_group": {"customer_group_name": "South"}},
     ]});
-    let batch = audited.rest("batch", "POST", &format!("{COLLECTION}:batchCreate"), &body).await.json();
+    let batches = format!("{COLLECTION}:batchCreate");
+    let batch = audited.rest("batch", "POST", &batches, &body).await.json();
     let id = |number: usize| batch["data"][number]["id"].as_str().unwrap().to_owned();
     let body = json!({"parent_id": id(1), "payment_terms": "30 days"});
     assert_eq!(audited.rest("update", "PATCH", &path, &body).await.status, 200);
@@ -96,7 +105,26 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
     assert_eq!(audited.rest("nothing", "PATCH", &path, &json!({})).await.status, 200);
     assert_eq!(audited.rest("invalid", "PATCH", &path, &json!({"is_group": 7})).await.status, 400);
     assert_eq!(audited.rest("refused", "DELETE", &path, &Value::Null).await.status, 409);
-    assert_eq!(audited.rest("missing", "DELETE", &format!("{path}x"), &Value::Null).await.status, 404);
+    let unknown = format!("{COLLECTION}/{}", GroupId::generate());
+    assert_eq!(audited.rest("missing", "DELETE", &unknown, &Value::Null).await.status, 404);
+    let orphans = json!({"requests": [
+        {"customer_group": {"customer_group_name": "A", "parent_id": GroupId::generate().to_string()}},
+    ]});
+    assert_eq!(audited.rest("orphans", "POST", &batches, &orphans).await.status, 400);
+    let stale =
+        pb::UpdateCustomerGroupRequest { etag: "\"1\"".to_owned(), ..update_of(made.clone(), &["is_group"]) };
+    let stale = audited.rpc(Face::Grpc, "stale", "UpdateCustomerGroup", &stale).await;
+    assert_eq!(stale.status.code(), Code::Aborted);
+    let batch = pb::BatchCreateCustomerGroupsRequest {
+        requests: vec![pb::NewCustomerGroupEntry {
+            customer_group: Some(Box::new(named("East"))),
+            ..Default::default()
+        }],
+    };
+    let east = audited.rpc(Face::Grpc, "east", "BatchCreateCustomerGroups", &batch).await;
+    let again = audited.rpc(Face::Grpc, "east again", "BatchCreateCustomerGroups", &batch).await;
+    assert_eq!(east.message(), again.message());
+    let east = pb::BatchCreateCustomerGroupsResponse::decode(east.message()).unwrap().data[0].id.clone();
     assert_eq!(audited.rest("read", "GET", &path, &Value::Null).await.status, 200);
     let delete = pb::DeleteCustomerGroupRequest { id: id(0), ..Default::default() };
     audited.rpc(Face::GrpcWebOverHttp2, "delete", "DeleteCustomerGroup", &delete).await.message();
@@ -111,6 +139,7 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
             line("create", &id(1), None, key, "batch"),
             line("update", &made.id, Some("parent_id,payment_terms"), key, "update"),
             line("update", &id(0), Some("customer_group_name"), key, "rename"),
+            line("create", &east, None, key, "east"),
             line("delete", &id(0), None, key, "delete"),
         ]
     );
@@ -138,16 +167,46 @@ async fn a_change_whose_end_nobody_waited_for_is_told_as_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_that_the_database_did_not_answer_is_told_as_unknown() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let program = Program::serve(&[("DATABASE_URL", &url)]);
+    let group = program.client().await.create(named("Export")).await.unwrap();
+    let mut sql = database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    held.batch_execute("lock table customer_group").await.unwrap();
+    let audited = Audited { program, key: KEY.to_owned() };
+    let path = format!("{COLLECTION}/{}", group.id);
+    let end = async {
+        database.until_a_statement_waits().await;
+        database.cut_off_statements().await
+    };
+    let (answer, ended) = tokio::join!(audited.rest("lost", "DELETE", &path, &Value::Null), end);
+    assert_eq!((answer.status.as_u16(), ended), (503, 1));
+    held.rollback().await.unwrap();
+
+    let mut expected = line("delete", &group.id, None, "API_KEY", "lost");
+    expected["outcome"] = "unknown".into();
+    assert_eq!(said(audited.lines().last().unwrap()), expected);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_audit_log_can_be_kept_without_all_other_lines() {
     let database = TestDatabase::create().await;
     let url = database.url();
-    let settings =
-        [("DATABASE_URL", url.as_str()), ("RUST_LOG", "off,customer_groups::server=info,audit=info")];
-    let audited = Audited { program: Program::serve(&settings), key: KEY.to_owned() };
-    get(audited.program.address, "/livez", &[]).await;
-    assert_eq!(
-        audited.rest("one", "POST", COLLECTION, &json!({"customer_group_name": "A"})).await.status,
-        201
-    );
-    assert_eq!(audited.lines().len(), 1);
+    // It does not say which one it listens on.
+    let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let listen = address.to_string();
+    let settings = [("DATABASE_URL", &*url), ("RUST_LOG", "off,audit=info"), ("LISTEN", &*listen)];
+    let mut program = Program::spawn(Program::command(&settings).stdout(Stdio::null()));
+    program.address = address;
+    let serving = async { while TcpStream::connect(address).await.is_err() {} };
+    eventually("it serves", serving).await;
+    let mut audited = Audited { program, key: KEY.to_owned() };
+    let body = json!({"customer_group_name": "A"});
+    assert_eq!(audited.rest("one", "POST", COLLECTION, &body).await.status, 201);
+    audited.program.signal(Signal::SIGTERM);
+    audited.program.wait();
+    let lines = audited.program.rest_of_log();
+    assert!(lines.len() == 1 && lines[0].contains("\"target\":\"audit\""), "{lines:?}");
 }

@@ -10,13 +10,14 @@ use customer_groups::grpc::pb;
 use customer_groups::server::Limits as Bounds;
 use nix::sys::signal::Signal;
 use prost::Message;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::overload::until_there_is_room;
 use crate::support::face::{Face, rpc};
 use crate::support::http::{get, request};
-use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named};
+use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, data_dir, eventually, named};
 
 const SERVICE: &str = "overplane.setup.v1.CustomerGroupService";
 const COLLECTION: &str = "/api/setup/customer-group";
@@ -276,7 +277,7 @@ async fn the_database_is_told_to_be_up_or_not() {
         };
         eventually("the database is told of", told).await
     };
-    assert!(!until(1.0).await.contains_key("customer_groups_embedded_database_up"));
+    assert_eq!(until(1.0).await["customer_groups_embedded_database"], 0.0);
     api.database.admit(false).await;
     until(0.0).await;
     api.database.admit(true).await;
@@ -301,6 +302,39 @@ async fn metrics_are_told_while_the_service_finishes_what_is_under_way() {
     held.rollback().await.unwrap();
     calling.await.unwrap().unwrap();
     assert_eq!(program.wait().code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_private_database_is_told_to_be_one() {
+    let folder = data_dir();
+    let program = Program::serve_in(folder.path());
+    assert_eq!(figures(program.admin).await["customer_groups_embedded_database"], 1.0);
+}
+
+#[tokio::test]
+async fn whoever_holds_connections_for_metrics_holds_few_and_no_caller_s() {
+    let api = Api::start().await;
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let mut stream = TcpStream::connect(api.admin).await.unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\n").await.unwrap();
+        held.push(stream);
+    }
+    let mut further = TcpStream::connect(api.admin).await.unwrap();
+    let mut answer = Vec::new();
+    let closed = further.read_to_end(&mut answer);
+    assert_eq!(eventually("one more is closed", closed).await.unwrap_or(0), 0);
+    assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
+    drop(held);
+    let told = async { while !is_told(api.admin).await {} };
+    eventually("metrics are told again", told).await;
+}
+
+async fn is_told(admin: std::net::SocketAddr) -> bool {
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    let mut answer = Vec::new();
+    let asked = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: metrics\r\n\r\n").await;
+    asked.is_ok() && stream.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200")
 }
 
 #[tokio::test]

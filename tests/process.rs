@@ -314,5 +314,7 @@ async fn a_crash_leaves_no_core_with_keys_in_it() {
     let (program, _database) = program().await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    assert_eq!(line.split_whitespace().nth(4), Some("0"), "{line}");
+    // Of one byte, which is too little for a file, and tells Linux to hand it to no program either.
+    let soft: u64 = line.split_whitespace().nth(4).unwrap().parse().unwrap();
+    assert!(soft <= 1, "{line}");
 }

@@ -164,6 +164,14 @@ async fn an_empty_patch_changes_nothing_and_a_read_object_can_be_sent_back() {
 }
 
 #[tokio::test]
+async fn a_parameter_that_is_not_in_utf_8_is_named() {
+    let (rest, _api) = rest().await;
+    let answer = rest.get("?customer_group_name=%FF").await;
+    assert_error(&answer, 400, "parameter_invalid", Some("customer_group_name"));
+    assert_eq!(rest.get("?customer_group_name=%C3%A4").await.status, 200);
+}
+
+#[tokio::test]
 async fn several_wrong_fields_are_all_in_the_message_and_none_is_the_param() {
     let (rest, _api) = rest().await;
     let body = r#"{"parent_id": "nobody", "is_group": "yes", "colour": "red", "payment_terms": 1, "is_group": true}"#;

@@ -203,6 +203,11 @@ async fn calls_that_nobody_samples_have_no_span_and_those_under_way_at_the_end_d
     list(&[("traceparent", &traceparent([2; 16], true)), ("x-request-id", "sampled")]).await;
     list(&[("x-request-id", "not-sampled")]).await;
     get(program.address, "/readyz", &[("traceparent", &traceparent([3; 16], true))]).await;
+    // Those without a key decide nothing.
+    assert_eq!(
+        get(program.address, COLLECTION, &[("traceparent", &traceparent([4; 16], true))]).await.status,
+        401
+    );
 
     assert_eq!(call_line(&program, "sampled")["trace_id"], "02".repeat(16));
     assert!(call_line(&program, "not-sampled").get("trace_id").is_none());
@@ -282,11 +287,17 @@ async fn nothing_of_a_key_or_of_a_group_is_in_a_trace() {
     client.get(&group.id).await.unwrap();
     client.update(crate::support::update_of(group.clone(), &["payment_terms"])).await.unwrap();
     let authorization = format!("Bearer {KEY}");
-    let headers = [("authorization", authorization.as_str()), ("tracestate", "Secretive=1")];
+    let traceparent = traceparent([9; 16], true);
+    let headers = [
+        ("authorization", authorization.as_str()),
+        ("traceparent", &traceparent),
+        ("tracestate", "Secretive=1"),
+    ];
     get(program.address, &format!("{COLLECTION}/{}?x=Secretive", group.id), &headers).await;
     get(program.address, "/Secretive", &headers).await;
     client.delete(&group.id).await.unwrap();
     let told = format!("{:?}", collector.rest(program).await);
+    assert!(told.contains(&format!("{:?}", [9_u8; 16])), "{told}");
     for expected in ["insert group", "get groups by id", "update group", "delete group"] {
         assert!(told.contains(expected), "{expected} in {told}");
     }

@@ -14,9 +14,6 @@ const BURST: u32 = 100;
 /// After how long one more may come.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// How far ahead those that came at once can be counted: half a minute more than the burst.
-const HORIZON: Duration = Duration::from_secs(130);
-
 /// Until when each address has used up what it may send, by the
 /// [generic cell rate algorithm](https://en.wikipedia.org/wiki/Generic_cell_rate_algorithm). One that is not in here
 /// has used up nothing.
@@ -24,19 +21,21 @@ const HORIZON: Duration = Duration::from_secs(130);
 pub(super) struct Guesses(Mutex<HashMap<IpAddr, Instant>>);
 
 impl Guesses {
-    /// Whether one more may come from an address.
+    /// Takes what one key costs that may be none, before anyone is asked for it: whoever goes away meanwhile has
+    /// guessed, too.
     ///
     /// # Errors
     ///
     /// [`Error::GuessLimited`].
-    pub(super) fn allow(&self, address: IpAddr) -> Result<(), Error> {
-        let wait = self.wait(network(address), Instant::now());
-        if wait.is_zero() { Ok(()) } else { Err(Error::GuessLimited(wait)) }
+    pub(super) fn take(&self, address: IpAddr) -> Result<(), Error> {
+        self.take_at(network(address), Instant::now()).map_err(Error::GuessLimited)
     }
 
-    /// Counts a key that is none.
-    pub(super) fn count(&self, address: IpAddr) {
-        self.count_at(network(address), Instant::now());
+    /// Gives it back, since it was no guess.
+    pub(super) fn give_back(&self, address: IpAddr) {
+        if let Some(used_up_until) = self.lock().get_mut(&network(address)) {
+            *used_up_until = used_up_until.checked_sub(INTERVAL).unwrap_or(*used_up_until);
+        }
     }
 
     /// Forgets the addresses that may send as many again as any other.
@@ -45,15 +44,16 @@ impl Guesses {
         self.lock().retain(|_, used_up_until| *used_up_until > now);
     }
 
-    fn wait(&self, network: IpAddr, now: Instant) -> Duration {
-        let used_up_until = self.lock().get(&network).copied().unwrap_or(now);
-        used_up_until.saturating_duration_since(now).saturating_sub(INTERVAL * (BURST - 1))
-    }
-
-    fn count_at(&self, network: IpAddr, now: Instant) {
+    /// How long to wait is the error.
+    fn take_at(&self, network: IpAddr, now: Instant) -> Result<(), Duration> {
         let mut networks = self.lock();
         let used_up_until = networks.entry(network).or_insert(now);
-        *used_up_until = ((*used_up_until).max(now) + INTERVAL).min(now + HORIZON);
+        let wait = used_up_until.saturating_duration_since(now).saturating_sub(INTERVAL * (BURST - 1));
+        if !wait.is_zero() {
+            return Err(wait);
+        }
+        *used_up_until = (*used_up_until).max(now) + INTERVAL;
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
@@ -81,23 +81,23 @@ mod tests {
     fn a_burst_is_allowed_and_then_one_in_each_interval() {
         let (guesses, one, now) = (Guesses::default(), address("192.0.2.1"), Instant::now());
         for _ in 0..BURST {
-            assert_eq!(guesses.wait(one, now), Duration::ZERO);
-            guesses.count_at(one, now);
+            assert_eq!(guesses.take_at(one, now), Ok(()));
         }
-        assert_eq!(guesses.wait(one, now), INTERVAL);
-        assert_eq!(guesses.wait(one, now + INTERVAL), Duration::ZERO);
-        guesses.count_at(one, now + INTERVAL);
-        assert_eq!(guesses.wait(one, now + INTERVAL), INTERVAL);
-        assert_eq!(guesses.wait(address("192.0.2.2"), now), Duration::ZERO, "another address");
+        assert_eq!(guesses.take_at(one, now), Err(INTERVAL));
+        assert_eq!(guesses.take_at(one, now + INTERVAL), Ok(()));
+        assert_eq!(guesses.take_at(one, now + INTERVAL), Err(INTERVAL));
+        assert_eq!(guesses.take_at(address("192.0.2.2"), now), Ok(()), "another address");
     }
 
     #[test]
-    fn however_many_come_at_once_the_wait_has_an_end() {
-        let (guesses, one, now) = (Guesses::default(), address("192.0.2.1"), Instant::now());
-        for _ in 0..10_000 {
-            guesses.count_at(one, now);
+    fn what_was_no_guess_is_given_back() {
+        let (guesses, one) = (Guesses::default(), address("192.0.2.1"));
+        for _ in 0..10 * BURST {
+            guesses.take(one).unwrap();
+            guesses.give_back(one);
         }
-        assert_eq!(guesses.wait(one, now), Duration::from_secs(31));
+        guesses.tidy();
+        assert!(guesses.0.lock().unwrap().is_empty());
     }
 
     #[test]
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn who_may_send_as_many_as_any_other_is_forgotten() {
         let (guesses, now) = (Guesses::default(), Instant::now());
-        guesses.count(address("192.0.2.1"));
+        guesses.take(address("192.0.2.1")).unwrap();
         guesses.0.lock().unwrap().insert(address("192.0.2.2"), now);
         guesses.tidy();
         assert_eq!(guesses.0.lock().unwrap().keys().collect::<Vec<_>>(), [&address("192.0.2.1")]);

@@ -104,6 +104,8 @@ fn there_are_traces_when_there_is_a_collector_for_them() {
     let ratio = ["--otel-traces-sampler=parentbased_traceidratio", "--otel-traces-sampler-arg=0.01"];
     assert_eq!(sampler(&ratio), "ParentBased(TraceIdRatioBased(0.01))");
     assert_eq!(sampler(&["--otel-traces-sampler=always_off"]), "AlwaysOff");
+    let nothing = ["--otel-traces-sampler=", "--otel-traces-sampler-arg=", "--otel-service-name="];
+    assert_eq!(sampler(&nothing), "ParentBased(AlwaysOn)");
     let problems = parse(&["--otel-exporter-otlp-endpoint=https://collector:4317"]).unwrap_err();
     assert!(problems[0].contains("http://localhost:4317"), "{problems:?}");
 }

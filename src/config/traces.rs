@@ -7,6 +7,9 @@ use opentelemetry_sdk::trace::Sampler;
 use super::Problems;
 use crate::traces::Options;
 
+const SAMPLER: &str = "parentbased_always_on";
+const RATIO: &str = "1";
+
 /// Where traces go, and which.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Settings of traces")]
@@ -27,7 +30,7 @@ pub(super) struct Traces {
         long = "otel-traces-sampler",
         env = "OTEL_TRACES_SAMPLER",
         global = true,
-        default_value = "parentbased_always_on",
+        default_value = SAMPLER,
         value_name = "SAMPLER"
     )]
     sampler: String,
@@ -37,37 +40,43 @@ pub(super) struct Traces {
         long = "otel-traces-sampler-arg",
         env = "OTEL_TRACES_SAMPLER_ARG",
         global = true,
-        default_value = "1",
+        default_value = RATIO,
         value_name = "RATIO"
     )]
     ratio: String,
 
     /// What the service is called in traces
-    #[arg(
-        long = "otel-service-name",
-        env = "OTEL_SERVICE_NAME",
-        global = true,
-        default_value = env!("CARGO_PKG_NAME"),
-        value_name = "NAME"
-    )]
-    service_name: String,
+    #[arg(long = "otel-service-name", env = "OTEL_SERVICE_NAME", global = true, value_name = "NAME")]
+    service_name: Option<String>,
 }
 
 impl Traces {
-    /// The collector; `None` for no traces. Set to nothing is as good as not set, by OpenTelemetry's rules.
+    /// The collector; `None` for no traces.
     pub(super) fn endpoint(&self) -> Option<&str> {
-        self.endpoint.as_deref().filter(|text| !text.is_empty())
+        self.endpoint.as_deref().and_then(given)
     }
 
     /// The settings for a collector.
     pub(super) fn parse(&self, endpoint: &str, problems: &mut Problems) -> Option<Options> {
         let endpoint = problems.check("OTEL_EXPORTER_OTLP_ENDPOINT", collector(endpoint));
-        let ratio = problems.check("OTEL_TRACES_SAMPLER_ARG", ratio(&self.ratio));
+        let ratio = problems.check("OTEL_TRACES_SAMPLER_ARG", ratio(given(&self.ratio).unwrap_or(RATIO)));
         // With a ratio that is none, the sampler may still be one.
-        let sampler = problems.check("OTEL_TRACES_SAMPLER", sampler(&self.sampler, ratio.unwrap_or(1.0)));
+        let sampler = problems.check(
+            "OTEL_TRACES_SAMPLER",
+            sampler(given(&self.sampler).unwrap_or(SAMPLER), ratio.unwrap_or(1.0)),
+        );
         ratio?;
-        Some(Options { endpoint: endpoint?, sampler: sampler?, service_name: self.service_name.clone() })
+        Some(Options {
+            endpoint: endpoint?,
+            sampler: sampler?,
+            service_name: self.service_name.as_deref().and_then(given).map(str::to_owned),
+        })
     }
+}
+
+/// Set to nothing is as good as not set, by OpenTelemetry's rules.
+fn given(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
 }
 
 fn collector(text: &str) -> Result<String, String> {

@@ -13,6 +13,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http_body_util::LengthLimitError;
+use percent_encoding::percent_decode_str;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -79,7 +80,13 @@ pub(super) fn no_query(request: &Request) -> Result<(), Error> {
 /// The parameters that are known, with a violation for each other one.
 fn parameters(request: &Request, known: &[&str], found: &mut Vec<Violation>) -> Given<String> {
     let mut given = Given::default();
-    for (name, value) in form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()) {
+    let query = request.uri().query().unwrap_or_default();
+    let written = query.split('&').filter(|part| !part.is_empty());
+    for (written, (name, value)) in written.zip(form_urlencoded::parse(query.as_bytes())) {
+        if percent_decode_str(written).decode_utf8().is_err() {
+            report(found, &name, ViolationKind::Invalid, "it is not in UTF-8; encode the bytes of UTF-8");
+            continue;
+        }
         given.add("parameter", known, name.into_owned(), value.into_owned(), found);
     }
     given

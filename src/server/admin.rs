@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,12 +11,26 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
 
 use super::scrape::Scrape;
 use crate::error::Cause;
+
+/// The most connections at once; more are closed.
+const MAX_CONNECTIONS: usize = 16;
+
+/// The most time for a request and its answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long nothing is accepted after that failed, as when too many files are open.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// The listener, bound to its address.
 #[derive(Debug)]
@@ -44,13 +59,34 @@ impl Admin {
         self.address
     }
 
-    /// Answers for ever.
+    /// Answers for ever, on a connection for each request and a few at once: who is here needs no key, and may not take
+    /// from callers what they need.
     pub(super) async fn serve(self, scrape: Scrape) {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(scrape));
         let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
-        if let Err(error) = axum::serve(self.listener, router).await {
-            tracing::error!(%error, "the metrics are told no more");
+        let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepted = self.listener.accept().await;
+            match (accepted, places.clone().try_acquire_owned()) {
+                (Ok((stream, _)), Ok(place)) => {
+                    let service = TowerToHyperService::new(router.clone());
+                    let served = http1::Builder::new()
+                        .keep_alive(false)
+                        .serve_connection(TokioIo::new(stream), service);
+                    tokio::spawn(async move {
+                        if let Ok(Err(error)) = timeout(PATIENCE, served).await {
+                            tracing::debug!(%error, "a connection for metrics broke");
+                        }
+                        drop(place);
+                    });
+                }
+                (Ok(_), Err(_full)) => {}
+                (Err(error), _) => {
+                    tracing::error!(%error, "a connection for metrics was not accepted");
+                    sleep(PAUSE).await;
+                }
+            }
         }
     }
 }

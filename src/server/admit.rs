@@ -79,10 +79,17 @@ impl Gate {
         let caller = Caller { principal, request_id: call.request_id().to_owned() };
         request.extensions_mut().insert(caller);
         match asked {
-            Ok(_) => match timeout_at(deadline, serve(request)).await {
-                Ok(response) => response,
-                Err(_elapsed) => Error::Timeout.into_response(),
-            },
+            Ok(_) => {
+                // Not before the caller is known, so that nobody else can have calls traced.
+                let trace = call.begin_trace(request.headers());
+                let served = timeout_at(deadline, serve(request));
+                let served = match trace {
+                    // In a box, as all that is rare.
+                    Some(trace) => Box::pin(trace.around(served)).await,
+                    None => served.await,
+                };
+                served.unwrap_or_else(|_elapsed| Error::Timeout.into_response())
+            }
             Err(error) => error.into_response(),
         }
     }

@@ -21,7 +21,6 @@ use super::span;
 use crate::auth::Principal;
 use crate::domain::{self, request_id};
 use crate::error::{LateRecord, Record};
-use crate::explorer;
 use crate::traces::Trace;
 
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static(domain::REQUEST_ID);
@@ -82,7 +81,7 @@ impl Call {
     pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin, meter: &Arc<Meter>) -> Self {
         let endpoint = meter.endpoints().of(face, request.method(), request.uri().path());
         meter.begin(endpoint);
-        let mut call = Self {
+        Self {
             face,
             meter: meter.clone(),
             endpoint,
@@ -97,16 +96,13 @@ impl Call {
             late: None,
             trace: None,
             place: None,
-        };
-        if !call.is_public() {
-            call.trace = span::begin(meter.endpoints(), endpoint, request.headers());
         }
-        call
     }
 
-    /// The trace that it belongs to, when it is sampled.
-    pub(super) fn trace(&self) -> Option<&Trace> {
-        self.trace.as_ref()
+    /// Begins its span, when it is sampled, and answers the trace that it belongs to.
+    pub(super) fn begin_trace(&mut self, headers: &HeaderMap) -> Option<Trace> {
+        self.trace = span::begin(self.meter.endpoints(), self.endpoint, self.begun, headers);
+        self.trace.clone()
     }
 
     pub(super) fn face(&self) -> Face {
@@ -131,11 +127,7 @@ impl Call {
         let path = self.path();
         match self.face {
             Face::Grpc => SERVICES.iter().any(|service| path.starts_with(service)),
-            Face::Rest => {
-                const PATHS: [&str; 7] =
-                    ["/livez", "/readyz", "/openapi.json", "/docs", "/", "/favicon.svg", "/licenses.txt"];
-                PATHS.contains(&path) || path.starts_with("/docs/") || path.starts_with(explorer::ASSETS)
-            }
+            Face::Rest => self.meter.endpoints().is_public(self.endpoint),
         }
     }
 

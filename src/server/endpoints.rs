@@ -1,6 +1,8 @@
 //! What can be called, by the names that metrics and traces have for it. There are so many and no more, whatever
 //! callers send.
 
+use std::ops::Range;
+
 use http::Method;
 use prost::Message;
 use prost_types::FileDescriptorSet;
@@ -26,11 +28,12 @@ pub(super) const METHODS: [Method; 9] = [
 ];
 
 /// The paths that need no API key.
-const PUBLIC: [&str; 9] = [
+const PUBLIC: [&str; 10] = [
     "/livez",
     "/readyz",
     "/openapi.json",
     "/docs",
+    "/docs/",
     "/docs/{*page}",
     "/",
     "/favicon.svg",
@@ -51,6 +54,8 @@ pub(super) struct Endpoints {
     /// As in `package.Service/Method`.
     rpcs: Vec<String>,
     routes: Vec<Route>,
+    /// Those of the routes that need no API key.
+    public: Range<usize>,
 }
 
 /// A path with at most one part that differs from call to call.
@@ -87,9 +92,10 @@ impl Endpoints {
             }
         }
         // What is called most is found first.
-        let templates = rest::paths().into_iter().chain(PUBLIC.map(str::to_owned));
-        let routes = templates.map(Route::new).collect();
-        Ok(Self { rpcs, routes })
+        let mut routes: Vec<Route> = rest::paths().into_iter().map(Route::new).collect();
+        let public = routes.len()..routes.len() + PUBLIC.len();
+        routes.extend(PUBLIC.map(|path| Route::new(path.to_owned())));
+        Ok(Self { rpcs, routes, public })
     }
 
     /// What a request is for.
@@ -103,6 +109,14 @@ impl Endpoints {
                 method: place(&METHODS, |known| known == method),
                 route: place(&self.routes, |route| route.matches(path)),
             },
+        }
+    }
+
+    /// Whether it is a path that needs no API key.
+    pub(super) fn is_public(&self, endpoint: Endpoint) -> bool {
+        match endpoint {
+            Endpoint::Rpc(_) => false,
+            Endpoint::Path { route, .. } => self.public.contains(&route),
         }
     }
 
@@ -166,6 +180,7 @@ mod tests {
         let endpoints = Endpoints::new().unwrap();
         for (path, template) in [
             ("/livez", Some("/livez")),
+            ("/docs/", Some("/docs/")),
             ("/docs/index.html", Some("/docs/{*page}")),
             ("/docs/a/b.js", Some("/docs/{*page}")),
             ("/api/setup/customer-group", Some("/api/setup/customer-group")),

@@ -23,7 +23,7 @@ use super::meter::Meter;
 use super::received::{Connection, Origin, Received};
 use super::{Options, cors};
 use crate::auth::KeyRing;
-use crate::error::{Cause, Record};
+use crate::error::{Cause, Record, Refusal};
 use crate::service::Service;
 use crate::store::Store;
 use crate::{explorer, grpc, rest};
@@ -138,29 +138,7 @@ impl Faces {
         B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
     {
         let mut call = Call::begin(face, &request, origin, &self.meter);
-        let response = match call.trace().cloned() {
-            // In a box, as all that is rare.
-            Some(trace) => Box::pin(trace.around(self.serve(face, &mut call, request))).await,
-            None => self.serve(face, &mut call, request).await,
-        };
-        let response = match face {
-            Face::Grpc => {
-                grpc::finish(response, call.path(), call.request_id(), self.common.max_request_bytes)
-            }
-            Face::Rest => rest::finish(response, call.request_id()),
-        };
-        if let Some(refusal) = response.extensions().get().and_then(|record: &Record| record.refusal) {
-            self.common.refusals.count(refusal);
-            call.note_refusal();
-        }
-        call.answer(response)
-    }
-
-    async fn serve<B>(&self, face: Face, call: &mut Call, request: Request<B>) -> Response<Body>
-    where
-        B: HttpBody<Data = Bytes, Error: Error + Send + Sync> + Send + 'static,
-    {
-        match (face, call.is_public()) {
+        let response = match (face, call.is_public()) {
             (Face::Grpc, true) => Box::pin(serve(&self.common.public_grpc, request)).await,
             (Face::Rest, true) => Box::pin(serve(&self.common.public_rest, request)).await,
             (Face::Grpc, false) => {
@@ -168,12 +146,28 @@ impl Faces {
                     let Ok(response) = self.grpc.clone().call(request).await;
                     response.map(Body::new)
                 };
-                self.common.gate.admit(call, request, serve).await
+                self.common.gate.admit(&mut call, request, serve).await
             }
             (Face::Rest, false) => {
-                self.common.gate.admit(call, request, |request| serve(&self.rest, request)).await
+                self.common.gate.admit(&mut call, request, |request| serve(&self.rest, request)).await
             }
+        };
+        let response = match face {
+            Face::Grpc => {
+                grpc::finish(response, call.path(), call.request_id(), self.common.max_request_bytes)
+            }
+            Face::Rest => rest::finish(response, call.request_id()),
+        };
+        match response.extensions().get().and_then(|record: &Record| record.refusal) {
+            Some(refusal @ Refusal::Overload) => {
+                self.common.refusals.count(refusal);
+                call.note_refusal();
+            }
+            // The connection is read on: it may be a proxy's, and have others' calls on it.
+            Some(refusal @ Refusal::Guess) => self.common.refusals.count(refusal),
+            None => {}
         }
+        call.answer(response)
     }
 }
 

@@ -26,7 +26,7 @@ pub(super) struct Scrape {
     pub(super) refusals: Arc<Refusals>,
     pub(super) health: Health,
     pub(super) store: Store,
-    /// Whether the database is the private one, with which the service would end.
+    /// Whether the database is the private one.
     pub(super) is_embedded: bool,
 }
 
@@ -94,10 +94,8 @@ impl Scrape {
         let is_up = i64::from(self.health.database_answers());
         let help = "Whether the database answered, and took writes, when it was last asked";
         out.value("customer_groups_database_up", help, None, &is_up)?;
-        if self.is_embedded {
-            let help = "Whether the private PostgreSQL runs; the service ends when it does not";
-            out.value("customer_groups_embedded_database_up", help, None, &1_i64)?;
-        }
+        let help = "Whether the database is the private PostgreSQL, with which the service would end";
+        out.value("customer_groups_embedded_database", help, None, &i64::from(self.is_embedded))?;
 
         let pools = self.store.pools();
         let name = |pool: &PoolState| ("pool_name", pool.name);

@@ -2,6 +2,7 @@
 //! its place in a trace: neither paths nor headers.
 
 use std::borrow::Cow;
+use std::time::Instant;
 
 use http::HeaderMap;
 use opentelemetry::KeyValue;
@@ -12,9 +13,14 @@ use super::call::{End, code_name};
 use super::endpoints::{self, Endpoint, Endpoints, OTHER};
 use crate::traces::Trace;
 
-/// Begins it; `None` when the call is not sampled.
-pub(super) fn begin(endpoints: &Endpoints, endpoint: Endpoint, headers: &HeaderMap) -> Option<Trace> {
-    Trace::begin(&Headers(headers), || match endpoint {
+/// Begins it, as of when the call began; `None` when that is not sampled.
+pub(super) fn begin(
+    endpoints: &Endpoints,
+    endpoint: Endpoint,
+    begun: Instant,
+    headers: &HeaderMap,
+) -> Option<Trace> {
+    Trace::begin(&Headers(headers), begun, || match endpoint {
         Endpoint::Rpc(rpc) => {
             let rpc = endpoints.rpc(rpc).to_owned();
             let name = if rpc == OTHER { Cow::Borrowed("grpc") } else { Cow::Owned(rpc.clone()) };
