@@ -1,5 +1,7 @@
 //! What the command line can do.
 
+mod files;
+
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +21,8 @@ use crate::error::Cause;
 use crate::server::Server;
 use crate::store::{self, Database, OpenError, Store};
 use crate::traces;
+
+pub use files::{ExportArguments, ImportArguments, export, import};
 
 /// What `keys` can do.
 #[derive(Debug, Subcommand)]

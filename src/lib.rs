@@ -13,6 +13,7 @@
 //! | [`error`] | the one error type, and the table of what callers see of it |
 //! | [`auth`] | API keys |
 //! | [`audit`] | who changed what, in the log |
+//! | [`files`] | groups in files, for import and export |
 //! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
 //! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
 //! | [`histogram`] | counts by size, for metrics |
@@ -34,6 +35,7 @@ pub mod domain;
 pub mod embedded;
 pub mod error;
 mod explorer;
+pub mod files;
 pub mod grpc;
 pub mod histogram;
 mod pem;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use customer_groups::commands::{self, KeysCommand};
+use customer_groups::commands::{self, ExportArguments, ImportArguments, KeysCommand};
 use customer_groups::config::{Config, Settings};
 use customer_groups::error::chain;
 use customer_groups::telemetry;
@@ -32,6 +32,19 @@ enum Command {
     /// Check the whole database, whether the service runs or not: exits with 0 when nothing is wrong, with 1 and a
     /// line for each thing that is, and with 2 when it cannot check
     Verify,
+    /// Store the customer groups of a file, all or none, whether the service runs or not: exits with 0 when it is done,
+    /// with 1 and a line for each thing that is wrong with the file, and with 2 when it cannot be done
+    ///
+    /// CSV has a header, with the fields of the API in any order: id, created_at, updated_at, parent_id, is_group,
+    /// customer_group_name, parent_customer_group, default_price_list, payment_terms. NDJSON has an object of the API in
+    /// each line. All but the name may be left out. A group keeps its id, or gets a new one.
+    ///
+    /// A file without id and parent_id, such as ERPNext's export of its Customer Groups, names parents by their names in
+    /// parent_customer_group.
+    Import(ImportArguments),
+    /// Write all customer groups to a file, as they are at one instant, whether the service runs or not: exits with 0 when
+    /// it is done, and with 2 when it cannot be done
+    Export(ExportArguments),
 }
 
 // Calls are served by threads of their own.
@@ -55,6 +68,8 @@ async fn main() -> ExitCode {
             (commands::keys(config, command).await.map(|()| true), ExitCode::FAILURE)
         }
         Some(Command::Verify) => (commands::verify(config).await, ExitCode::from(2)),
+        Some(Command::Import(arguments)) => (commands::import(config, arguments).await, ExitCode::from(2)),
+        Some(Command::Export(arguments)) => (commands::export(config, arguments).await, ExitCode::from(2)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

@@ -28,7 +28,7 @@ fn findings(database: &TestDatabase) -> Vec<String> {
     found.lines().map(str::to_owned).collect()
 }
 
-fn sound(database: &TestDatabase) -> String {
+pub fn sound(database: &TestDatabase) -> String {
     let output = verify(database);
     let (found, said) = (text(output.stdout), text(output.stderr));
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{found}");

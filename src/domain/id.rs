@@ -54,6 +54,13 @@ impl Timestamp {
         jiff::Timestamp::from_millisecond(milliseconds).ok().map(Self)
     }
 
+    /// Reads a time of RFC 3339; `None` when it is none, or finer than milliseconds.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let time: jiff::Timestamp = text.parse().ok()?;
+        (time.subsec_nanosecond() % 1_000_000 == 0).then_some(Self(time))
+    }
+
     fn of_uuid(uuid: Uuid) -> Self {
         // The first 48 bits of a UUIDv7 are its milliseconds since the Unix epoch, and the largest 48-bit
         // number of them is the year 10889, past what can be written as RFC 3339.

@@ -165,6 +165,14 @@ impl Violations {
         self
     }
 
+    /// The same, and others after them.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.all.extend(others.all);
+        self.listed += others.listed;
+        self
+    }
+
     /// The violations that are listed, in the documented order of the fields; what is wrong beside them comes
     /// last.
     #[must_use]

@@ -20,7 +20,7 @@ use serde_json::value::RawValue;
 
 use super::{COLLECTION, MaxBytes};
 use crate::domain::{
-    Draft, Etag, Field, Freshness, IdempotencyKey, IfMatch, ListRequest, PageRequest, Violation,
+    Draft, Etag, Field, Freshness, IdempotencyKey, IfMatch, ImportDraft, ListRequest, PageRequest, Violation,
     ViolationKind, cut, excerpt, field,
 };
 use crate::error::Error;
@@ -228,7 +228,31 @@ impl Entries {
 /// What the object of a group says of its fields.
 pub(super) fn draft(mut object: Entries, mut found: Vec<Violation>) -> Draft {
     object.0.retain(|(name, _)| !field::OUTPUT_ONLY.contains(&name.as_str()));
-    let mut given = object.fields(&field::MUTABLE, &mut found);
+    let given = object.fields(&field::MUTABLE, &mut found);
+    mutable(given, found)
+}
+
+/// Reads an object in a file, where the fields count that only the service sets.
+///
+/// # Errors
+///
+/// That it is no JSON object. What is wrong with its fields is in the draft.
+pub fn import_draft(json: &str) -> Result<ImportDraft, String> {
+    let object: Entries = serde_json::from_str(json).map_err(|error| {
+        // It is one line, and which one of the file is known elsewhere.
+        let (said, column) = (error.to_string(), error.column());
+        let place = format!(" at line {} column {column}", error.line());
+        format!("invalid JSON: {} at column {column}", said.strip_suffix(&place).unwrap_or(&said))
+    })?;
+    let mut found = Vec::new();
+    let mut given = object.fields(&[&field::OUTPUT_ONLY[..], &field::MUTABLE].concat(), &mut found);
+    let mut text = |name| read(name, "a string or null", given.take(name), &mut found);
+    let (id, created_at, updated_at) = (text(field::ID), text(field::CREATED_AT), text(field::UPDATED_AT));
+    Ok(ImportDraft { id, created_at, updated_at, fields: mutable(given, found) })
+}
+
+/// What the fields say that a create and an update can set.
+fn mutable(mut given: Given<Box<RawValue>>, mut found: Vec<Violation>) -> Draft {
     let mut text = |name| read(name, "a string or null", given.take(name), &mut found);
     let parent_id = text(field::PARENT_ID);
     let customer_group_name = text(field::CUSTOMER_GROUP_NAME);

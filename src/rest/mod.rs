@@ -24,7 +24,9 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
 pub use error::finish;
+pub(crate) use input::import_draft;
 pub use input::{body, list_request, page};
+pub(crate) use output::write_object;
 
 use crate::auth::Caller;
 use crate::domain::{CustomerGroup, Etag, excerpt};

@@ -107,6 +107,15 @@ impl<'a> From<&'a CustomerGroup> for CustomerGroupObject<'a> {
     }
 }
 
+/// Writes the object of a group, as in every answer.
+///
+/// # Errors
+///
+/// What writing ends in.
+pub fn write_object(group: &CustomerGroup, to: impl Write) -> std::io::Result<()> {
+    serde_json::to_writer(to, &CustomerGroupObject::from(group)).map_err(Into::into)
+}
+
 /// Writes a list in the documented shape: at once when all of it is there, and otherwise part by part while it is
 /// read. One that breaks off ends the connection, so that nobody takes it for whole.
 pub(super) async fn list(mut groups: Groups) -> Result<Response, Error> {

@@ -4,8 +4,11 @@
 mod batch;
 mod connection;
 mod create;
+mod cycles;
+mod export;
 mod failure;
 mod groups;
+mod import;
 mod keys;
 mod lists;
 mod migrate;
@@ -32,7 +35,9 @@ use tokio_postgres::config::{Host, SslMode};
 
 pub use batch::BatchInsertion;
 pub use create::Insertion;
+pub use export::Export;
 pub use groups::ParentCheck;
+pub use import::{Import, SoundImport};
 pub use open::OpenError;
 pub use pool::PoolState;
 pub use stream::Groups;

@@ -83,6 +83,12 @@ pub enum OpenError {
     /// A migration failed.
     #[error("its tables cannot be brought up to date: {0}")]
     Migration(String),
+    /// It holds what this service cannot have stored.
+    #[error("{0}; `customer-groups verify` says what to do")]
+    Corrupt(String),
+    /// While an import was checked, a parent was deleted, or another group got one of its ids.
+    #[error("its groups were changed by someone else while the file was checked ({0}); import it again")]
+    Outrun(String),
     /// Anything else.
     #[error("{0}")]
     Other(String),

@@ -90,6 +90,11 @@ pub(super) fn group_id(uuid: Uuid) -> Result<GroupId, Error> {
     GroupId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is no UUIDv7")))
 }
 
+/// A stored id as callers know it, or as it is when none could have it.
+pub(super) fn shown(id: Uuid) -> String {
+    GroupId::from_uuid(id).map_or_else(|| id.to_string(), |id| id.to_string())
+}
+
 fn corrupt(violation: &Violation) -> Error {
     Error::internal(format!("a stored group is invalid: {}", violation.description))
 }

@@ -15,7 +15,7 @@ use super::{Database, Limits, OpenError, migrate};
 use findings::Findings;
 
 /// All that is read is of one instant, and a statement takes as long as it takes.
-const BEGIN: &str = "begin isolation level repeatable read read only; set local statement_timeout = 0; \
+pub(super) const BEGIN: &str = "begin isolation level repeatable read read only; set local statement_timeout = 0; \
      set local idle_in_transaction_session_timeout = 0";
 
 /// Each group, and whether its parent exists.

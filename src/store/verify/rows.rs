@@ -6,10 +6,9 @@ use tokio_postgres::Row;
 use uuid::Uuid;
 
 use super::super::{keys, rows};
-use super::tree::shown;
 use crate::domain::{IdempotencyKey, MAX_BATCH, Name, Timestamp, excerpt, field};
 use crate::error::Error;
-use rows::{group_id, read};
+use rows::{group_id, read, shown};
 
 /// Where [`super::GROUPS`] says whether the parent exists.
 const PARENT_EXISTS: usize = 8;

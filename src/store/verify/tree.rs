@@ -1,16 +1,15 @@
 //! Whether the groups are trees.
 
-use std::collections::{BTreeMap, HashMap};
-use std::iter::successors;
+use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 use uuid::Uuid;
 
 use super::each;
 use super::findings::Findings;
-use crate::domain::GroupId;
 use crate::store::OpenError;
-use crate::store::rows::read;
+use crate::store::cycles::cycles_among;
+use crate::store::rows::{read, shown};
 
 /// The groups that no walk down from a root reaches, or from a group whose parent does not exist. Each of them has a
 /// parent that is one of them.
@@ -33,28 +32,8 @@ pub(super) async fn cycles(client: &Client) -> Result<Findings, OpenError> {
     })
     .await?;
     let mut found = Findings::new("cycle");
-    found.extend(walk(&parents).iter().map(|cycle| tell(cycle)));
+    found.extend(cycles_among(&parents).iter().map(|cycle| tell(cycle)));
     Ok(found)
-}
-
-/// The cycles among groups by their parents.
-fn walk(parents: &BTreeMap<Uuid, Uuid>) -> Vec<Vec<Uuid>> {
-    let above = |id: &Uuid| parents.get(id).copied();
-    let mut seen = HashMap::with_capacity(parents.len());
-    let mut cycles = Vec::new();
-    for start in parents.keys() {
-        let mut at = Some(*start);
-        while let Some(id) = at.filter(|id| !seen.contains_key(id)) {
-            seen.insert(id, *start);
-            at = above(&id);
-        }
-        // A walk that ends at a group of its own has gone round.
-        if let Some(first) = at.filter(|id| seen.get(id) == Some(start)) {
-            let others = successors(above(&first), above).take_while(|id| *id != first);
-            cycles.push([first].into_iter().chain(others).collect());
-        }
-    }
-    cycles
 }
 
 fn tell(cycle: &[Uuid]) -> String {
@@ -66,9 +45,4 @@ fn tell(cycle: &[Uuid]) -> String {
     format!(
         "{names}{more}: each is below the next, {count} in all, and no root above them; give one the parent_id null"
     )
-}
-
-/// A stored id as callers know it, or as it is when none could have it.
-pub(super) fn shown(id: Uuid) -> String {
-    GroupId::from_uuid(id).map_or_else(|| id.to_string(), |id| id.to_string())
 }
