@@ -238,6 +238,10 @@ async fn make_first_key(config: &Config, store: &Store, address: SocketAddr) -> 
         "There was no API key for {mode} mode, so one was made. It is kept in {path}. Try it:
 
     curl {scheme}://{address}/api/setup/customer-group -H 'Authorization: Bearer {key}'
+
+In a clone, this adds some customer groups to look at, while the service runs:
+
+    cargo run -q --release --locked -- import examples/sample.csv
 "
     )?;
     Ok(())

@@ -72,49 +72,48 @@ async fn import_on(
     let mut import = store.import().await.map_err(failed)?;
     let (sender, mut batches) = mpsc::channel(4);
     let file = arguments.file.clone();
-    // Reading may wait, and checking a line takes as long as storing it.
+    // Reading may wait, and checking a line takes as long as copying it.
     let reader = thread::spawn(move || read(&file, format, &sender));
     let mut lines = 0;
     while let Some(batch) = batches.recv().await {
-        for line in batch {
-            import.add(line).await.map_err(failed)?;
-            lines += 1;
-        }
+        lines += batch.len() as u64;
+        import.add(batch).await.map_err(failed)?;
         progress.tell(|| format!("{} lines were read", grouped(lines)));
     }
     reader.join().unwrap_or_else(|_| Err("the file could not be read".into()))?;
     progress.tell_now("checking");
-    let sound = match import.check().await.map_err(failed)? {
-        Ok(sound) => sound,
+    let checked = import.check().await.map_err(failed)?;
+    let is_sound = checked.is_ok();
+    let outcome = match checked {
         Err(problems) => {
-            progress.clear();
             let count = grouped(problems.count());
-            print(&format!("{problems}{count} things are wrong with the file, and nothing was imported"))?;
-            return Ok(false);
+            format!("{problems}{count} things are wrong with the file, and nothing was imported")
         }
-    };
-    let groups = grouped(sound.groups);
-    let done = if arguments.dry_run {
-        format!("{groups} customer groups can be imported, and nothing was changed")
-    } else {
-        progress.tell_now("storing");
-        sound.store().await.map_err(failed)?;
-        format!("{groups} customer groups were imported in {}", seconds(begun))
+        Ok(sound) if arguments.dry_run => {
+            format!("{} customer groups can be imported, and nothing was changed", grouped(sound.groups))
+        }
+        Ok(sound) => {
+            progress.tell_now("storing");
+            let groups = grouped(sound.groups);
+            sound.store().await.map_err(failed)?;
+            format!("{groups} customer groups were imported in {}", seconds(begun))
+        }
     };
     progress.clear();
     store.close();
-    print(&done)?;
-    Ok(true)
+    writeln!(io::stdout(), "{outcome}")?;
+    Ok(is_sound)
 }
 
 /// Reads a file to its end, or until nobody takes its lines any more.
 fn read(path: &Path, format: Format, taker: &mpsc::Sender<Vec<ImportLine>>) -> Result<(), Cause> {
     let failed = |error: io::Error| cannot_be_read(path, &error);
     let mut lines = if is_standard(path) {
-        files::read(BufReader::new(io::stdin()), format).map_err(failed)?
+        files::read(BufReader::new(io::stdin()), format)
     } else {
-        files::read(BufReader::new(open(path)?), format).map_err(failed)?
-    };
+        files::read(BufReader::new(open(path)?), format)
+    }
+    .map_err(failed)?;
     loop {
         let batch = lines.by_ref().take(BATCH).collect::<io::Result<Vec<_>>>().map_err(failed)?;
         if batch.is_empty() || taker.blocking_send(batch).is_err() {
@@ -257,10 +256,6 @@ fn cannot_be_written(path: &Path, error: &io::Error) -> Cause {
 
 fn is_broken_pipe(error: &Cause) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-fn print(text: &str) -> io::Result<()> {
-    writeln!(io::stdout(), "{text}")
 }
 
 fn seconds(begun: Instant) -> String {

@@ -100,12 +100,19 @@ impl Store {
 }
 
 impl Import {
-    /// Takes a line in, after those before it in the file.
+    /// Takes lines in, after those before them in the file.
     ///
     /// # Errors
     ///
     /// Those of [`Store::open`].
-    pub async fn add(&mut self, ImportLine { number, group }: ImportLine) -> Result<(), OpenError> {
+    pub async fn add(&mut self, lines: Vec<ImportLine>) -> Result<(), OpenError> {
+        for line in lines {
+            self.add_line(line).await?;
+        }
+        Ok(())
+    }
+
+    async fn add_line(&mut self, ImportLine { number, group }: ImportLine) -> Result<(), OpenError> {
         match group {
             ImportGroup::Valid { group, parent_name } => {
                 self.groups += 1;

@@ -25,9 +25,11 @@ const PARENTS: &str = "
     group by w.name;
     analyze customer_group_import_parent";
 
+/// What was known of the parents holds no more then, and a plan by it would take for ever.
 const RESOLVE: &str = "
     update customer_group_import i set parent_id = p.id
-    from customer_group_import_parent p where p.name = i.parent_name and p.groups = 1";
+    from customer_group_import_parent p where p.name = i.parent_name and p.groups = 1;
+    analyze customer_group_import";
 
 const UNRESOLVED: &str = first!(
     "parent_name, groups, in_file",
@@ -39,7 +41,7 @@ const UNRESOLVED: &str = first!(
 /// Gives the lines the ids of their parents.
 pub(super) async fn resolve(client: &Client, problems: &mut ImportProblems) -> Result<(), OpenError> {
     client.batch_execute(PARENTS).await?;
-    client.execute(RESOLVE, &[]).await?;
+    client.batch_execute(RESOLVE).await?;
     let unresolved = |row: &Row| {
         let (name, groups, in_file): (&str, i64, bool) = (row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
         let parent = format!("{} {}", field::PARENT_CUSTOMER_GROUP, excerpt(name));
