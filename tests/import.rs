@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 use std::process::{Child, Output, Stdio};
 
 use customer_groups::domain::GroupId;
@@ -165,7 +164,6 @@ fn wrong_lines() -> Vec<(&'static str, String, &'static str)> {
     let long = "n".repeat(256);
     let endless = "n".repeat(70_000);
     let own = [
-        ("", "it has 1 fields and the header 6"),
         ("a,b", "it has 2 fields and the header 6"),
         (",,,,,", "customer_group_name is required"),
         ("nobody,,name,,,", "id \"nobody\" is no id of a customer group"),
@@ -183,7 +181,7 @@ fn wrong_lines() -> Vec<(&'static str, String, &'static str)> {
         (&format!("{NOBODY},,name,,,soon"), "updated_at is \"soon\"; give a time"),
         (&format!(",,{endless},,,"), "it has more than 65536 bytes"),
     ];
-    let own = own.into_iter().filter(|(line, _)| !line.is_empty()).map(|(line, problem)| {
+    let own = own.into_iter().map(|(line, problem)| {
         let header = "id,parent_id,customer_group_name,is_group,parent_customer_group,updated_at";
         ("csv", format!("{header}\n{line}\n"), problem)
     });
@@ -442,5 +440,4 @@ async fn the_sample_fills_a_private_postgresql_before_its_first_start_and_comes_
     let output = Program::run(&["export", file.to_str().unwrap()], &settings);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 36);
-    assert!(Path::new(SAMPLE).is_file());
 }
