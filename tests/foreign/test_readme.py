@@ -1,4 +1,4 @@
-"""The README's sessions with grpcurl and curl, pasted line by line, answers what the README shows."""
+"""The sessions with grpcurl and curl, pasted line by line, answer what the pages show."""
 
 import os
 import re
@@ -7,23 +7,29 @@ import unittest
 
 from service import BIN, KEY, ROOT, Service
 
-ID = re.compile(r"customer-group_[0-9a-z]{26}")
-# When something happened, as a time, as an etag and as the id of a request.
-WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|(?<=\"etag\": \"\\\")\d{13}|req_[0-9a-z]{26}")
+# The id of a group, or its etag.
+ID = re.compile(r"customer-group_[0-9a-z]{26}|(?<=\")\d{13}(?=\\?\")")
+# When something happened, as a time and as the id of a request.
+WHEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z|req_[0-9a-z]{26}")
 
 
-def session():
-    """The commands of the README's console blocks, each with the output that is shown."""
-    readme = (ROOT / "README.md").read_text()
-    blocks = re.findall(r"^```console\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def session(page):
+    """The commands of a page's console blocks, each with the output that is shown."""
+    blocks = re.findall(r"^```console\n(.*?)^```", (ROOT / page).read_text(), re.MULTILINE | re.DOTALL)
     for step in re.split(r"^\$ ", "".join(blocks), flags=re.MULTILINE)[1:]:
         command = re.match(r"(?:.*\\\n)*.*\n", step)[0]
         yield command, step[len(command) :]
 
 
-class Readme(unittest.TestCase):
-    def test_the_session_answers_what_is_shown(self):
-        steps = list(session())
+class Sessions(unittest.TestCase):
+    def test_the_readme_s_session_answers_what_is_shown(self):
+        self.paste("README.md")
+
+    def test_the_session_of_the_examples_answers_what_is_shown(self):
+        self.paste("examples/shell.md")
+
+    def paste(self, page):
+        steps = list(session(page))
         self.assertGreater(len(steps), 5)
         with Service() as service:
             environment = {"PATH": f"{BIN}:{os.environ['PATH']}", "KEY": KEY}
