@@ -10,9 +10,10 @@ test: postgres
 	cargo test --locked
 
 # The tour of the service by programs that know nothing of it: grpcurl, Python's gRPC, Envoy, buf, Chromium,
-# Schemathesis.
+# Schemathesis; and the examples, of which the one in Rust is built as the tests are, since it shares what they need.
 test-foreign: postgres
 	cargo build --release --locked
+	cargo build --locked --example client
 	tests/foreign/run
 
 # The service against the limit of its own database; QUICK=1 only shows that it runs.
