@@ -136,17 +136,19 @@ test("what the service refuses for the moment is tried again when it says so", a
     "grpc-message": "too many calls",
     "grpc-status-details-bin": details,
   };
-  let refused = 0;
+  let made = 0;
+  let noteAgain;
+  const again = new Promise((resolve) => (noteAgain = resolve));
   await page.route(LISTS, async (route) => {
-    refused += 1;
-    if (refused > 1) return route.continue();
-    await route.fulfill({ status: 200, headers, body: "" });
+    made += 1;
+    if (made === 1) return route.fulfill({ status: 200, headers, body: "" });
+    noteAgain();
+    await route.continue();
   });
   await page.getByRole("button", { name: "Refresh" }).click();
-  await page.waitForResponse(LISTS);
-  await page.waitForRequest(LISTS);
+  await again;
   await node(page, "All customers").waitFor();
-  assert.equal(refused, 2);
+  assert.equal(made, 2);
 });
 
 test("an edit that the service refuses says what to do, and can be tried again", async (t) => {

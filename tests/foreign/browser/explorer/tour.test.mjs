@@ -65,8 +65,9 @@ test("a field is changed, refused, mended and saved", async (t) => {
   const saved = await rest("GET", `/${id}`);
   assert.deepEqual([saved.default_price_list, saved.payment_terms, saved.is_group], ["Export", "Net 14", true]);
   await field(page, "Payment terms").fill("");
+  const answered = page.waitForResponse("**/UpdateCustomerGroup");
   await page.getByRole("button", { name: "Save" }).click();
-  await page.getByRole("button", { name: "Save" }).waitFor({ state: "detached" });
+  await answered;
   assert.equal((await rest("GET", `/${id}`)).payment_terms, null);
 });
 
