@@ -10,7 +10,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::received::Connection;
 use crate::error::RETRY_SECONDS;
 
 /// The time between two refusals of a worker, when there are more than for a moment: some 5 % of its time go into
@@ -58,13 +57,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// A connection that is read only when it is not held.
 pub(super) struct Paced<S> {
     stream: S,
-    connection: Arc<Connection>,
+    hold: Arc<Hold>,
     pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    pub(super) fn new(stream: S, connection: Arc<Connection>) -> Self {
-        Self { stream, connection, pause: None }
+    pub(super) fn new(stream: S, hold: Arc<Hold>) -> Self {
+        Self { stream, hold, pause: None }
     }
 }
 
@@ -79,7 +78,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Paced<S> {
                 ready!(pause.as_mut().poll(context));
                 self.pause = None;
             }
-            let Some(until) = lock(&self.connection.hold.until).take() else { break };
+            let Some(until) = lock(&self.hold.until).take() else { break };
             self.pause = Some(Box::pin(sleep_until(until)));
         }
         Pin::new(&mut self.stream).poll_read(context, buffer)

@@ -21,7 +21,7 @@ use super::pace::Hold;
 pub(super) struct Connection {
     /// The other end of it.
     pub(super) address: IpAddr,
-    pub(super) hold: Hold,
+    pub(super) hold: Arc<Hold>,
 }
 
 /// Where a request came from.

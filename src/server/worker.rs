@@ -170,7 +170,7 @@ impl Connections {
             tracing::debug!(%error, "a connection keeps its defaults");
         }
         let (protocol, patience) = (self.protocol.clone(), self.timeouts.header);
-        let hold = Hold::new(self.pace.clone());
+        let hold = Arc::new(Hold::new(self.pace.clone()));
         let connection = Arc::new(Connection { address: address.ip(), hold });
         // Two tasks, so that the one without TLS is no larger for it.
         match self.tls.as_ref().map(Tls::acceptor) {
@@ -203,7 +203,7 @@ async fn serve_connection(
     watcher: Watcher,
 ) {
     // Each call of HTTP/2 is moved into a task of its own, which a box makes cheap.
-    let stream = TokioIo::new(Paced::new(stream, connection.clone()));
+    let stream = TokioIo::new(Paced::new(stream, connection.hold.clone()));
     let service = service_fn(move |request| Box::pin(faces.clone().call(request, connection.clone())));
     let served = protocol.serve_connection(stream, service).into_owned();
     if let Err(error) = watcher.watch(served).await {
