@@ -1,9 +1,11 @@
 //! `import` and `export`: customer groups from and to files.
 
 use std::fs::{self, File, Permissions};
-use std::io::{self, BufReader, BufWriter, IsTerminal, Write};
+use std::io::{self, BufReader, BufWriter, IsTerminal, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -71,14 +73,18 @@ async fn import_on(
     let store = Store::open(database, &config.limits).await.map_err(failed)?;
     let mut import = store.import().await.map_err(failed)?;
     let (sender, mut batches) = mpsc::channel(4);
-    let file = arguments.file.clone();
+    let (file, bytes) = (arguments.file.clone(), Arc::new(AtomicU64::new(0)));
+    let (size, read_bytes) = (size_of(&file), bytes.clone());
     // Reading may wait, and checking a line takes as long as copying it.
-    let reader = thread::spawn(move || read(&file, format, &sender));
+    let reader = thread::spawn(move || read(&file, format, &sender, bytes));
     let mut lines = 0;
     while let Some(batch) = batches.recv().await {
         lines += batch.len() as u64;
         import.add(batch).await.map_err(failed)?;
-        progress.tell(|| format!("{} lines were read", grouped(lines)));
+        progress.tell(|| {
+            let bar = size.map(|size| bar(read_bytes.load(Ordering::Relaxed), size));
+            format!("{}{} lines were read", bar.unwrap_or_default(), grouped(lines))
+        });
     }
     reader.join().unwrap_or_else(|_| Err("the file could not be read".into()))?;
     progress.tell_now("checking");
@@ -106,12 +112,17 @@ async fn import_on(
 }
 
 /// Reads a file to its end, or until nobody takes its lines any more.
-fn read(path: &Path, format: Format, taker: &mpsc::Sender<Vec<ImportLine>>) -> Result<(), Cause> {
+fn read(
+    path: &Path,
+    format: Format,
+    taker: &mpsc::Sender<Vec<ImportLine>>,
+    bytes: Arc<AtomicU64>,
+) -> Result<(), Cause> {
     let failed = |error: io::Error| cannot_be_read(path, &error);
     let mut lines = if is_standard(path) {
         files::read(BufReader::new(io::stdin()), format)
     } else {
-        files::read(BufReader::new(open(path)?), format)
+        files::read(BufReader::new(Counted { file: open(path)?, bytes }), format)
     }
     .map_err(failed)?;
     loop {
@@ -120,6 +131,26 @@ fn read(path: &Path, format: Format, taker: &mpsc::Sender<Vec<ImportLine>>) -> R
             return Ok(());
         }
     }
+}
+
+/// A file that says how many bytes of it were read.
+struct Counted {
+    file: File,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.bytes.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
+}
+
+/// The size of a file; `None` for what has none, such as a pipe.
+fn size_of(path: &Path) -> Option<u64> {
+    let file = fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    (!is_standard(path)).then_some(file.len())
 }
 
 /// Writes all customer groups to a file, as they are at one instant and whether the service runs or not, and says how
@@ -258,6 +289,14 @@ fn is_broken_pipe(error: &Cause) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// A bar of how much is done of the whole.
+fn bar(done: u64, whole: u64) -> String {
+    const LENGTH: u64 = 30;
+    let full = done.saturating_mul(LENGTH).checked_div(whole).unwrap_or(LENGTH).min(LENGTH);
+    let cell = |number| if number < full { '#' } else { '.' };
+    format!("[{}] ", (0..LENGTH).map(cell).collect::<String>())
+}
+
 fn seconds(begun: Instant) -> String {
     format!("{:.1} s", begun.elapsed().as_secs_f64())
 }
@@ -278,6 +317,13 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_bar_is_as_full_as_the_work_is_done() {
+        let full = |done, whole| bar(done, whole).matches('#').count();
+        assert_eq!([full(0, 100), full(50, 100), full(100, 100), full(7, 0)], [0, 15, 30, 30]);
+        assert_eq!(bar(1, u64::MAX).len(), "[] ".len() + 30);
+    }
 
     #[test]
     fn numbers_have_commas_between_their_thousands() {
