@@ -274,12 +274,12 @@ impl KeyRing {
     ) -> Result<Principal, Error> {
         let header = authorization.ok_or(Error::KeyMissing)?;
         let key = bearer(header).and_then(|text| Secret::parse(self.mode, text).map_err(Error::KeyInvalid));
-        let digest = key.as_ref().ok().map(Secret::digest);
-        if let Some(known) = digest.and_then(|digest| self.recall(digest)) {
+        let digest = key.map(|key| key.digest());
+        if let Some(known) = digest.as_ref().ok().and_then(|digest| self.recall(*digest)) {
             return Ok(known);
         }
         self.guesses.take(address)?;
-        let found = self.look_up(key?.digest()).await;
+        let found = self.look_up(digest?).await;
         if !matches!(found, Err(Error::KeyInvalid(_))) {
             self.guesses.give_back(address);
         }

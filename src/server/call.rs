@@ -77,6 +77,16 @@ pub(super) enum End {
     Http(StatusCode),
 }
 
+impl End {
+    /// That of an RPC, which has a code also when its caller went away.
+    pub(super) fn code(self) -> Code {
+        match self {
+            Self::Grpc(code) => code,
+            Self::Cancelled | Self::Http(_) => Code::Cancelled,
+        }
+    }
+}
+
 impl Call {
     pub(super) fn begin<B>(face: Face, request: &Request<B>, origin: Origin, meter: &Arc<Meter>) -> Self {
         let endpoint = meter.endpoints().of(face, request.method(), request.uri().path());

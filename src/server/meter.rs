@@ -106,13 +106,7 @@ impl Meter {
 
     fn series(&self, endpoint: Endpoint, end: End) -> Option<&Series> {
         match endpoint {
-            Endpoint::Rpc(rpc) => {
-                let code = match end {
-                    End::Grpc(code) => code,
-                    End::Cancelled | End::Http(_) => Code::Cancelled,
-                };
-                self.rpcs.get(rpc)?.1.get(code as usize)
-            }
+            Endpoint::Rpc(rpc) => self.rpcs.get(rpc)?.1.get(end.code() as usize),
             Endpoint::Path { method, route } => {
                 let way = match end {
                     End::Http(status) => STATUSES.binary_search(&status.as_str()).unwrap_or(OTHER_STATUS),

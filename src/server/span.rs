@@ -43,10 +43,7 @@ pub(super) fn begin(
 pub(super) fn end(trace: Trace, endpoint: Endpoint, end: End) {
     match (endpoint, end) {
         (Endpoint::Rpc(_), end) => {
-            let code = match end {
-                End::Grpc(code) => code,
-                End::Cancelled | End::Http(_) => Code::Cancelled,
-            };
+            let code = end.code();
             let status = KeyValue::new("rpc.response.status_code", code_name(code));
             trace.end(vec![status], is_fault(code).then(|| code_name(code).into()));
         }
