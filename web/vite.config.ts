@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-// Where `npm run dev` finds the service.
+// The service that `npm run dev` forwards calls to.
 const SERVICE = "http://127.0.0.1:8080";
 
 export default defineConfig({

@@ -1,32 +1,23 @@
-// The calls of the service that the explorer makes, each with the key of the session.
+// Client for the RPCs that the explorer uses. It sends the session's API key with every call.
 
 import { type Client, createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import { asFailure, type Failure } from "./failure";
 import { type CustomerGroup, CustomerGroupService } from "./gen/overplane/setup/v1/customer_group_pb";
+import { messageOf, type ValueName, type Values } from "./values";
 
 export type { CustomerGroup };
 
-// What is below a node; what has no parent is below `null`.
+// The parent of a group: an id, or `null` for a root.
 export type ParentId = string | null;
-
-// The fields that a form changes, as the API names them in masks and violations.
-export type Values = {
-  customer_group_name: string;
-  is_group: boolean;
-  parent_customer_group: string | null;
-  default_price_list: string | null;
-  payment_terms: string | null;
-};
-export type ValueName = keyof Values;
 
 export type Page = { groups: CustomerGroup[]; hasMore: boolean; total: number };
 
 export type Window = { limit: number; after?: string; offset?: number };
 
-// How often a read that is refused for the moment is tried again, and the longest wait before that.
-const RETRIES = 2;
-const LONGEST_WAIT_MS = 3_000;
+// A read is retried this often, if the service asks for a delay of at most MAX_WAIT_MS.
+const MAX_RETRIES = 2;
+const MAX_WAIT_MS = 3_000;
 
 const TIMEOUT_MS = 30_000;
 
@@ -34,11 +25,11 @@ export class Api {
   #client: Client<typeof CustomerGroupService>;
   #onEnd: (failure: Failure | null) => void;
 
-  // `onEnd` is told of the end of every call but those that were given up.
+  // `onEnd` runs after every call that was not cancelled, with the failure or null.
   constructor(key: string, onEnd: (failure: Failure | null) => void) {
     const authorize: Interceptor = (next) => (request) => {
       request.header.set("authorization", `Bearer ${key}`);
-      // A list from a standby could lack what was just written here.
+      // A standby may lag, and its list could miss a write that was just made here.
       request.header.set("cache-control", "no-cache");
       return next(request);
     };
@@ -51,15 +42,15 @@ export class Api {
     this.#onEnd = onEnd;
   }
 
-  // Whether the key may write. An update of no group changes nothing, and a key that may only read is refused before
-  // the group is looked for.
-  async mayWrite(): Promise<boolean> {
+  // Returns whether the key has write access. The update names a group that does not exist, so it changes nothing; the
+  // service rejects a read-only key before it looks for the group.
+  async canWrite(): Promise<boolean> {
     try {
       await this.#client.updateCustomerGroup({ customerGroup: { id: "customer-group_none" } });
       return true;
     } catch (error) {
       const failure = asFailure(error);
-      if (failure.kind === "missing") return true;
+      if (failure.kind === "not-found") return true;
       if (failure.kind === "read-only") return false;
       throw failure;
     }
@@ -73,35 +64,35 @@ export class Api {
     return (await this.#read(() => this.#client.batchGetCustomerGroups({ ids }, { signal }), signal)).data;
   }
 
-  // The parent first, the root last.
+  // Returns the ancestors, parent first and root last.
   async ancestors(id: string): Promise<CustomerGroup[]> {
     return (await this.#read(() => this.#client.listCustomerGroupAncestors({ id }))).data;
   }
 
-  // Those below a node, newest first.
+  // Returns a page of the children of a node, newest first.
   async children(parent: ParentId, { limit, after, offset }: Window): Promise<Page> {
     const request = { parentId: parent ?? "null", limit, ...cursor(after, offset) };
     const page = await this.#read(() => this.#client.listCustomerGroups(request));
     return { groups: page.data, hasMore: page.hasMore, total: page.total };
   }
 
-  // Those whose name has the text in it, newest first.
+  // Returns a page of the groups whose name contains the text, newest first.
   async search(text: string, { limit, after }: Window, signal: AbortSignal): Promise<Page> {
     const request = { customerGroupName: text, limit, ...cursor(after, undefined) };
     const page = await this.#read(() => this.#client.listCustomerGroups(request, { signal }), signal);
     return { groups: page.data, hasMore: page.hasMore, total: page.total };
   }
 
-  // However often it is called with one idempotency key, one group is made.
+  // Creates a group. A repeated call with the same idempotency key creates no second one.
   create(parent: ParentId, values: Values, idempotencyKey: string): Promise<CustomerGroup> {
-    const customerGroup = { ...fields(values), ...(parent === null ? {} : { parentId: parent }) };
+    const customerGroup = { ...messageOf(values), ...(parent === null ? {} : { parentId: parent }) };
     const headers = { "idempotency-key": idempotencyKey };
     return this.#call(() => this.#client.createCustomerGroup({ customerGroup }, { headers }));
   }
 
-  // Changes the named fields of the version that the etag is of.
+  // Updates the named fields if the group still has this etag.
   update(id: string, etag: string, values: Values, names: ValueName[]): Promise<CustomerGroup> {
-    const request = { customerGroup: { id, ...fields(values) }, updateMask: { paths: names }, etag };
+    const request = { customerGroup: { id, ...messageOf(values) }, updateMask: { paths: names }, etag };
     return this.#call(() => this.#client.updateCustomerGroup(request));
   }
 
@@ -115,11 +106,11 @@ export class Api {
     await this.#call(() => this.#client.deleteCustomerGroup({ id, etag }));
   }
 
-  async #call<T>(make: () => Promise<T>): Promise<T> {
+  async #call<T>(call: () => Promise<T>): Promise<T> {
     try {
-      const answer = await make();
+      const response = await call();
       this.#onEnd(null);
-      return answer;
+      return response;
     } catch (error) {
       const failure = asFailure(error);
       if (failure.kind !== "cancelled") this.#onEnd(failure);
@@ -127,15 +118,15 @@ export class Api {
     }
   }
 
-  // A read changes nothing, so that it may be tried again where the service says when.
-  #read<T>(make: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+  // Retries a read when the service asks for a short delay. Reads have no side effects, so this is safe.
+  #read<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     return this.#call(async () => {
-      for (let tries = 0; ; tries += 1) {
+      for (let attempt = 0; ; attempt += 1) {
         try {
-          return await make();
+          return await call();
         } catch (error) {
           const wait = asFailure(error).retryAfterMs;
-          if (wait === undefined || wait > LONGEST_WAIT_MS || tries === RETRIES || signal?.aborted) throw error;
+          if (wait === undefined || wait > MAX_WAIT_MS || attempt === MAX_RETRIES || signal?.aborted) throw error;
           await new Promise((resolve) => setTimeout(resolve, wait));
         }
       }
@@ -145,26 +136,6 @@ export class Api {
 
 function cursor(after: string | undefined, offset: number | undefined) {
   return { ...(after === undefined ? {} : { startingAfter: after }), ...(offset ? { offset } : {}) };
-}
-
-function fields(values: Values) {
-  const optional = {
-    parentCustomerGroup: values.parent_customer_group,
-    defaultPriceList: values.default_price_list,
-    paymentTerms: values.payment_terms,
-  };
-  const set = Object.fromEntries(Object.entries(optional).filter(([, value]) => value !== null));
-  return { customerGroupName: values.customer_group_name, isGroup: values.is_group, ...set };
-}
-
-export function valuesOf(group: CustomerGroup): Values {
-  return {
-    customer_group_name: group.customerGroupName,
-    is_group: group.isGroup,
-    parent_customer_group: group.parentCustomerGroup ?? null,
-    default_price_list: group.defaultPriceList ?? null,
-    payment_terms: group.paymentTerms ?? null,
-  };
 }
 
 export function parentOf(group: CustomerGroup): ParentId {

@@ -1,4 +1,4 @@
-// What is on the screen, by who is signed in.
+// Root component: the sign-in form or the explorer, depending on the session.
 
 import { type ReadonlySignal, useSignal } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
@@ -18,12 +18,12 @@ export function App({ workspace }: { workspace: ReadonlySignal<Workspace | null>
   const state = session.value;
   return (
     <>
-      {state.is === "in" && workspace.value ? (
+      {state.kind === "in" && workspace.value ? (
         <Explorer workspace={workspace.value} />
       ) : (
         <SignIn
-          isChecking={state.is === "checking"}
-          reason={state.is === "out" ? state.reason : null}
+          isChecking={state.kind === "checking"}
+          reason={state.kind === "out" ? state.reason : null}
           hasKey={hasStoredKey()}
         />
       )}
@@ -34,11 +34,11 @@ export function App({ workspace }: { workspace: ReadonlySignal<Workspace | null>
 
 function Explorer({ workspace }: { workspace: Workspace }) {
   const shown = workspace.shown.value;
-  const chosen = shown.is === "nothing" ? null : shown.is === "group" ? shown.group.id : shown.id;
+  const chosen = shown.kind === "nothing" ? null : shown.kind === "group" ? shown.group.id : shown.id;
   return (
     <div class="explorer" data-shows={chosen === null ? "tree" : "detail"}>
       <Header workspace={workspace} />
-      <Connection workspace={workspace} />
+      <ConnectionBanner workspace={workspace} />
       <main>
         <TreePane workspace={workspace} chosen={chosen} />
         <Detail workspace={workspace} />
@@ -49,10 +49,10 @@ function Explorer({ workspace }: { workspace: Workspace }) {
 }
 
 function Header({ workspace }: { workspace: Workspace }) {
-  const leave = () => {
+  const confirmSignOut = () => {
     const count = workspace.drafts.all.value.size;
-    const what = count === 1 ? "one group" : `${count} groups`;
-    if (count > 0 && !confirm(`What you entered for ${what} is not saved, and will be lost. Sign out?`)) return;
+    const groups = count === 1 ? "1 group" : `${count} groups`;
+    if (count > 0 && !confirm(`Your unsaved changes to ${groups} will be lost. Sign out?`)) return;
     select(null);
     signOut();
   };
@@ -64,13 +64,13 @@ function Header({ workspace }: { workspace: Workspace }) {
         </span>
         <h1>Customer groups</h1>
       </a>
-      {!workspace.session.mayWrite && <span class="badge">Read only</span>}
+      {!workspace.session.canWrite && <span class="badge">Read only</span>}
       <span class="spring" />
       <button type="button" class="ghost" onClick={() => void workspace.refresh()}>
         <Icon name="refresh" />
         <span class="label">Refresh</span>
       </button>
-      <button type="button" class="ghost" onClick={leave}>
+      <button type="button" class="ghost" onClick={confirmSignOut}>
         <Icon name="out" />
         <span class="label">Sign out</span>
       </button>
@@ -78,17 +78,17 @@ function Header({ workspace }: { workspace: Workspace }) {
   );
 }
 
-// Tells that the service cannot be reached, and goes on when it can.
-function Connection({ workspace }: { workspace: Workspace }) {
+// Banner for a lost connection. Refreshes when the browser is online again.
+function ConnectionBanner({ workspace }: { workspace: Workspace }) {
   const isOnline = useSignal(navigator.onLine);
-  const goOn = async () => {
+  const reconnect = async () => {
     isReachable.value = true;
     await workspace.refresh();
   };
   useEffect(() => {
     const change = () => {
       isOnline.value = navigator.onLine;
-      if (navigator.onLine) void goOn();
+      if (navigator.onLine) void reconnect();
     };
     addEventListener("online", change);
     addEventListener("offline", change);
@@ -102,10 +102,10 @@ function Connection({ workspace }: { workspace: Workspace }) {
     <div class="banner" role="alert">
       <Icon name="warning" />
       <p>
-        {isOnline.value ? "The service cannot be reached." : "You are offline."} What was loaded is still here, and so
-        is what you entered.
+        {isOnline.value ? "The service cannot be reached." : "You are offline."} Loaded data and your unsaved changes
+        are kept.
       </p>
-      <button type="button" onClick={() => void goOn()}>
+      <button type="button" onClick={() => void reconnect()}>
         Try again
       </button>
     </div>
@@ -114,14 +114,14 @@ function Connection({ workspace }: { workspace: Workspace }) {
 
 function TreePane({ workspace, chosen }: { workspace: Workspace; chosen: string | null }) {
   const search = useState(() => new Search(workspace.session.api))[0];
-  const isSearching = search.found.value.is !== "idle";
+  const isSearching = search.state.value.kind !== "idle";
   const focusTree = () => document.querySelector<HTMLElement>("[role=tree]")?.focus();
   const choose = (group: CustomerGroup) => {
     search.clear();
     select(group.id);
     requestAnimationFrame(focusTree);
   };
-  useSearchKey();
+  useSearchShortcut();
   return (
     <section class="pane" aria-label="Tree">
       <div class="pane-head">
@@ -133,7 +133,7 @@ function TreePane({ workspace, chosen }: { workspace: Workspace; chosen: string 
           onChoose={choose}
           onLeave={focusTree}
         />
-        {workspace.session.mayWrite && (
+        {workspace.session.canWrite && (
           <button
             type="button"
             onClick={() => create(workspace, null)}
@@ -147,45 +147,46 @@ function TreePane({ workspace, chosen }: { workspace: Workspace; chosen: string 
       </div>
       {isSearching && <SearchResults search={search} id="search" onChoose={choose} />}
       <div class="tree-box" hidden={isSearching}>
-        <Roots workspace={workspace} />
+        <RootCount workspace={workspace} />
         <TreeView workspace={workspace} chosen={chosen} />
       </div>
-      <Foot workspace={workspace} />
+      <Footer workspace={workspace} />
     </section>
   );
 }
 
-function Roots({ workspace }: { workspace: Workspace }) {
-  workspace.tree.changed.value;
+function RootCount({ workspace }: { workspace: Workspace }) {
+  workspace.tree.version.value;
   const total = workspace.tree.list(null).total;
-  return <p class="roots">{total !== undefined && rootsOf(total)}</p>;
+  return <p class="roots">{total !== undefined && rootCount(total)}</p>;
 }
 
-function rootsOf(total: number): string {
+function rootCount(total: number): string {
   if (total === 0) return "No groups yet";
   return total === 1 ? "1 group at the top level" : `${total.toLocaleString("en")} groups at the top level`;
 }
 
-const KEYS = [
-  { key: "→", does: "open", writes: false },
-  { key: "←", does: "close", writes: false },
-  { key: "Enter", does: "show", writes: false },
-  { key: "n", does: "new", writes: true },
-  { key: "m", does: "move", writes: true },
-  { key: "Del", does: "delete", writes: true },
+const SHORTCUTS = [
+  { key: "→", action: "open", writes: false },
+  { key: "←", action: "close", writes: false },
+  { key: "Enter", action: "show", writes: false },
+  { key: "n", action: "new", writes: true },
+  { key: "m", action: "move", writes: true },
+  { key: "Del", action: "delete", writes: true },
 ];
 
-// What keys do; and while a group is dragged, where it becomes a root. Nothing moves when one takes the other's place.
-function Foot({ workspace }: { workspace: Workspace }) {
+// The keyboard shortcuts. While a group is dragged, this is the drop zone that makes it a root. Both have the same size,
+// so the layout does not shift.
+function Footer({ workspace }: { workspace: Workspace }) {
   const { dragged, session } = workspace;
   const isOver = useSignal(false);
   const moved = dragged.value;
   if (moved === null || moved.parentId === undefined) {
     return (
       <p class="foot" aria-hidden="true">
-        {KEYS.filter(({ writes }) => session.mayWrite || !writes).map(({ key, does }) => (
+        {SHORTCUTS.filter(({ writes }) => session.canWrite || !writes).map(({ key, action }) => (
           <span key={key}>
-            <kbd>{key}</kbd> {does}
+            <kbd>{key}</kbd> {action}
           </span>
         ))}
       </p>
@@ -207,22 +208,22 @@ function Foot({ workspace }: { workspace: Workspace }) {
       onDragLeave={() => (isOver.value = false)}
       onDrop={drop}
     >
-      Drop here to move it to the top level
+      Drop here to move the group to the top level
     </p>
   );
 }
 
-function useSearchKey() {
+function useSearchShortcut() {
   useEffect(() => {
-    const pressed = (event: KeyboardEvent) => {
+    const onKeyDown = (event: KeyboardEvent) => {
       const isTyping =
         event.target instanceof Element && event.target.closest("input:not([type=checkbox], [type=radio]), dialog");
       if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
       event.preventDefault();
       document.getElementById("search")?.focus();
     };
-    addEventListener("keydown", pressed);
-    return () => removeEventListener("keydown", pressed);
+    addEventListener("keydown", onKeyDown);
+    return () => removeEventListener("keydown", onKeyDown);
   }, []);
 }
 

@@ -1,25 +1,24 @@
-// The groups below one node, newest first: as many as there are, of which those that were looked at are loaded.
+// The children of one node, newest first. Pages are loaded on demand.
 
 import type { Api, CustomerGroup, ParentId, Window } from "./api";
 import { asFailure, type Failure } from "./failure";
 
-// How many are asked for at once.
-const PAGE = 200;
+const PAGE_SIZE = 200;
 
 export class Children {
   readonly parent: ParentId;
-  // The exact number; undefined until the first page came.
+  // The exact number of children; undefined until the first page is loaded.
   total: number | undefined;
-  // Why they could not be loaded, until it is tried again.
+  // The failure of the last request; null after a retry.
   failure: Failure | null = null;
   #api: Api;
   #onChange: () => void;
-  // By their positions, with holes.
+  // Sparse: only loaded positions are set.
   #groups: (CustomerGroup | undefined)[] = [];
   #positions: Map<string, number> | null = null;
-  // Where the pages begin that are on their way.
+  // Requests in flight, by the first position of their page.
   #pending = new Map<number, Promise<void>>();
-  // Grows when what is on its way is of no use any more.
+  // Incremented to discard the responses of requests in flight.
   #generation = 0;
 
   constructor(api: Api, parent: ParentId, onChange: () => void) {
@@ -32,7 +31,7 @@ export class Children {
     return this.#groups[index];
   }
 
-  // Where a group is, if it is loaded.
+  // Returns the position of a loaded group.
   indexOf(id: string): number | undefined {
     if (this.#positions === null) {
       const positions = new Map<string, number>();
@@ -42,14 +41,14 @@ export class Children {
     return this.#positions.get(id);
   }
 
-  // Loads the page around a position, unless it is there or on its way, or the last one could not be loaded.
-  want(index: number): Promise<void> {
+  // Loads the page that contains a position, unless it is loaded or in flight, or the last request failed.
+  ensureLoaded(index: number): Promise<void> {
     const isKnown = this.#groups[index] !== undefined || (this.total !== undefined && index >= this.total);
     if (isKnown || this.failure) return Promise.resolve();
     for (const [start, page] of this.#pending) {
-      if (index >= start && index < start + PAGE) return page;
+      if (index >= start && index < start + PAGE_SIZE) return page;
     }
-    let start = index - (index % PAGE);
+    let start = index - (index % PAGE_SIZE);
     while (this.#groups[start] !== undefined) start += 1;
     const page = this.#load(start, this.#generation).finally(() => {
       if (this.#pending.get(start) === page) this.#pending.delete(start);
@@ -63,7 +62,7 @@ export class Children {
     this.#change();
   }
 
-  // Forgets what was loaded.
+  // Drops all loaded groups, so that they are loaded again.
   reset(): void {
     this.#groups = [];
     this.failure = null;
@@ -72,8 +71,8 @@ export class Children {
     this.#change();
   }
 
-  // Puts a group that was just made where the newest is.
-  addNewest(group: CustomerGroup): void {
+  // Inserts a group that was just created at the first position.
+  prepend(group: CustomerGroup): void {
     if (this.total === undefined) return;
     if (this.#pending.size > 0) return this.reset();
     this.#groups.unshift(group);
@@ -97,10 +96,10 @@ export class Children {
     this.#change();
   }
 
-  // Finds where a group is among all, loaded or not, and loads what is around it. Ids sort as the list does, so that
-  // halving finds it in a few calls.
+  // Finds the position of a group, loaded or not, and loads its page. The list is sorted by id, so a binary search needs
+  // only a few calls.
   async locate(id: string): Promise<number | undefined> {
-    await this.want(0);
+    await this.ensureLoaded(0);
     while (this.indexOf(id) === undefined) {
       const total = this.total;
       if (this.failure || total === undefined) return undefined;
@@ -110,8 +109,8 @@ export class Children {
         if (group && group.id < id) high = Math.min(high, index);
       });
       if (low >= high) return undefined;
-      if (high - low <= PAGE) {
-        await this.want(low);
+      if (high - low <= PAGE_SIZE) {
+        await this.ensureLoaded(low);
         if (this.#groups[low] === undefined) return undefined;
       } else {
         await this.#probe((low + high) >> 1);
@@ -124,7 +123,7 @@ export class Children {
     try {
       const { groups, total } = await this.#api.children(this.parent, { limit: 1, ...this.#cursor(index) });
       this.total = total;
-      if (groups[0]) this.#put(index, groups);
+      if (groups[0]) this.#store(index, groups);
       else this.reset();
     } catch (error) {
       this.failure = asFailure(error);
@@ -135,17 +134,17 @@ export class Children {
   async #load(start: number, generation: number): Promise<void> {
     const cursor = this.#cursor(start);
     try {
-      const page = await this.#api.children(this.parent, { limit: PAGE, ...cursor });
+      const page = await this.#api.children(this.parent, { limit: PAGE_SIZE, ...cursor });
       if (generation !== this.#generation) return;
       if (page.groups.length === 0 && start > 0) {
-        // Nothing is where something was: so much went that no position is right any more.
+        // The page is empty because many groups were deleted. No known position is valid any more.
         this.total = page.total;
         return this.reset();
       }
       const total = page.hasMore ? page.total : start + page.groups.length;
-      if (this.total !== undefined && this.total !== total) this.#forgetAllBut(start, cursor);
+      if (this.total !== undefined && this.total !== total) this.#dropStale(start, cursor);
       this.total = total;
-      this.#put(start, page.groups);
+      this.#store(start, page.groups);
     } catch (error) {
       if (generation !== this.#generation) return;
       this.failure = asFailure(error);
@@ -153,22 +152,22 @@ export class Children {
     }
   }
 
-  // The way to a position: after the nearest group before it that is loaded.
+  // Returns the cursor for a position: the nearest loaded group before it, and the offset from there.
   #cursor(index: number): Omit<Window, "limit"> {
-    for (let near = index - 1; near >= 0; near -= 1) {
-      const group = this.#groups[near];
-      if (group) return { after: group.id, offset: index - near - 1 };
+    for (let before = index - 1; before >= 0; before -= 1) {
+      const group = this.#groups[before];
+      if (group) return { after: group.id, offset: index - before - 1 };
     }
     return { offset: index };
   }
 
-  // Groups came or went, so that positions are others now. What the new page was asked for after is right before it.
-  #forgetAllBut(start: number, cursor: Omit<Window, "limit">): void {
-    const before = cursor.offset === 0 ? start - PAGE : start;
-    this.#groups = this.#groups.map((group, index) => (index >= before && index < start ? group : undefined));
+  // Groups were added or removed, so positions have shifted. Only the page directly before the new one keeps its position.
+  #dropStale(start: number, cursor: Omit<Window, "limit">): void {
+    const first = cursor.offset === 0 ? start - PAGE_SIZE : start;
+    this.#groups = this.#groups.map((group, index) => (index >= first && index < start ? group : undefined));
   }
 
-  #put(start: number, groups: CustomerGroup[]): void {
+  #store(start: number, groups: CustomerGroup[]): void {
     groups.forEach((group, index) => (this.#groups[start + index] = group));
     this.#change();
   }

@@ -1,11 +1,11 @@
-// Two versions of a group, field by field: what was entered here, and what someone else saved meanwhile.
+// Conflict resolution: the user's draft beside the version that someone else saved, field by field.
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { type CustomerGroup, parentOf, type ValueName, type Values, valuesOf } from "./api";
-import { changed, type Draft, NAMES } from "./drafts";
-import { LABELS } from "./fields";
+import { type CustomerGroup, parentOf } from "./api";
+import { changed, type Draft } from "./drafts";
 import { announce } from "./messages";
+import { FIELD_NAMES, labelOf, type ValueName, type Values, valuesOf } from "./values";
 import type { Workspace } from "./workspace";
 
 type Side = "mine" | "theirs";
@@ -16,18 +16,19 @@ export function Conflict({ workspace, draft, theirs }: Props) {
   const { drafts, session } = workspace;
   const [base, mine, other] = [valuesOf(draft.base), draft.values, valuesOf(theirs)];
   const heading = useRef<HTMLHeadingElement>(null);
-  // What was not touched here is taken from them.
-  const start = () => Object.fromEntries(NAMES.map((name) => [name, mine[name] === base[name] ? "theirs" : "mine"]));
-  const sides = useSignal(start() as Record<ValueName, Side>);
+  // Fields that the user did not change default to the saved version.
+  const defaults = () =>
+    Object.fromEntries(FIELD_NAMES.map((name) => [name, mine[name] === base[name] ? "theirs" : "mine"]));
+  const sides = useSignal(defaults() as Record<ValueName, Side>);
   useEffect(() => heading.current?.focus(), []);
-  const differing = NAMES.filter((name) => mine[name] !== other[name]);
-  const settle = async (event: Event) => {
+  const differing = FIELD_NAMES.filter((name) => mine[name] !== other[name]);
+  const resolve = async (event: Event) => {
     event.preventDefault();
-    const chosen = NAMES.map((name) => [name, (sides.value[name] === "mine" ? mine : other)[name]]);
+    const chosen = FIELD_NAMES.map((name) => [name, (sides.value[name] === "mine" ? mine : other)[name]]);
     const values = Object.fromEntries(chosen) as Values;
     workspace.updated(theirs);
-    drafts.settle(draft.base.id, values);
-    if (changed(other, values).length === 0) return announce("Nothing of yours was kept.");
+    drafts.resolve(draft.base.id, values);
+    if (changed(other, values).length === 0) return announce("Your changes were not saved.");
     const saved = await drafts.save(draft.base.id, session.api);
     if (!saved) return;
     workspace.updated(saved);
@@ -39,12 +40,12 @@ export function Conflict({ workspace, draft, theirs }: Props) {
     announce("Your changes were discarded.");
   };
   return (
-    <form class="conflict" onSubmit={settle} aria-labelledby="conflict-title">
+    <form class="conflict" onSubmit={resolve} aria-labelledby="conflict-title">
       <h3 id="conflict-title" ref={heading} tabIndex={-1}>
-        Someone else changed this group meanwhile
+        Someone else changed this group in the meantime
       </h3>
-      <p class="quiet">Nothing is lost. Choose for each field what it shall be, then save.</p>
-      {parentOf(theirs) !== parentOf(draft.base) && <p>They moved it too; it stays where it is now.</p>}
+      <p class="quiet">Nothing is lost. Choose a value for each field, then save.</p>
+      {parentOf(theirs) !== parentOf(draft.base) && <p>They also moved the group. It stays below its new parent.</p>}
       {differing.map((name) => (
         <Choice
           key={name}
@@ -53,9 +54,9 @@ export function Conflict({ workspace, draft, theirs }: Props) {
           onChoose={(side) => (sides.value = { ...sides.value, [name]: side })}
         />
       ))}
-      {differing.length === 0 && <p>Both of you entered the same.</p>}
+      {differing.length === 0 && <p>Both versions are the same.</p>}
       <div class="save-bar">
-        <button class="primary">Save what is chosen</button>
+        <button class="primary">Save chosen values</button>
         <button type="button" onClick={keepTheirs}>
           Discard mine
         </button>
@@ -78,13 +79,13 @@ function Choice({ name, base, mine, theirs, side, onChoose }: ChoiceProps) {
   const option = (of: Side, label: string, value: Value) => (
     <label class={side === of ? "option is-chosen" : "option"}>
       <input type="radio" name={name} checked={side === of} onChange={() => onChoose(of)} />
-      <span class="option-of">{label}</span> <span class="option-value">{shown(value)}</span>
+      <span class="option-of">{label}</span> <span class="option-value">{formatted(value)}</span>
     </label>
   );
   return (
     <fieldset>
       <legend>
-        {LABELS[name]} <span class="quiet">was {shown(base)}</span>
+        {labelOf(name)} <span class="quiet">was {formatted(base)}</span>
       </legend>
       {option("mine", "Yours", mine)}
       {option("theirs", "Theirs", theirs)}
@@ -92,7 +93,7 @@ function Choice({ name, base, mine, theirs, side, onChoose }: ChoiceProps) {
   );
 }
 
-function shown(value: Value) {
+function formatted(value: Value) {
   if (value === null) return <em>not set</em>;
   if (value === "") return <em>empty</em>;
   return typeof value === "boolean" ? (value ? "yes" : "no") : value;

@@ -1,21 +1,22 @@
-// Everything about one group, and what can be done with it.
+// The detail pane: one group with its path, form, actions and metadata.
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { type CustomerGroup, parentOf, valuesOf } from "./api";
+import { type CustomerGroup, parentOf } from "./api";
 import { Conflict } from "./conflict";
 import { changed, type Draft } from "./drafts";
 import { advice, type Failure } from "./failure";
 import { Fields } from "./fields";
 import { Icon } from "./icons";
 import { announce } from "./messages";
+import { valuesOf } from "./values";
 import { select, type Workspace } from "./workspace";
 
 export function Detail({ workspace }: { workspace: Workspace }) {
   const shown = workspace.shown.value;
-  switch (shown.is) {
+  switch (shown.kind) {
     case "nothing":
-      return <Nothing workspace={workspace} />;
+      return <EmptyDetail workspace={workspace} />;
     case "loading":
       return (
         <section class="detail" aria-label="Details" aria-busy="true">
@@ -33,20 +34,20 @@ export function Detail({ workspace }: { workspace: Workspace }) {
   }
 }
 
-function Nothing({ workspace }: { workspace: Workspace }) {
-  workspace.tree.changed.value;
+function EmptyDetail({ workspace }: { workspace: Workspace }) {
+  workspace.tree.version.value;
   const isEmpty = workspace.tree.list(null).total === 0;
-  const { mayWrite } = workspace.session;
+  const { canWrite } = workspace.session;
   return (
     <section class="detail is-empty" aria-label="Details">
       <Icon name="tree" />
-      <h2>{isEmpty ? "There are no customer groups yet" : "No group is chosen"}</h2>
+      <h2>{isEmpty ? "There are no customer groups yet" : "No group selected"}</h2>
       <p class="quiet">
-        {isEmpty && mayWrite && "Begin with the one that all others will be below, such as “All customers”."}
-        {isEmpty && !mayWrite && "Sign in with a key that may write to create the first one."}
-        {!isEmpty && "Choose one in the tree, or find it by its name, to see what is known of it."}
+        {isEmpty && canWrite && "Start with a root group for all others, such as “All customers”."}
+        {isEmpty && !canWrite && "To create the first group, sign in with a key that has write access."}
+        {!isEmpty && "Select a group in the tree, or search by name, to see its details."}
       </p>
-      {isEmpty && mayWrite && (
+      {isEmpty && canWrite && (
         <button type="button" class="primary" onClick={() => create(workspace, null)}>
           <Icon name="plus" />
           Create the first group
@@ -61,12 +62,12 @@ function Failed({ workspace, id, failure }: { workspace: Workspace; id: string; 
     <section class="detail is-empty" aria-label="Details">
       <Back />
       <Icon name="warning" />
-      <h2>{failure.kind === "missing" ? "There is no such group" : "The group could not be loaded"}</h2>
+      <h2>{failure.kind === "not-found" ? "Group not found" : "The group could not be loaded"}</h2>
       <div role="alert">
         <p>{failure.message}</p>
-        {failure.kind !== "missing" && <p class="quiet">{advice(failure)}</p>}
+        {failure.kind !== "not-found" && <p class="quiet">{advice(failure)}</p>}
       </div>
-      {failure.kind === "missing" ? (
+      {failure.kind === "not-found" ? (
         <button type="button" onClick={() => select(null)}>
           Back to the tree
         </button>
@@ -85,23 +86,26 @@ function Group({ workspace, group, ancestors }: GroupProps) {
   const heading = useRef<HTMLHeadingElement>(null);
   const draft = workspace.drafts.all.value.get(group.id);
   useEffect(() => {
-    // One pane at a time: the focus goes along.
+    // Narrow screens show one pane at a time, so the focus has to follow.
     if (matchMedia("(max-width: 44rem)").matches) heading.current?.focus();
   }, []);
   return (
     <section class="detail" aria-label="Details">
       <Back />
-      <Path ancestors={ancestors ?? workspace.tree.ancestorsOf(parentOf(group))} isRoot={parentOf(group) === null} />
+      <Breadcrumb
+        ancestors={ancestors ?? workspace.tree.ancestorsOf(parentOf(group))}
+        isRoot={parentOf(group) === null}
+      />
       <h2 ref={heading} tabIndex={-1}>
         {group.customerGroupName}
       </h2>
-      {workspace.session.mayWrite && <Actions workspace={workspace} group={group} />}
+      {workspace.session.canWrite && <Actions workspace={workspace} group={group} />}
       {draft?.theirs ? (
         <Conflict workspace={workspace} draft={draft} theirs={draft.theirs} />
       ) : (
         <Form workspace={workspace} group={group} draft={draft} />
       )}
-      <Facts group={group} />
+      <Metadata group={group} />
     </section>
   );
 }
@@ -115,9 +119,9 @@ function Back() {
   );
 }
 
-function Path({ ancestors, isRoot }: { ancestors: CustomerGroup[]; isRoot: boolean }) {
+function Breadcrumb({ ancestors, isRoot }: { ancestors: CustomerGroup[]; isRoot: boolean }) {
   return (
-    <nav class="path-bar" aria-label="Where it is">
+    <nav class="path-bar" aria-label="Breadcrumb">
       <ol>
         {isRoot && <li class="quiet">Top level</li>}
         {[...ancestors].reverse().map((node) => (
@@ -136,13 +140,13 @@ function Actions({ workspace, group }: { workspace: Workspace; group: CustomerGr
     <div class="actions">
       <button type="button" onClick={() => create(workspace, group)}>
         <Icon name="plus" />
-        New below
+        New child
       </button>
-      <button type="button" onClick={() => (dialog.value = { is: "move", group })}>
+      <button type="button" onClick={() => (dialog.value = { kind: "move", group })}>
         <Icon name="move" />
         Move
       </button>
-      <button type="button" class="is-danger" onClick={() => (dialog.value = { is: "delete", group })}>
+      <button type="button" class="is-danger" onClick={() => (dialog.value = { kind: "delete", group })}>
         <Icon name="trash" />
         Delete
       </button>
@@ -170,8 +174,8 @@ function Form({ workspace, group, draft }: { workspace: Workspace; group: Custom
     <form ref={form} class="fields" onSubmit={save} aria-busy={draft?.isSaving}>
       <Fields
         {...{ id: "detail", values, saved, failure }}
-        isReadOnly={!session.mayWrite || draft?.isSaving === true}
-        onEnter={(name, value) => drafts.enter(group, name, value)}
+        isReadOnly={!session.canWrite || draft?.isSaving === true}
+        onEdit={(name, value) => drafts.edit(group, name, value)}
       />
       {failure && <SaveFailure workspace={workspace} draft={draft} failure={failure} />}
       {draft && (
@@ -192,13 +196,16 @@ function Form({ workspace, group, draft }: { workspace: Workspace; group: Custom
 type SaveFailureProps = { workspace: Workspace; draft: Draft | undefined; failure: Failure };
 
 function SaveFailure({ workspace, draft, failure }: SaveFailureProps) {
-  if (failure.kind === "missing" && draft) {
+  if (failure.kind === "not-found" && draft) {
     const parent = draft.base.parentId === undefined ? null : (workspace.tree.find(draft.base.parentId) ?? null);
     return (
       <Notice>
-        <p>Someone deleted this group meanwhile. What you entered is still here.</p>
-        <button type="button" onClick={() => (workspace.dialog.value = { is: "create", parent, values: draft.values })}>
-          Create it anew
+        <p>Someone else deleted this group. Your changes are still here.</p>
+        <button
+          type="button"
+          onClick={() => (workspace.dialog.value = { kind: "create", parent, values: draft.values })}
+        >
+          Create it again
         </button>
       </Notice>
     );
@@ -219,14 +226,14 @@ export function Notice({ children }: { children: ComponentChildren }) {
   );
 }
 
-function Facts({ group }: { group: CustomerGroup }) {
+function Metadata({ group }: { group: CustomerGroup }) {
   const copy = async () => {
-    // Only pages that came encrypted, or from this machine, may use the clipboard.
+    // Browsers allow the clipboard only over HTTPS and on localhost.
     await navigator.clipboard?.writeText(group.id);
-    announce("The id was copied.");
+    announce("Id copied.");
   };
   return (
-    <dl class="facts">
+    <dl class="metadata">
       <dt>Id</dt>
       <dd>
         <code>{group.id}</code>
@@ -237,18 +244,18 @@ function Facts({ group }: { group: CustomerGroup }) {
         )}
       </dd>
       <dt>Parent</dt>
-      <dd>{group.parentId === undefined ? "None: top level" : <code>{group.parentId}</code>}</dd>
+      <dd>{group.parentId === undefined ? "None (top level)" : <code>{group.parentId}</code>}</dd>
       <dt>Created</dt>
-      <dd>{timeOf(group.createdAt)}</dd>
+      <dd>{formatTime(group.createdAt)}</dd>
       <dt>Updated</dt>
-      <dd>{timeOf(group.updatedAt)}</dd>
+      <dd>{formatTime(group.updatedAt)}</dd>
     </dl>
   );
 }
 
 const TIME = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 
-function timeOf(at: CustomerGroup["createdAt"]) {
+function formatTime(at: CustomerGroup["createdAt"]) {
   if (!at) return "";
   const date = new Date(Number(at.seconds) * 1_000 + at.nanos / 1e6);
   return (
@@ -259,5 +266,5 @@ function timeOf(at: CustomerGroup["createdAt"]) {
 }
 
 export function create(workspace: Workspace, parent: CustomerGroup | null): void {
-  workspace.dialog.value = { is: "create", parent, values: null };
+  workspace.dialog.value = { kind: "create", parent, values: null };
 }

@@ -1,4 +1,4 @@
-// A window over the page, which keeps the focus until it is left.
+// Modal dialog. Traps the focus and restores it when closed.
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef } from "preact/hooks";
@@ -9,13 +9,13 @@ type Props = { title: string; onClose: () => void; children: ComponentChildren }
 export function DialogWindow({ title, onClose, children }: Props) {
   const element = useRef<HTMLDialogElement>(null);
   useLayoutEffect(() => {
-    const before = document.activeElement;
+    const previousFocus = document.activeElement;
     const dialog = element.current!;
     dialog.showModal();
     dialog.querySelector<HTMLElement>("[data-first], input")?.focus();
     return () => {
       dialog.close();
-      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      if (previousFocus instanceof HTMLElement && previousFocus.isConnected) previousFocus.focus();
     };
   }, []);
   const cancel = (event: Event) => {

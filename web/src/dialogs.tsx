@@ -1,8 +1,8 @@
-// The windows in which a group is created, moved or deleted.
+// The dialogs that create, move and delete a group.
 
 import { useSignal } from "@preact/signals";
 import { useRef, useState } from "preact/hooks";
-import { type CustomerGroup, parentOf, type ValueName, type Values } from "./api";
+import { type CustomerGroup, parentOf } from "./api";
 import { Notice } from "./detail";
 import { DialogWindow } from "./dialog";
 import { advice, asFailure, type Failure } from "./failure";
@@ -10,16 +10,17 @@ import { Fields } from "./fields";
 import { SearchField, SearchResults } from "./finder";
 import { Icon } from "./icons";
 import { Search } from "./search";
+import { EMPTY, type ValueName, type Values } from "./values";
 import type { Workspace } from "./workspace";
 
 export function Dialogs({ workspace }: { workspace: Workspace }) {
   const dialog = workspace.dialog.value;
   const close = () => (workspace.dialog.value = null);
-  switch (dialog?.is) {
+  switch (dialog?.kind) {
     case undefined:
       return null;
     case "create":
-      return <Create workspace={workspace} parent={dialog.parent} given={dialog.values} onClose={close} />;
+      return <Create workspace={workspace} parent={dialog.parent} initial={dialog.values} onClose={close} />;
     case "move":
       return <Move workspace={workspace} group={dialog.group} onClose={close} />;
     case "delete":
@@ -27,23 +28,15 @@ export function Dialogs({ workspace }: { workspace: Workspace }) {
   }
 }
 
-const NEW: Values = {
-  customer_group_name: "",
-  is_group: false,
-  parent_customer_group: null,
-  default_price_list: null,
-  payment_terms: null,
-};
-
-// Does what a window is for, and closes it; or tells why that failed, and leaves it open.
+// Runs a dialog's action. Closes the dialog on success; on failure, keeps it open and exposes the failure.
 function useAttempt(onClose: () => void) {
   const failure = useSignal<Failure | null>(null);
   const isBusy = useSignal(false);
-  const attempt = async (act: () => Promise<void>) => {
+  const attempt = async (action: () => Promise<void>) => {
     if (isBusy.value) return;
     [isBusy.value, failure.value] = [true, null];
     try {
-      await act();
+      await action();
       onClose();
     } catch (error) {
       failure.value = asFailure(error);
@@ -64,19 +57,19 @@ function FailureNotice({ failure }: { failure: Failure | null }) {
   );
 }
 
-// What is tried again with the same key is done once.
 function newIdempotencyKey(): string {
   return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(36)).join("-");
 }
 
-type CreateProps = { workspace: Workspace; parent: CustomerGroup | null; given: Values | null; onClose: () => void };
+type CreateProps = { workspace: Workspace; parent: CustomerGroup | null; initial: Values | null; onClose: () => void };
 
-function Create({ workspace, parent, given, onClose }: CreateProps) {
-  const values = useSignal(given ?? { ...NEW, is_group: parent === null });
+function Create({ workspace, parent, initial, onClose }: CreateProps) {
+  const values = useSignal(initial ?? { ...EMPTY, is_group: parent === null });
   const { failure, isBusy, attempt } = useAttempt(onClose);
+  // Changes with every edit, so that only an unchanged retry is a replay.
   const key = useRef(newIdempotencyKey());
   const form = useRef<HTMLFormElement>(null);
-  const enter = <N extends ValueName>(name: N, value: Values[N]) => {
+  const edit = <N extends ValueName>(name: N, value: Values[N]) => {
     values.value = { ...values.value, [name]: value };
     key.current = newIdempotencyKey();
   };
@@ -85,7 +78,7 @@ function Create({ workspace, parent, given, onClose }: CreateProps) {
     await attempt(() => workspace.create(parent?.id ?? null, values.value, key.current));
     form.current?.querySelector<HTMLInputElement>("[aria-invalid=true]")?.focus();
   };
-  const rest = failure.value && failure.value.kind !== "invalid" ? failure.value : null;
+  const generalFailure = failure.value && failure.value.kind !== "invalid" ? failure.value : null;
   return (
     <DialogWindow
       title={parent ? `New group in “${parent.customerGroupName}”` : "New group at the top level"}
@@ -98,10 +91,10 @@ function Create({ workspace, parent, given, onClose }: CreateProps) {
           saved={null}
           failure={failure.value}
           isReadOnly={isBusy.value}
-          onEnter={enter}
+          onEdit={edit}
         />
         {failure.value?.fields.has("parent_id") && <FailureNotice failure={failure.value} />}
-        <FailureNotice failure={rest} />
+        <FailureNotice failure={generalFailure} />
         <div class="dialog-actions">
           <button class="primary" disabled={isBusy.value}>
             {isBusy.value ? "Creating…" : "Create"}
@@ -126,15 +119,15 @@ function Move({ workspace, group, onClose }: { workspace: Workspace; group: Cust
     target.value = { parent };
     failure.value = null;
     search.clear();
-    // The way on is the button.
+    // Enter in the search field selects the parent; a second Enter confirms the move.
     requestAnimationFrame(() => document.getElementById("move-here")?.focus());
   };
   const to = target.value;
   return (
     <DialogWindow title={`Move “${group.customerGroupName}”`} onClose={onClose}>
-      <p class="quiet">It takes everything below it along. Find the group that it shall be in.</p>
+      <p class="quiet">All its descendants move with it. Find the new parent group.</p>
       <SearchField search={search} id="move-search" label="Find the new parent" onChoose={choose} onLeave={onClose} />
-      {search.found.value.is !== "idle" && <SearchResults search={search} id="move-search" onChoose={choose} />}
+      {search.state.value.kind !== "idle" && <SearchResults search={search} id="move-search" onChoose={choose} />}
       {!isRoot && (
         <button type="button" onClick={() => choose(null)}>
           <Icon name="tree" />
@@ -175,12 +168,12 @@ function Delete({ workspace, group, onClose }: { workspace: Workspace; group: Cu
   };
   return (
     <DialogWindow title={`Delete “${group.customerGroupName}”?`} onClose={onClose}>
-      <p>It is deleted for good. A group with others below it cannot be deleted.</p>
+      <p>This cannot be undone. A group that has children cannot be deleted.</p>
       <FailureNotice failure={failure.value} />
       <div class="dialog-actions">
         {hasChildren ? (
           <button type="button" class="primary" onClick={open}>
-            Show what is below it
+            Show its children
           </button>
         ) : (
           <button

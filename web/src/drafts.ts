@@ -1,26 +1,19 @@
-// Changes that were entered and not saved. They are kept while other groups are looked at.
+// Unsaved changes of the edit form, by group. They survive navigation to other groups.
 
 import { signal } from "@preact/signals";
-import { type Api, type CustomerGroup, type ValueName, type Values, valuesOf } from "./api";
+import type { Api, CustomerGroup } from "./api";
 import { asFailure, type Failure } from "./failure";
+import { FIELD_NAMES, type ValueName, type Values, valuesOf } from "./values";
 
 export type Draft = {
-  // The version that is changed.
+  // The version that the draft is based on.
   base: CustomerGroup;
   values: Values;
   failure: Failure | null;
   isSaving: boolean;
-  // The version that someone else made of it meanwhile.
+  // The version that someone else saved in the meantime; set on a conflict.
   theirs: CustomerGroup | null;
 };
-
-export const NAMES: ValueName[] = [
-  "customer_group_name",
-  "is_group",
-  "parent_customer_group",
-  "default_price_list",
-  "payment_terms",
-];
 
 export class Drafts {
   readonly all = signal<ReadonlyMap<string, Draft>>(new Map());
@@ -29,8 +22,8 @@ export class Drafts {
     return this.all.value.get(id);
   }
 
-  // Takes what was entered; a draft that changes nothing is none.
-  enter<N extends ValueName>(group: CustomerGroup, name: N, value: Values[N]): void {
+  // Sets one field of a draft. Discards the draft when nothing differs from its base.
+  edit<N extends ValueName>(group: CustomerGroup, name: N, value: Values[N]): void {
     const draft = this.of(group.id) ?? {
       base: group,
       values: valuesOf(group),
@@ -39,10 +32,10 @@ export class Drafts {
       theirs: null,
     };
     const values = { ...draft.values, [name]: value };
-    const left = new Map(draft.failure?.fields);
-    left.delete(name);
-    const isMended = draft.failure?.kind === "invalid" && left.size === 0;
-    const failure = isMended ? null : draft.failure;
+    const otherViolations = new Map(draft.failure?.fields);
+    otherViolations.delete(name);
+    const isCorrected = draft.failure?.kind === "invalid" && otherViolations.size === 0;
+    const failure = isCorrected ? null : draft.failure;
     if (changed(valuesOf(draft.base), values).length === 0) this.discard(group.id);
     else this.#set({ ...draft, values, failure });
   }
@@ -53,14 +46,14 @@ export class Drafts {
     this.all.value = all;
   }
 
-  // Lets a draft go on from a version that differs in none of its fields.
+  // Moves a draft to a newer version that has the same field values.
   rebase(from: CustomerGroup, to: CustomerGroup): void {
     const draft = this.of(from.id);
     if (draft && draft.base.etag === from.etag) this.#set({ ...draft, base: to });
   }
 
-  // Saves a draft; the new version, unless that failed. When someone else changed the group meanwhile, the draft gets
-  // their version beside its own.
+  // Saves a draft and returns the new version, or null on failure. On a conflict, loads the current version into
+  // `theirs`.
   async save(id: string, api: Api): Promise<CustomerGroup | null> {
     const draft = this.of(id);
     if (!draft || draft.isSaving) return null;
@@ -76,8 +69,8 @@ export class Drafts {
     }
   }
 
-  // Settles a conflict: what was chosen is now a draft of their version.
-  settle(id: string, values: Values): void {
+  // Resolves a conflict: bases the draft on the current version, with the chosen values.
+  resolve(id: string, values: Values): void {
     const draft = this.of(id);
     if (!draft?.theirs) return;
     const isSame = changed(valuesOf(draft.theirs), values).length === 0;
@@ -102,7 +95,7 @@ export class Drafts {
   }
 }
 
-// The fields that differ.
+// Returns the names of the fields that differ.
 export function changed(from: Values, to: Values): ValueName[] {
-  return NAMES.filter((name) => from[name] !== to[name]);
+  return FIELD_NAMES.filter((name) => from[name] !== to[name]);
 }

@@ -1,15 +1,15 @@
-// Moving a group by dragging its row onto another one.
+// Drag and drop: moves a group below the row that it is dropped on.
 
 import { signal } from "@preact/signals";
 import type { CustomerGroup } from "./api";
 import type { Row } from "./tree";
 import type { Workspace } from "./workspace";
 
-// How long the pointer rests on a closed node before it opens.
-const OPENS_AFTER_MS = 700;
+// The time that the pointer hovers over a collapsed node before it opens.
+const OPEN_DELAY_MS = 700;
 
 export class Dragging {
-  // What is dropped onto now.
+  // The id of the group under the pointer, if it accepts the drop.
   readonly target = signal<string | null>(null);
   #workspace: Workspace;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -27,11 +27,11 @@ export class Dragging {
       },
       onDragEnd: () => this.#end(),
       onDragOver: (event: DragEvent) => {
-        if (!this.#takes(row, group)) return;
+        if (!this.#accepts(row, group)) return;
         event.preventDefault();
-        this.#aim(group);
+        this.#setTarget(group);
       },
-      onDragLeave: () => this.#aim(null),
+      onDragLeave: () => this.#setTarget(null),
       onDrop: (event: DragEvent) => {
         event.preventDefault();
         const moved = dragged.value;
@@ -41,24 +41,24 @@ export class Dragging {
     };
   }
 
-  // A group goes below neither itself nor what is below it, and is below its parent already.
-  #takes(row: Row, group: CustomerGroup): boolean {
+  // Refuses the group itself, its descendants, and its current parent.
+  #accepts(row: Row, group: CustomerGroup): boolean {
     const moved = this.#workspace.dragged.value;
     if (!moved || moved.id === group.id || moved.parentId === group.id) return false;
     return !this.#workspace.tree.ancestorsOf(row.parent).some(({ id }) => id === moved.id);
   }
 
-  #aim(group: CustomerGroup | null): void {
+  #setTarget(group: CustomerGroup | null): void {
     const id = group?.id ?? null;
     if (this.target.value === id) return;
     this.target.value = id;
     clearTimeout(this.#timer);
     const { tree } = this.#workspace;
-    if (id !== null && !tree.isOpen(id)) this.#timer = setTimeout(() => void tree.open(id), OPENS_AFTER_MS);
+    if (id !== null && !tree.isOpen(id)) this.#timer = setTimeout(() => void tree.open(id), OPEN_DELAY_MS);
   }
 
   #end(): void {
-    this.#aim(null);
+    this.#setTarget(null);
     this.#workspace.dragged.value = null;
   }
 }

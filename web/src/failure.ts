@@ -1,30 +1,30 @@
-// Why a call failed, and what one can do about it.
+// A failed call, with its cause and advice for the user.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb";
 
 export type Kind =
-  | "signed-out"
+  | "unauthenticated"
   | "read-only"
   | "invalid"
   | "cycle"
-  | "missing"
+  | "not-found"
   | "has-children"
   | "conflict"
-  | "busy"
-  | "away"
+  | "overloaded"
+  | "unavailable"
   | "timeout"
   | "unreachable"
   | "cancelled"
-  | "fault";
+  | "internal";
 
 export class Failure extends Error {
   readonly kind: Kind;
-  // What is wrong with each field, by its name in the API.
+  // Field violations, by the API's field name.
   readonly fields: ReadonlyMap<string, string>;
-  // After how long the same call is worth another try, where the service says so.
+  // The delay before a retry, if the service gives one.
   readonly retryAfterMs: number | undefined;
-  // By which the call is found in the service's log.
+  // Identifies the call in the service's log.
   readonly requestId: string | undefined;
 
   constructor(
@@ -40,11 +40,11 @@ export class Failure extends Error {
   }
 }
 
-// Where the service names a group by its id, the page shows its name beside.
-const OWN_WORDS: Partial<Record<Kind, string>> = {
-  cycle: "A group cannot be moved into itself or into one below it.",
-  "has-children": "It has others below it.",
-  conflict: "Someone changed it meanwhile.",
+// Replace messages of the service that identify the group by its id; the page already shows its name.
+const MESSAGES: Partial<Record<Kind, string>> = {
+  cycle: "A group cannot be moved into itself or into one of its descendants.",
+  "has-children": "The group has children.",
+  conflict: "Someone else changed the group in the meantime.",
 };
 
 export function asFailure(reason: unknown): Failure {
@@ -56,7 +56,7 @@ export function asFailure(reason: unknown): Failure {
   const violations = error.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations);
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   const kind = kindOf(error);
-  return new Failure(kind, OWN_WORDS[kind] ?? sentence(error.rawMessage), {
+  return new Failure(kind, MESSAGES[kind] ?? sentence(error.rawMessage), {
     fields: new Map(violations.map(({ field, description }) => [field, sentence(description)])),
     retryAfterMs: delay && Number(delay.seconds) * 1_000 + delay.nanos / 1e6,
     requestId: error.metadata.get("x-request-id") ?? undefined,
@@ -66,27 +66,27 @@ export function asFailure(reason: unknown): Failure {
 function kindOf(error: ConnectError): Kind {
   switch (error.code) {
     case Code.Unauthenticated:
-      return "signed-out";
+      return "unauthenticated";
     case Code.PermissionDenied:
       return "read-only";
     case Code.InvalidArgument:
       return reasonOf(error) === "PARENT_CYCLE" ? "cycle" : "invalid";
     case Code.NotFound:
-      return "missing";
+      return "not-found";
     case Code.FailedPrecondition:
-      return reasonOf(error) === "HAS_CHILDREN" ? "has-children" : "fault";
+      return reasonOf(error) === "HAS_CHILDREN" ? "has-children" : "internal";
     case Code.Aborted:
       return "conflict";
     case Code.ResourceExhausted:
-      return "busy";
+      return "overloaded";
     case Code.Unavailable:
-      return "away";
+      return "unavailable";
     case Code.DeadlineExceeded:
       return "timeout";
     case Code.Canceled:
       return "cancelled";
     default:
-      return "fault";
+      return "internal";
   }
 }
 
@@ -94,36 +94,36 @@ function reasonOf(error: ConnectError): string | undefined {
   return error.findDetails(ErrorInfoSchema)[0]?.reason;
 }
 
-// What to do about it, beside what the service's own message says.
+// Returns what the user can do. Complements the service's own message.
 export function advice(failure: Failure): string {
   switch (failure.kind) {
-    case "signed-out":
+    case "unauthenticated":
       return "Sign in with another key.";
     case "read-only":
-      return "Sign out, and in again with a key that may write.";
+      return "Sign out, then sign in with a key that has write access.";
     case "invalid":
-      return "Correct what is marked.";
-    case "missing":
-      return "Someone may have deleted it. Refresh to see what there is now.";
+      return "Correct the marked fields.";
+    case "not-found":
+      return "Someone may have deleted it. Refresh to see the current tree.";
     case "cycle":
-      return "Choose a parent outside of it.";
+      return "Choose a parent that is not the group itself or below it.";
     case "has-children":
-      return "Delete or move those first.";
+      return "Delete or move them first.";
     case "conflict":
-      return "Look at it as it is now, and try again.";
-    case "busy":
+      return "Check the current version, then try again.";
+    case "overloaded":
       return `Nothing was changed. Try again in ${seconds(failure)}.`;
-    case "away":
-      return `Try again in ${seconds(failure)}; what you entered stays here.`;
+    case "unavailable":
+      return `Try again in ${seconds(failure)}. Your changes are kept.`;
     case "timeout":
-      return "Refresh to see whether the change was made, and try again if it was not.";
+      return "Refresh to see whether the change was made. If not, try again.";
     case "unreachable":
-      return "Check the network; what you entered stays here.";
+      return "Check the network. Your changes are kept.";
     case "cancelled":
       return "";
-    case "fault":
+    case "internal":
       return failure.requestId
-        ? `Tell whoever runs the service this number: ${failure.requestId}.`
+        ? `Report this request id to the operator of the service: ${failure.requestId}.`
         : "Try again later.";
   }
 }
@@ -133,10 +133,10 @@ function seconds(failure: Failure): string {
   return count === 1 ? "a second" : `${count} seconds`;
 }
 
-// The messages of the service begin in lower case and have no full stop.
+// Turns a message of the service, which has no capital and no full stop, into a sentence.
 function sentence(message: string): string {
   if (message === "") return "The call failed.";
-  // An id or the name of a field stays as it is.
-  const whole = /^[\w-]+_/.test(message) ? message : message.charAt(0).toUpperCase() + message.slice(1);
-  return /[.!?]$/.test(whole) ? whole : `${whole}.`;
+  // Ids and field names keep their case.
+  const capitalized = /^[\w-]+_/.test(message) ? message : message.charAt(0).toUpperCase() + message.slice(1);
+  return /[.!?]$/.test(capitalized) ? capitalized : `${capitalized}.`;
 }

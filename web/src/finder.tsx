@@ -1,10 +1,10 @@
-// A field that finds groups by name, and the list of those that it found (the combobox pattern of ARIA).
+// Search field and result list (ARIA combobox pattern).
 
 import { useEffect, useRef } from "preact/hooks";
 import type { CustomerGroup } from "./api";
 import { advice } from "./failure";
 import { Icon } from "./icons";
-import type { Found, Search } from "./search";
+import type { Search, SearchState } from "./search";
 
 type FieldProps = {
   search: Search;
@@ -12,24 +12,24 @@ type FieldProps = {
   label: string;
   hint?: string;
   onChoose: (group: CustomerGroup) => void;
-  // Called by Escape when there is nothing left to clear.
+  // Runs on Escape when the field is empty.
   onLeave?: () => void;
 };
 
 export function SearchField({ search, id, label, hint, onChoose, onLeave }: FieldProps) {
-  const found = search.found.value;
-  const hasResults = found.is === "found" && found.groups.length > 0;
-  const keyPressed = (event: KeyboardEvent) => {
-    const act = {
+  const state = search.state.value;
+  const hasResults = state.kind === "found" && state.groups.length > 0;
+  const onKeyDown = (event: KeyboardEvent) => {
+    const action = {
       ArrowDown: () => search.step(1),
       ArrowUp: () => search.step(-1),
       Enter: () => search.chosen && onChoose(search.chosen),
       Escape: () => (search.text.value === "" ? onLeave?.() : search.clear()),
     }[event.key];
-    if (!act || (event.key === "Escape" && search.text.value === "" && !onLeave)) return;
+    if (!action || (event.key === "Escape" && search.text.value === "" && !onLeave)) return;
     event.preventDefault();
     event.stopPropagation();
-    act();
+    action();
   };
   return (
     <div class="search-field">
@@ -50,11 +50,11 @@ export function SearchField({ search, id, label, hint, onChoose, onLeave }: Fiel
         spellcheck={false}
         maxLength={255}
         value={search.text.value}
-        onInput={(event) => search.enter(event.currentTarget.value)}
-        onKeyDown={keyPressed}
+        onInput={(event) => search.setText(event.currentTarget.value)}
+        onKeyDown={onKeyDown}
       />
       {search.text.value !== "" && (
-        <button type="button" class="icon-button" aria-label="Clear the search" onClick={() => search.clear()}>
+        <button type="button" class="icon-button" aria-label="Clear search" onClick={() => search.clear()}>
           <Icon name="close" />
         </button>
       )}
@@ -72,29 +72,29 @@ export function SearchResults({
   id: string;
   onChoose: FieldProps["onChoose"];
 }) {
-  const found = search.found.value;
+  const state = search.state.value;
   return (
     <div class="results">
       <p class="results-count" role="status">
-        {countOf(found)}
+        {summary(state)}
       </p>
-      {found.is === "failed" && (
+      {state.kind === "failed" && (
         <div class="notice is-failure">
-          <p>{found.failure.message}</p>
-          <p>{advice(found.failure)}</p>
+          <p>{state.failure.message}</p>
+          <p>{advice(state.failure)}</p>
           <button type="button" onClick={() => search.retry()}>
             Try again
           </button>
         </div>
       )}
-      {found.is === "found" && found.groups.length > 0 && (
-        <ul id={`${id}-results`} role="listbox" aria-label="Groups found">
-          {found.groups.map((group, index) => (
+      {state.kind === "found" && state.groups.length > 0 && (
+        <ul id={`${id}-results`} role="listbox" aria-label="Search results">
+          {state.groups.map((group, index) => (
             <Result key={group.id} {...{ search, id, group, index, onChoose }} />
           ))}
         </ul>
       )}
-      {found.is === "found" && found.hasMore && (
+      {state.kind === "found" && state.hasMore && (
         <button type="button" class="more" onClick={() => void search.more()}>
           Show more
         </button>
@@ -125,20 +125,20 @@ function Result({ search, id, group, index, onChoose }: ResultProps) {
       role="option"
       aria-selected={isActive}
       class={isActive ? "result is-active" : "result"}
-      onPointerEnter={() => void search.trace(group.id)}
+      onPointerEnter={() => void search.loadPath(group.id)}
       onClick={() => onChoose(group)}
     >
       <Icon name={group.isGroup ? "folder" : "leaf"} />
       <span class="name">
-        <Marked text={group.customerGroupName} part={search.text.value.trim()} />
+        <Highlighted text={group.customerGroupName} part={search.text.value.trim()} />
       </span>
-      <span class="path">{path ? wholePath(path) : partOfPath(search, group)}</span>
+      <span class="path">{path ? fullPath(path) : shortPath(search, group)}</span>
     </li>
   );
 }
 
-// A name with what was searched for in it.
-function Marked({ text, part }: { text: string; part: string }) {
+// A name with the search text highlighted.
+function Highlighted({ text, part }: { text: string; part: string }) {
   const at = text.toLowerCase().indexOf(part.toLowerCase());
   if (part === "" || at < 0) return <>{text}</>;
   const end = at + part.length;
@@ -151,7 +151,7 @@ function Marked({ text, part }: { text: string; part: string }) {
   );
 }
 
-function wholePath(path: CustomerGroup[]): string {
+function fullPath(path: CustomerGroup[]): string {
   return path.length === 0
     ? "Top level"
     : path
@@ -160,21 +160,21 @@ function wholePath(path: CustomerGroup[]): string {
         .join(" › ");
 }
 
-function partOfPath(search: Search, { parentId }: CustomerGroup): string {
+function shortPath(search: Search, { parentId }: CustomerGroup): string {
   if (parentId === undefined) return "Top level";
   const parent = search.parents.value.get(parentId);
   return parent ? `… › ${parent.customerGroupName}` : "…";
 }
 
-function countOf(found: Found): string {
-  switch (found.is) {
+function summary(state: SearchState): string {
+  switch (state.kind) {
     case "idle":
     case "failed":
       return "";
     case "searching":
       return "Searching…";
     case "found":
-      if (found.total === 0) return "No group has this in its name.";
-      return found.total === 1 ? "1 group" : `${found.total.toLocaleString("en")} groups`;
+      if (state.total === 0) return "No group name contains this text.";
+      return state.total === 1 ? "1 group" : `${state.total.toLocaleString("en")} groups`;
   }
 }

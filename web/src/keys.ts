@@ -1,20 +1,20 @@
-// What keys do in the tree, by the tree view pattern of the ARIA Authoring Practices Guide.
+// Keyboard navigation of the tree (tree view pattern of the ARIA Authoring Practices Guide).
 
 import type { Place, Row } from "./tree";
 import { select, type Workspace } from "./workspace";
 
-export function keyPressed(event: KeyboardEvent, workspace: Workspace, page: number): void {
+export function handleTreeKey(event: KeyboardEvent, workspace: Workspace, page: number): void {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   const { tree } = workspace;
   const number = tree.numberOf(tree.active.value) ?? 0;
-  const act = actionOf(event.key, workspace, Math.min(number, tree.size - 1), page);
-  if (!act) return;
+  const action = treeAction(event.key, workspace, Math.min(number, tree.size - 1), page);
+  if (!action) return;
   event.preventDefault();
   event.stopPropagation();
-  act();
+  action();
 }
 
-function actionOf(key: string, workspace: Workspace, number: number, page: number): (() => void) | undefined {
+function treeAction(key: string, workspace: Workspace, number: number, page: number): (() => void) | undefined {
   const { tree } = workspace;
   const go = (to: number) => () => activate(workspace, tree.row(Math.max(0, Math.min(tree.size - 1, to))));
   switch (key) {
@@ -31,19 +31,19 @@ function actionOf(key: string, workspace: Workspace, number: number, page: numbe
     case "End":
       return go(tree.size - 1);
     default:
-      return tree.size === 0 ? undefined : actionOn(key, workspace, tree.row(number), number);
+      return tree.size === 0 ? undefined : rowAction(key, workspace, tree.row(number), number);
   }
 }
 
-function actionOn(key: string, workspace: Workspace, row: Row, number: number): (() => void) | undefined {
+function rowAction(key: string, workspace: Workspace, row: Row, number: number): (() => void) | undefined {
   const { tree } = workspace;
   const { group } = row;
   if (!group) return key === "Enter" && row.list.failure ? () => row.list.retry() : undefined;
   const isOpen = tree.isOpen(group.id);
-  const { mayWrite } = workspace.session;
+  const { canWrite } = workspace.session;
   switch (key) {
     case "ArrowRight":
-      if (!isOpen) return () => tree.mayOpen(group.id) && void tree.open(group.id);
+      if (!isOpen) return () => tree.canOpen(group.id) && void tree.open(group.id);
       return () => tree.list(group.id).total && activate(workspace, tree.row(number + 1));
     case "ArrowLeft":
       if (isOpen) return () => tree.close(row, group.id);
@@ -52,11 +52,11 @@ function actionOn(key: string, workspace: Workspace, row: Row, number: number): 
     case " ":
       return () => select(group.id);
     case "m":
-      return mayWrite ? () => (workspace.dialog.value = { is: "move", group }) : undefined;
+      return canWrite ? () => (workspace.dialog.value = { kind: "move", group }) : undefined;
     case "n":
-      return mayWrite ? () => (workspace.dialog.value = { is: "create", parent: group, values: null }) : undefined;
+      return canWrite ? () => (workspace.dialog.value = { kind: "create", parent: group, values: null }) : undefined;
     case "Delete":
-      return mayWrite ? () => (workspace.dialog.value = { is: "delete", group }) : undefined;
+      return canWrite ? () => (workspace.dialog.value = { kind: "delete", group }) : undefined;
     default:
       return undefined;
   }
@@ -65,12 +65,12 @@ function actionOn(key: string, workspace: Workspace, row: Row, number: number): 
 function goToParent(workspace: Workspace, row: Row): void {
   const parent = row.parent === null ? undefined : workspace.tree.find(row.parent);
   if (!parent) return;
-  const above = parent.parentId ?? null;
-  const index = workspace.tree.list(above).indexOf(parent.id);
-  if (index !== undefined) activate(workspace, { parent: above, index });
+  const grandparent = parent.parentId ?? null;
+  const index = workspace.tree.list(grandparent).indexOf(parent.id);
+  if (index !== undefined) activate(workspace, { parent: grandparent, index });
 }
 
 function activate(workspace: Workspace, { parent, index }: Place): void {
   workspace.tree.active.value = { parent, index };
-  workspace.scrolls.value += 1;
+  workspace.scrollRequests.value += 1;
 }

@@ -1,4 +1,4 @@
-// The page: signed out, or with the tree on the left and one group of it on the right.
+// Entry point: renders the app and connects session, workspace and URL.
 
 import { effect, signal } from "@preact/signals";
 import { render } from "preact";
@@ -12,17 +12,17 @@ import { selected, Workspace } from "./workspace";
 
 const workspace = signal<Workspace | null>(null);
 
-// Who signs in again, after a key was revoked, finds the drafts as they were.
+// Drafts survive a new sign-in after a key was revoked, but not a sign-out.
 effect(() => {
   const state = session.value;
-  const before = workspace.peek();
-  if (state.is === "in") workspace.value = new Workspace(state.session, before?.drafts);
-  else if (state.is === "out" && !state.reason) workspace.value = null;
+  const previous = workspace.peek();
+  if (state.kind === "in") workspace.value = new Workspace(state.session, previous?.drafts);
+  else if (state.kind === "out" && !state.reason) workspace.value = null;
 });
 
-const follow = () => void workspace.peek()?.show(selected());
-workspace.subscribe(follow);
-addEventListener("hashchange", follow);
+const showSelected = () => void workspace.peek()?.show(selected());
+workspace.subscribe(showSelected);
+addEventListener("hashchange", showSelected);
 
 addEventListener("beforeunload", (event) => {
   if (workspace.peek()?.drafts.all.value.size) event.preventDefault();

@@ -1,131 +1,131 @@
-// Finding groups by their names while one types.
+// Search by name as the user types.
 
 import { signal } from "@preact/signals";
 import type { Api, CustomerGroup } from "./api";
 import { asFailure, type Failure } from "./failure";
 
-export type Found =
-  | { is: "idle" }
-  | { is: "searching" }
-  | { is: "failed"; failure: Failure }
-  | { is: "found"; groups: CustomerGroup[]; hasMore: boolean; total: number };
+export type SearchState =
+  | { kind: "idle" }
+  | { kind: "searching" }
+  | { kind: "failed"; failure: Failure }
+  | { kind: "found"; groups: CustomerGroup[]; hasMore: boolean; total: number };
 
-const PAGE = 50;
+const PAGE_SIZE = 50;
 
-// How long one may pause between two letters.
-const PAUSE_MS = 200;
+// The search starts when no key was pressed for this long.
+const DEBOUNCE_MS = 200;
 
 export class Search {
   readonly text = signal("");
-  readonly found = signal<Found>({ is: "idle" });
-  // The result that the keyboard is at.
+  readonly state = signal<SearchState>({ kind: "idle" });
+  // The index of the result that has keyboard focus.
   readonly active = signal(0);
-  // What is above those that were looked at, their parent first.
+  // Ancestors of the results that were focused or hovered, parent first.
   readonly paths = signal<ReadonlyMap<string, CustomerGroup[]>>(new Map());
-  // The parents of the results.
+  // The parents of all results, by id.
   readonly parents = signal<ReadonlyMap<string, CustomerGroup>>(new Map());
   #api: Api;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  // Gives up what was asked for before.
-  #call = new AbortController();
-  #asked = new Set<string>();
-  // Whether what is shown was found for another text.
+  // Cancels the previous request.
+  #request = new AbortController();
+  #requestedPaths = new Set<string>();
+  // Whether the results belong to an earlier text.
   #isStale = false;
 
   constructor(api: Api) {
     this.#api = api;
   }
 
-  enter(text: string): void {
+  setText(text: string): void {
     this.text.value = text;
     this.#isStale = true;
     clearTimeout(this.#timer);
-    this.#call.abort();
+    this.#request.abort();
     if (text.trim() === "") {
-      this.found.value = { is: "idle" };
+      this.state.value = { kind: "idle" };
       return;
     }
-    if (this.found.value.is !== "found") this.found.value = { is: "searching" };
-    this.#timer = setTimeout(() => void this.#find(), PAUSE_MS);
+    if (this.state.value.kind !== "found") this.state.value = { kind: "searching" };
+    this.#timer = setTimeout(() => void this.#fetchFirst(), DEBOUNCE_MS);
   }
 
   clear(): void {
-    this.enter("");
+    this.setText("");
   }
 
   retry(): void {
-    this.found.value = { is: "searching" };
-    void this.#find();
+    this.state.value = { kind: "searching" };
+    void this.#fetchFirst();
   }
 
   async more(): Promise<void> {
-    const found = this.found.value;
-    const last = found.is === "found" ? found.groups.at(-1) : undefined;
-    if (found.is !== "found" || !last) return;
-    await this.#ask(last.id, found.groups);
+    const state = this.state.value;
+    const last = state.kind === "found" ? state.groups.at(-1) : undefined;
+    if (state.kind !== "found" || !last) return;
+    await this.#fetch(last.id, state.groups);
   }
 
   step(by: number): void {
-    const found = this.found.value;
-    if (found.is !== "found" || found.groups.length === 0) return;
-    this.#activate(Math.max(0, Math.min(found.groups.length - 1, this.active.value + by)));
+    const state = this.state.value;
+    if (state.kind !== "found" || state.groups.length === 0) return;
+    this.#activate(Math.max(0, Math.min(state.groups.length - 1, this.active.value + by)));
   }
 
   get chosen(): CustomerGroup | undefined {
-    const found = this.found.value;
-    return found.is === "found" && !this.#isStale ? found.groups[this.active.value] : undefined;
+    const state = this.state.value;
+    return state.kind === "found" && !this.#isStale ? state.groups[this.active.value] : undefined;
   }
 
-  // Asks what is above a result.
-  async trace(id: string): Promise<void> {
-    if (this.#asked.has(id)) return;
-    this.#asked.add(id);
+  // Loads the ancestors of a result.
+  async loadPath(id: string): Promise<void> {
+    if (this.#requestedPaths.has(id)) return;
+    this.#requestedPaths.add(id);
     try {
-      const above = await this.#api.ancestors(id);
-      this.paths.value = new Map(this.paths.value).set(id, above);
+      const ancestors = await this.#api.ancestors(id);
+      this.paths.value = new Map(this.paths.value).set(id, ancestors);
     } catch {
-      // It can be asked for again.
-      this.#asked.delete(id);
+      // Allow another attempt.
+      this.#requestedPaths.delete(id);
     }
   }
 
-  async #find(): Promise<void> {
-    await this.#ask(undefined, []);
+  async #fetchFirst(): Promise<void> {
+    await this.#fetch(undefined, []);
   }
 
-  async #ask(after: string | undefined, before: CustomerGroup[]): Promise<void> {
-    this.#call.abort();
-    const call = new AbortController();
-    this.#call = call;
+  async #fetch(after: string | undefined, previous: CustomerGroup[]): Promise<void> {
+    this.#request.abort();
+    const request = new AbortController();
+    this.#request = request;
     try {
-      const window = { limit: PAGE, ...(after === undefined ? {} : { after }) };
-      const page = await this.#api.search(this.text.value.trim(), window, call.signal);
-      if (call.signal.aborted) return;
+      const window = { limit: PAGE_SIZE, ...(after === undefined ? {} : { after }) };
+      const page = await this.#api.search(this.text.value.trim(), window, request.signal);
+      if (request.signal.aborted) return;
       this.#isStale = false;
       const { hasMore, total } = page;
-      this.found.value = { is: "found", groups: [...before, ...page.groups], hasMore, total };
+      this.state.value = { kind: "found", groups: [...previous, ...page.groups], hasMore, total };
       if (after === undefined) this.#activate(0);
-      await this.#findParents(page.groups, call.signal);
+      await this.#loadParents(page.groups, request.signal);
     } catch (error) {
-      if (!call.signal.aborted) this.found.value = { is: "failed", failure: asFailure(error) };
+      if (!request.signal.aborted) this.state.value = { kind: "failed", failure: asFailure(error) };
     }
   }
 
-  // One parent says much, for one call; the whole path is asked for when a result is looked at.
-  async #findParents(groups: CustomerGroup[], signal: AbortSignal): Promise<void> {
+  // Loads all parents in one call. A full path needs one call per result, so it is loaded only on focus or hover.
+  async #loadParents(groups: CustomerGroup[], signal: AbortSignal): Promise<void> {
     const ids = new Set(groups.flatMap(({ parentId }) => parentId ?? []).filter((id) => !this.parents.value.has(id)));
     if (ids.size === 0) return;
     try {
       const parents = await this.#api.getAll([...ids], signal);
       this.parents.value = new Map([...this.parents.value, ...parents.map((group) => [group.id, group] as const)]);
     } catch {
-      // One of them was deleted meanwhile. The results are worth showing without.
+      // One parent was deleted in the meantime. The results are useful without parents.
     }
   }
 
   #activate(index: number): void {
     this.active.value = index;
     const { chosen } = this;
-    if (chosen) void this.trace(chosen.id);
+    if (chosen) void this.loadPath(chosen.id);
   }
 }

@@ -1,54 +1,55 @@
-// Who is signed in. The key is kept for this tab alone, and never in an address.
+// The session. The API key is stored for this tab only, and never in a URL.
 
 import { signal } from "@preact/signals";
 import { Api } from "./api";
 import { asFailure, type Failure } from "./failure";
 
-export type Session = { api: Api; mayWrite: boolean };
+export type Session = { api: Api; canWrite: boolean };
 
-export type SessionState = { is: "out"; reason: Failure | null } | { is: "checking" } | { is: "in"; session: Session };
+export type SessionState =
+  { kind: "out"; reason: Failure | null } | { kind: "checking" } | { kind: "in"; session: Session };
 
-const STORED = "api-key";
+const STORAGE_KEY = "api-key";
 
-export const session = signal<SessionState>({ is: "out", reason: null });
+export const session = signal<SessionState>({ kind: "out", reason: null });
 
-// Whether the last call found the service.
+// Whether the last call reached the service.
 export const isReachable = signal(true);
 
 export async function signIn(key: string): Promise<void> {
-  session.value = { is: "checking" };
-  const api: Api = new Api(key, (failure) => noteEnd(api, failure));
+  session.value = { kind: "checking" };
+  const api: Api = new Api(key, (failure) => onCallEnd(api, failure));
   try {
-    const mayWrite = await api.mayWrite();
-    sessionStorage.setItem(STORED, key);
+    const canWrite = await api.canWrite();
+    sessionStorage.setItem(STORAGE_KEY, key);
     isReachable.value = true;
-    session.value = { is: "in", session: { api, mayWrite } };
+    session.value = { kind: "in", session: { api, canWrite } };
   } catch (error) {
     const reason = asFailure(error);
-    if (reason.kind === "signed-out") signOut(reason);
-    else session.value = { is: "out", reason };
+    if (reason.kind === "unauthenticated") signOut(reason);
+    else session.value = { kind: "out", reason };
   }
 }
 
-// Goes on with the key that the tab has, if it has one.
+// Signs in with the key that is stored for this tab, if any.
 export async function resume(): Promise<void> {
-  const key = sessionStorage.getItem(STORED);
+  const key = sessionStorage.getItem(STORAGE_KEY);
   if (key !== null) await signIn(key);
 }
 
 export function hasStoredKey(): boolean {
-  return sessionStorage.getItem(STORED) !== null;
+  return sessionStorage.getItem(STORAGE_KEY) !== null;
 }
 
 export function signOut(reason: Failure | null = null): void {
-  sessionStorage.removeItem(STORED);
-  session.value = { is: "out", reason };
+  sessionStorage.removeItem(STORAGE_KEY);
+  session.value = { kind: "out", reason };
 }
 
-function noteEnd(api: Api, failure: Failure | null): void {
+function onCallEnd(api: Api, failure: Failure | null): void {
   isReachable.value = failure?.kind !== "unreachable";
   const state = session.value;
-  // A late answer to an earlier key says nothing of this one.
-  const isCurrent = state.is === "in" && state.session.api === api;
-  if (failure?.kind === "signed-out" && isCurrent) signOut(failure);
+  // Ignore late responses to calls with an earlier key.
+  const isCurrent = state.kind === "in" && state.session.api === api;
+  if (failure?.kind === "unauthenticated" && isCurrent) signOut(failure);
 }

@@ -1,4 +1,4 @@
-// The way in: an API key.
+// Sign-in form for an API key.
 
 import { useEffect, useRef } from "preact/hooks";
 import { advice, type Failure } from "./failure";
@@ -23,7 +23,7 @@ export function SignIn({ isChecking, reason, hasKey }: Props) {
         </div>
         <h1>Customer groups</h1>
         <p class="quiet">
-          The tree by which customers are sorted. An API key opens it; a key that may only read will do to look around.
+          The tree that customers are classified by. Sign in with an API key. A read-only key is enough to browse.
         </p>
         <label class="field">
           <span>API key</span>
@@ -41,7 +41,7 @@ export function SignIn({ isChecking, reason, hasKey }: Props) {
         {reason && (
           <div id="sign-in-reason" class="notice is-failure" role="alert">
             <p>{reason.message}</p>
-            {reason.kind !== "signed-out" && <p>{advice(reason)}</p>}
+            {reason.kind !== "unauthenticated" && <p>{advice(reason)}</p>}
           </div>
         )}
         <button class="primary" disabled={isChecking}>
@@ -49,10 +49,10 @@ export function SignIn({ isChecking, reason, hasKey }: Props) {
         </button>
         {hasKey && !isChecking && (
           <button type="button" onClick={() => void resume()}>
-            Try again with the key of this tab
+            Try again with the stored key
           </button>
         )}
-        <p class="quiet small">The key stays in this tab, and is forgotten when you close it or sign out.</p>
+        <p class="quiet small">The key is stored in this tab only. It is removed when you close the tab or sign out.</p>
       </form>
     </main>
   );

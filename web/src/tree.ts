@@ -1,4 +1,4 @@
-// The tree as it is shown: which nodes are open, which row is where, and where the keyboard is.
+// View model of the tree: open nodes, row order, keyboard focus.
 
 import { signal } from "@preact/signals";
 import { type Api, type CustomerGroup, type ParentId, parentOf } from "./api";
@@ -8,18 +8,18 @@ export type Place = { parent: ParentId; index: number };
 
 export type Row = Place & {
   level: number;
-  // Undefined while it is not loaded, or could not be.
+  // Undefined until it is loaded.
   group: CustomerGroup | undefined;
   list: Children;
 };
 
-// A list with those of its groups that are open, in their order.
+// A list and its open nodes, in list order. `size` counts the rows of all of them.
 type Layout = { list: Children; level: number; size: number; open: { index: number; layout: Layout }[] };
 
 export class Tree {
-  // Grows with every change that is to be seen.
-  readonly changed = signal(0);
-  // The row that the keyboard is at.
+  // Incremented on every visible change.
+  readonly version = signal(0);
+  // The row that has keyboard focus.
   readonly active = signal<Place>({ parent: null, index: 0 });
   #api: Api;
   #lists = new Map<ParentId, Children>();
@@ -44,23 +44,23 @@ export class Tree {
   }
 
   row(number: number): Row {
-    let [layout, left] = [this.#root(), number];
+    let [layout, offset] = [this.#root(), number];
     descend: for (;;) {
       let passed = 0;
       for (const { index, layout: below } of layout.open) {
         const first = index + 1 + passed;
-        if (left < first) break;
-        if (left < first + below.size) {
-          [layout, left] = [below, left - first];
+        if (offset < first) break;
+        if (offset < first + below.size) {
+          [layout, offset] = [below, offset - first];
           continue descend;
         }
         passed += below.size;
       }
-      return this.#rowIn(layout, left - passed);
+      return this.#rowIn(layout, offset - passed);
     }
   }
 
-  // The number of the row at a place; undefined when a node above it is closed.
+  // Returns the row number of a place, or undefined if one of its ancestors is closed.
   numberOf({ parent, index }: Place): number | undefined {
     return find(this.#root(), parent, index);
   }
@@ -69,18 +69,18 @@ export class Tree {
     return this.#open.has(id);
   }
 
-  // Whether there is, or may be, something below a group.
-  mayOpen(id: string): boolean {
+  // Returns whether a group has children, or may have some because they are not loaded yet.
+  canOpen(id: string): boolean {
     return this.#lists.get(id)?.total !== 0;
   }
 
   open(id: string): Promise<void> {
     this.#open.add(id);
     this.#change();
-    return this.list(id).want(0);
+    return this.list(id).ensureLoaded(0);
   }
 
-  // Closes a node. The keyboard goes to it when it was somewhere below.
+  // Closes a node. Takes the keyboard focus if a descendant had it.
   close(row: Row, id: string): void {
     const number = this.numberOf(row);
     const active = this.numberOf(this.active.value);
@@ -92,7 +92,7 @@ export class Tree {
     this.#change();
   }
 
-  // Opens what is above a group and loads what is around it; whether it is there. `ancestors` has its parent first.
+  // Opens the ancestors of a group (parent first) and loads its page. Returns whether the group was found.
   async reveal(group: CustomerGroup, ancestors: CustomerGroup[]): Promise<boolean> {
     const chain = [group, ...ancestors];
     const found = await Promise.all(chain.map((node) => this.list(parentOf(node)).locate(node.id)));
@@ -101,16 +101,16 @@ export class Tree {
     return found.every((index) => index !== undefined);
   }
 
-  // The groups above a place as far as they are loaded, its parent first.
+  // Returns the loaded ancestors of a place, parent first.
   ancestorsOf(parent: ParentId): CustomerGroup[] {
-    const above: CustomerGroup[] = [];
+    const ancestors: CustomerGroup[] = [];
     for (let id = parent; id !== null;) {
       const group = this.find(id);
       if (!group) break;
-      above.push(group);
+      ancestors.push(group);
       id = parentOf(group);
     }
-    return above;
+    return ancestors;
   }
 
   find(id: string): CustomerGroup | undefined {
@@ -122,7 +122,7 @@ export class Tree {
   }
 
   added(group: CustomerGroup): void {
-    this.#lists.get(parentOf(group))?.addNewest(group);
+    this.#lists.get(parentOf(group))?.prepend(group);
   }
 
   updated(group: CustomerGroup): void {
@@ -141,7 +141,7 @@ export class Tree {
     this.#change();
   }
 
-  // Loads anew what is shown.
+  // Reloads the open lists and drops the others.
   refresh(): void {
     for (const [parent, list] of this.#lists) {
       if (parent === null || this.#open.has(parent)) list.reset();
@@ -152,22 +152,22 @@ export class Tree {
 
   #change(): void {
     this.#layout = null;
-    this.changed.value += 1;
+    this.version.value += 1;
   }
 
   #root(): Layout {
-    this.#layout ??= this.#lay(this.list(null), 1);
+    this.#layout ??= this.#buildLayout(this.list(null), 1);
     return this.#layout;
   }
 
-  #lay(list: Children, level: number): Layout {
+  #buildLayout(list: Children, level: number): Layout {
     const open: Layout["open"] = [];
     for (const id of this.#open) {
       const index = list.indexOf(id);
-      if (index !== undefined) open.push({ index, layout: this.#lay(this.list(id), level + 1) });
+      if (index !== undefined) open.push({ index, layout: this.#buildLayout(this.list(id), level + 1) });
     }
     open.sort((a, b) => a.index - b.index);
-    // Before the first page came there is a row that says so.
+    // One placeholder row until the first page is loaded.
     const own = list.total ?? 1;
     return { list, level, size: open.reduce((sum, { layout }) => sum + layout.size, own), open };
   }

@@ -1,22 +1,22 @@
-// The tree on the screen: only the rows in sight, and what keys, mouse and dragging do to them.
+// Virtualized tree: renders the visible rows and handles keyboard, mouse and drag and drop.
 
 import { useComputed, useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { Dragging } from "./dragging";
 import { advice } from "./failure";
 import { Icon } from "./icons";
-import { keyPressed } from "./keys";
+import { handleTreeKey } from "./keys";
 import type { Place, Row, Tree } from "./tree";
 import { select, type Workspace } from "./workspace";
 
-// Rows beyond the edges that are rendered too, so that nothing flickers.
-const MARGIN = 8;
+// Rows rendered beyond each edge, to avoid flicker while scrolling.
+const OVERSCAN_ROWS = 8;
 
-// Rows that far beyond the edges are loaded, so that they are there when they come into sight.
-const AHEAD = 60;
+// Rows loaded beyond each edge.
+const PREFETCH_ROWS = 60;
 
-// How often what is in sight is loaded while one scrolls.
-const PACE_MS = 100;
+// The minimum time between two loads while scrolling.
+const LOAD_INTERVAL_MS = 100;
 
 export function TreeView({ workspace, chosen }: { workspace: Workspace; chosen: string | null }) {
   const { tree } = workspace;
@@ -24,7 +24,7 @@ export function TreeView({ workspace, chosen }: { workspace: Workspace; chosen: 
   const view = useSignal({ top: 0, height: 600, row: 32 });
   const dragging = useRef(new Dragging(workspace));
   const active = tree.active.value;
-  tree.changed.value;
+  tree.version.value;
 
   useLayoutEffect(() => {
     const element = box.current!;
@@ -38,26 +38,26 @@ export function TreeView({ workspace, chosen }: { workspace: Workspace; chosen: 
     return () => observer.disconnect();
   }, []);
 
-  // The wanted row comes into sight when something asks for that, and once it is loaded.
-  const asked = useRef(0);
+  // Scrolls to the active row on request, as soon as the row exists.
+  const handled = useRef(0);
   useSignalEffect(() => {
-    const scrolls = workspace.scrolls.value;
-    tree.changed.value;
+    const requests = workspace.scrollRequests.value;
+    tree.version.value;
     const number = tree.numberOf(tree.active.value);
-    if (asked.current === scrolls || number === undefined) return;
-    asked.current = scrolls;
+    if (handled.current === requests || number === undefined) return;
+    handled.current = requests;
     requestAnimationFrame(() => scrollTo(box.current, number, view.peek().row));
   });
 
   const { top, height, row } = view.value;
-  const first = Math.max(0, Math.floor(top / row) - MARGIN);
-  const last = Math.min(tree.size, Math.ceil((top + height) / row) + MARGIN);
+  const first = Math.max(0, Math.floor(top / row) - OVERSCAN_ROWS);
+  const last = Math.min(tree.size, Math.ceil((top + height) / row) + OVERSCAN_ROWS);
   const rows: Row[] = [];
   for (let number = first; number < last; number += 1) rows.push(tree.row(number));
 
-  useLoading(tree, first - AHEAD, last + AHEAD);
+  useRowLoading(tree, first - PREFETCH_ROWS, last + PREFETCH_ROWS);
 
-  const isIn = rows.some((shown) => isAt(shown, active));
+  const isActiveRendered = rows.some((shown) => isAt(shown, active));
   return (
     <div
       ref={box}
@@ -66,9 +66,9 @@ export function TreeView({ workspace, chosen }: { workspace: Workspace; chosen: 
       tabIndex={0}
       aria-label="Customer groups"
       aria-busy={rows.some(({ group, list }) => !group && !list.failure)}
-      aria-activedescendant={isIn ? domId(active) : undefined}
+      aria-activedescendant={isActiveRendered ? domId(active) : undefined}
       onScroll={(event) => (view.value = { ...view.peek(), top: event.currentTarget.scrollTop })}
-      onKeyDown={(event) => keyPressed(event, workspace, Math.floor(height / row))}
+      onKeyDown={(event) => handleTreeKey(event, workspace, Math.floor(height / row))}
     >
       <div class="tree-space" role="none" style={{ height: `${tree.size * row}px` }}>
         {rows.map((shown, offset) => (
@@ -84,8 +84,8 @@ export function TreeView({ workspace, chosen }: { workspace: Workspace; chosen: 
   );
 }
 
-// Loads the rows in between; while they change, every now and then.
-function useLoading(tree: Tree, first: number, last: number): void {
+// Loads the rows from `first` to `last`, throttled while the range changes.
+function useRowLoading(tree: Tree, first: number, last: number): void {
   const wanted = useRef({ first, last });
   const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   wanted.current = { first, last };
@@ -94,11 +94,11 @@ function useLoading(tree: Tree, first: number, last: number): void {
     const end = Math.min(tree.size, wanted.current.last);
     for (let number = Math.max(0, wanted.current.first); number < end; number += 1) {
       const { list, index, group } = tree.row(number);
-      if (!group) void list.want(index);
+      if (!group) void list.ensureLoaded(index);
     }
   };
   useEffect(() => {
-    timer.current ??= setTimeout(load, PACE_MS);
+    timer.current ??= setTimeout(load, LOAD_INTERVAL_MS);
   });
   useEffect(() => () => clearTimeout(timer.current), []);
 }
@@ -119,8 +119,8 @@ function TreeRow({ workspace, row, chosen, dragging, top, isActive }: RowProps) 
   const isTarget = useComputed(() => id !== undefined && dragging.target.value === id);
   const isEdited = useComputed(() => id !== undefined && drafts.all.value.has(id));
   const isOpen = id !== undefined && tree.isOpen(id);
-  const mayOpen = id !== undefined && tree.mayOpen(id);
-  const total = isOpen && mayOpen ? tree.list(id).total : undefined;
+  const canOpen = id !== undefined && tree.canOpen(id);
+  const total = isOpen && canOpen ? tree.list(id).total : undefined;
   const classes = ["row", isActive && "is-active", id === chosen && id && "is-chosen", isTarget.value && "is-target"];
   const common = {
     id: domId(row),
@@ -138,14 +138,14 @@ function TreeRow({ workspace, row, chosen, dragging, top, isActive }: RowProps) 
       </div>
     );
   }
-  const below = total === undefined ? "" : ` ${total.toLocaleString("en")} below`;
+  const children = total === undefined ? "" : `, ${childCount(total)}`;
   return (
     <div
       {...common}
-      aria-expanded={mayOpen ? isOpen : undefined}
+      aria-expanded={canOpen ? isOpen : undefined}
       aria-selected={id === chosen}
-      aria-label={`${group.customerGroupName}${below}${isEdited.value ? ", not saved" : ""}`}
-      draggable={session.mayWrite}
+      aria-label={`${group.customerGroupName}${children}${isEdited.value ? ", not saved" : ""}`}
+      draggable={session.canWrite}
       onClick={() => {
         tree.active.value = { parent: row.parent, index: row.index };
         select(id);
@@ -154,7 +154,7 @@ function TreeRow({ workspace, row, chosen, dragging, top, isActive }: RowProps) 
       {...dragging.handlers(row, group)}
     >
       <span
-        class={mayOpen ? `twist ${isOpen ? "is-open" : ""}` : "twist is-empty"}
+        class={canOpen ? `twist ${isOpen ? "is-open" : ""}` : "twist is-empty"}
         onClick={(event) => {
           event.stopPropagation();
           tree.active.value = { parent: row.parent, index: row.index };
@@ -168,6 +168,10 @@ function TreeRow({ workspace, row, chosen, dragging, top, isActive }: RowProps) 
       {total !== undefined && <span class="count">{total.toLocaleString("en")}</span>}
     </div>
   );
+}
+
+function childCount(total: number): string {
+  return total === 1 ? "1 child" : `${total.toLocaleString("en")} children`;
 }
 
 function Failed({ row }: { row: Row }) {
@@ -189,7 +193,7 @@ export function toggle(workspace: Workspace, row: Row): void {
   const { tree } = workspace;
   if (!row.group) return;
   if (tree.isOpen(row.group.id)) tree.close(row, row.group.id);
-  else if (tree.mayOpen(row.group.id)) void tree.open(row.group.id);
+  else if (tree.canOpen(row.group.id)) void tree.open(row.group.id);
 }
 
 function isAt(row: Row, place: Place): boolean {
@@ -203,7 +207,7 @@ function domId({ parent, index }: Place): string {
 function scrollTo(box: HTMLDivElement | null, number: number, row: number): void {
   if (!box) return;
   const [top, bottom] = [number * row, (number + 1) * row];
-  // What is far away comes to the middle, what is near just into sight.
+  // A distant row is centred; a near row is scrolled just into view.
   const isFar = top < box.scrollTop - box.clientHeight || bottom > box.scrollTop + 2 * box.clientHeight;
   if (isFar) box.scrollTop = top - (box.clientHeight - row) / 2;
   else if (top < box.scrollTop) box.scrollTop = top;

@@ -1,68 +1,69 @@
-// What one who is signed in works with: the tree, the group that is shown, and what becomes of both by each change.
+// State of a signed-in session: the tree, the shown group, the drafts and the open dialog. Applies every change to all.
 
 import { signal } from "@preact/signals";
-import { type CustomerGroup, type ParentId, parentOf, type Values } from "./api";
+import { type CustomerGroup, type ParentId, parentOf } from "./api";
 import { Drafts } from "./drafts";
 import { asFailure, type Failure } from "./failure";
 import { announce } from "./messages";
 import type { Session } from "./session";
 import { type Place, Tree } from "./tree";
+import type { Values } from "./values";
 
 export type Shown =
-  | { is: "nothing" }
-  | { is: "loading"; id: string }
-  | { is: "failed"; id: string; failure: Failure }
-  // `ancestors` has the parent first, and is null until it came.
-  | { is: "group"; group: CustomerGroup; ancestors: CustomerGroup[] | null };
+  | { kind: "nothing" }
+  | { kind: "loading"; id: string }
+  | { kind: "failed"; id: string; failure: Failure }
+  // `ancestors` starts with the parent; null until loaded.
+  | { kind: "group"; group: CustomerGroup; ancestors: CustomerGroup[] | null };
 
 export type Dialog =
-  | { is: "create"; parent: CustomerGroup | null; values: Values | null }
-  | { is: "move"; group: CustomerGroup }
-  | { is: "delete"; group: CustomerGroup };
+  | { kind: "create"; parent: CustomerGroup | null; values: Values | null }
+  | { kind: "move"; group: CustomerGroup }
+  | { kind: "delete"; group: CustomerGroup };
 
 export class Workspace {
   readonly session: Session;
   readonly tree: Tree;
   readonly drafts: Drafts;
-  readonly shown = signal<Shown>({ is: "nothing" });
+  readonly shown = signal<Shown>({ kind: "nothing" });
   readonly dialog = signal<Dialog | null>(null);
-  // What is being dragged.
+  // The group that is being dragged.
   readonly dragged = signal<CustomerGroup | null>(null);
-  // Grows when the row of the keyboard is to be scrolled to.
-  readonly scrolls = signal(0);
+  // Incremented to scroll to the active row.
+  readonly scrollRequests = signal(0);
 
   constructor(session: Session, drafts = new Drafts()) {
     this.session = session;
     this.drafts = drafts;
     this.tree = new Tree(session.api);
-    void this.tree.list(null).want(0);
+    void this.tree.list(null).ensureLoaded(0);
   }
 
-  // Shows a group, and its place in the tree. `null` shows none.
+  // Shows a group and reveals it in the tree. `null` shows none.
   async show(id: string | null): Promise<void> {
     if (id === null) {
-      this.shown.value = { is: "nothing" };
+      this.shown.value = { kind: "nothing" };
       return;
     }
     const known = this.tree.find(id);
     if (known) this.#activate(known);
-    this.shown.value = known ? { is: "group", group: known, ancestors: null } : { is: "loading", id };
+    this.shown.value = known ? { kind: "group", group: known, ancestors: null } : { kind: "loading", id };
     const { api } = this.session;
     try {
       const [group, ancestors] = await Promise.all([api.get(id), api.ancestors(id)]);
       if (!this.#isShown(id)) return;
-      this.shown.value = { is: "group", group, ancestors };
-      await this.#place(group, ancestors);
+      this.shown.value = { kind: "group", group, ancestors };
+      await this.#reveal(group, ancestors);
     } catch (error) {
-      if (this.#isShown(id)) this.shown.value = { is: "failed", id, failure: asFailure(error) };
+      if (this.#isShown(id)) this.shown.value = { kind: "failed", id, failure: asFailure(error) };
     }
   }
 
   async refresh(): Promise<void> {
     this.tree.refresh();
     const shown = this.shown.value;
-    if (shown.is === "group") await this.show(shown.group.id);
-    if (shown.is === "failed") await this.show(shown.id);
+    if (shown.kind === "group") await this.show(shown.group.id);
+    if (shown.kind === "failed") await this.show(shown.id);
   }
 
   async create(parent: ParentId, values: Values, idempotencyKey: string): Promise<void> {
@@ -72,11 +73,11 @@ export class Workspace {
     select(group.id);
   }
 
-  // Takes note that a group is in a new version.
+  // Replaces a group by its new version wherever it is shown.
   updated(group: CustomerGroup): void {
     this.tree.updated(group);
     const shown = this.shown.value;
-    if (shown.is !== "group") return;
+    if (shown.kind !== "group") return;
     if (shown.group.id === group.id) this.shown.value = { ...shown, group };
     const ancestors = shown.ancestors?.map((node) => (node.id === group.id ? group : node)) ?? null;
     if (shown.group.id !== group.id) this.shown.value = { ...shown, ancestors };
@@ -93,9 +94,9 @@ export class Workspace {
     else select(moved.id);
   }
 
-  // Moves by dragging have no dialog that could say why they failed.
+  // Moves a group by drag and drop. No dialog is open, so a failure is announced.
   async drop(group: CustomerGroup, parent: CustomerGroup | null): Promise<void> {
-    await this.move(group, parent).catch((error) => this.#tellOfMove(group, error));
+    await this.move(group, parent).catch((error) => this.#announceMoveFailure(group, error));
   }
 
   async #moveBack(group: CustomerGroup, to: ParentId): Promise<void> {
@@ -103,7 +104,7 @@ export class Workspace {
       const parent = to === null ? null : await this.session.api.get(to);
       await this.move(group, parent);
     } catch (error) {
-      await this.#tellOfMove(group, error);
+      await this.#announceMoveFailure(group, error);
     }
   }
 
@@ -115,44 +116,44 @@ export class Workspace {
     if (this.#isShown(group.id)) select(parentOf(group));
   }
 
-  // What was meant for an earlier version can be tried again on the one that there is now.
+  // Runs a change. On a conflict, loads the current version, so that the user can try again.
   async #attempt<T>(group: CustomerGroup, change: () => Promise<T>): Promise<T> {
     try {
       return await change();
     } catch (error) {
-      if (asFailure(error).kind === "conflict") await this.#catchUp(group);
+      if (asFailure(error).kind === "conflict") await this.#reload(group);
       throw error;
     }
   }
 
-  async #catchUp(group: CustomerGroup): Promise<void> {
+  async #reload(group: CustomerGroup): Promise<void> {
     const current = await this.session.api.get(group.id);
     if (parentOf(current) === parentOf(group)) this.updated(current);
     else this.tree.moved(current, parentOf(group));
     const dialog = this.dialog.value;
-    if (dialog && dialog.is !== "create") this.dialog.value = { ...dialog, group: current };
+    if (dialog && dialog.kind !== "create") this.dialog.value = { ...dialog, group: current };
   }
 
-  async #tellOfMove(group: CustomerGroup, error: unknown): Promise<void> {
+  async #announceMoveFailure(group: CustomerGroup, error: unknown): Promise<void> {
     const failure = asFailure(error);
     announce(`“${group.customerGroupName}” was not moved. ${failure.message}`, undefined, "failure");
-    if (failure.kind === "conflict" || failure.kind === "missing") await this.refresh();
+    if (failure.kind === "conflict" || failure.kind === "not-found") await this.refresh();
   }
 
-  // Opens the tree down to a group, unless its row is there already.
-  async #place(group: CustomerGroup, ancestors: CustomerGroup[]): Promise<void> {
+  // Reveals a group in the tree, unless its row is visible already.
+  async #reveal(group: CustomerGroup, ancestors: CustomerGroup[]): Promise<void> {
     this.tree.updated(group);
     if (this.#placeOf(group)) return;
-    const isThere = await this.tree.reveal(group, ancestors);
-    if (isThere && this.#isShown(group.id)) this.#activate(group);
+    const isFound = await this.tree.reveal(group, ancestors);
+    if (isFound && this.#isShown(group.id)) this.#activate(group);
   }
 
-  // Brings the keyboard to the row of a group, if there is one.
+  // Moves the keyboard focus to the row of a group, if it has one.
   #activate(group: CustomerGroup): void {
     const place = this.#placeOf(group);
     if (!place) return;
     this.tree.active.value = place;
-    this.scrolls.value += 1;
+    this.scrollRequests.value += 1;
   }
 
   #placeOf(group: CustomerGroup): Place | undefined {
@@ -164,7 +165,7 @@ export class Workspace {
 
   #isShown(id: string): boolean {
     const shown = this.shown.value;
-    switch (shown.is) {
+    switch (shown.kind) {
       case "nothing":
         return false;
       case "group":
@@ -180,7 +181,7 @@ function under(parent: CustomerGroup | null): string {
   return parent ? `in “${parent.customerGroupName}”` : "at the top level";
 }
 
-// Where in the tree the page stands is in the fragment of its address.
+// The URL fragment holds the id of the selected group.
 export function select(id: string | null): void {
   location.hash = `#/${id ?? ""}`;
 }

@@ -1,4 +1,4 @@
-// Chromium, and a page in it for as long as something is done with it.
+// Starts Chromium and opens pages in it.
 
 import { chromium } from "playwright-core";
 

@@ -1,5 +1,5 @@
-// Pastes a key into the page of the API, tries a create and a list, and prints what is answered and from where
-// things were loaded.
+// Enters an API key on the API documentation page, executes a create and a list, and prints the responses and the origins
+// of all requests.
 
 import { withPage } from "./chromium.mjs";
 

@@ -1,4 +1,4 @@
-// Calls the service as the page of a shop would: gRPC-Web by connect-web with generated types, and REST by fetch.
+// Calls the service from a web page: gRPC-Web through connect-web with generated types, and REST through fetch.
 
 import { toJson } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Interceptor } from "@connectrpc/connect";
@@ -17,14 +17,14 @@ function connect(baseUrl: string, key: string) {
     request.header.set("Authorization", `Bearer ${key}`);
     return next(request);
   };
-  // With a timeout, so that the browser has to ask for one more header.
+  // The timeout adds a header that the CORS preflight must allow.
   const transport = createGrpcWebTransport({ baseUrl, interceptors: [authorize], defaultTimeoutMs: 30_000 });
   return createClient(CustomerGroupService, transport);
 }
 
 const shown = (group: CustomerGroup) => toJson(CustomerGroupSchema, group);
 
-// What a page can tell of a call that failed.
+// Returns what a page can read of a failed call.
 async function refusal(call: Promise<unknown>) {
   try {
     await call;
@@ -88,13 +88,13 @@ async function tour(address: string, key: string) {
 
 async function rest(address: string, key: string) {
   const send = async (method: string, path: string, body?: unknown, headers?: Record<string, string>) => {
-    const answer = await fetch(`${address}/api/setup/customer-group${path}`, {
+    const response = await fetch(`${address}/api/setup/customer-group${path}`, {
       method,
       headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/json", ...headers },
       body: JSON.stringify(body),
     });
-    const readable = ["ETag", "Location", "X-Request-Id"].filter((name) => answer.headers.has(name));
-    return { status: answer.status, body: await answer.json(), readable };
+    const readable = ["ETag", "Location", "X-Request-Id"].filter((name) => response.headers.has(name));
+    return { status: response.status, body: await response.json(), readable };
   };
   const created = await send("POST", "", { customer_group_name: "Retail" });
   const path = `/${created.body.id}`;
@@ -107,14 +107,14 @@ async function rest(address: string, key: string) {
   };
 }
 
-// What a page gets to know of a call that the browser does not let it make.
+// Returns what a page can read of calls that CORS blocks.
 async function blocked(address: string, key: string) {
   const failure = (reason: Error) => reason.name;
   return {
     grpcWeb: await refusal(connect(address, key).createCustomerGroup({ customerGroup: { customerGroupName: "x" } })),
     rest: await rest(address, key).catch(failure),
-    // The browser asks nobody before it sends this one, but keeps the answer from the page.
-    simple: await fetch(`${address}/livez`).then((answer) => answer.status, failure),
+    // A simple request has no preflight, but the browser hides the response from the page.
+    simple: await fetch(`${address}/livez`).then((response) => response.status, failure),
   };
 }
 

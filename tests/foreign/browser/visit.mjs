@@ -1,4 +1,4 @@
-// Opens a page, calls one of its functions, and prints what that returns and what the browser logs.
+// Opens a page, calls one of its functions, and prints the result and the browser's log.
 
 import { withPage } from "./chromium.mjs";
 

@@ -1,4 +1,4 @@
-// What the explorer shows when not all is well, on a phone, and to those who use the keyboard.
+// The explorer with failing calls, on a phone, and with the keyboard.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
@@ -32,31 +32,31 @@ const active = (page) =>
     return document.getElementById(id)?.getAttribute("aria-label");
   });
 
-test("the keys of a tree view do what its pattern says", async (t) => {
+test("the keys work as the ARIA tree view pattern requires", async (t) => {
   const page = await signedIn(t);
   await node(page, "All customers").waitFor();
   await tree(page).focus();
-  const after = async (key) => {
+  const activeAfter = async (key) => {
     await page.keyboard.press(key);
     return active(page);
   };
-  assert.equal(await after("Home"), "All customers");
+  assert.equal(await activeAfter("Home"), "All customers");
   assert.equal(await node(page, "All customers").getAttribute("aria-expanded"), "false");
   await page.keyboard.press("ArrowRight");
   await node(page, "Retail").waitFor();
-  assert.equal(await active(page), "All customers 3 below");
-  assert.equal(await after("ArrowRight"), "Wholesale");
-  const place = (name) => node(page, "Wholesale").getAttribute(name);
-  assert.deepEqual([await place("aria-level"), await place("aria-setsize"), await place("aria-posinset")], ["2", "3", "1"]);
-  assert.equal(await after("ArrowDown"), "Online shops");
-  assert.equal(await after("End"), "Retail");
+  assert.equal(await active(page), "All customers, 3 children");
+  assert.equal(await activeAfter("ArrowRight"), "Wholesale");
+  const attribute = (name) => node(page, "Wholesale").getAttribute(name);
+  assert.deepEqual([await attribute("aria-level"), await attribute("aria-setsize"), await attribute("aria-posinset")], ["2", "3", "1"]);
+  assert.equal(await activeAfter("ArrowDown"), "Online shops");
+  assert.equal(await activeAfter("End"), "Retail");
   await page.keyboard.press("ArrowRight");
   await page.waitForFunction(() => !document.querySelector("[aria-label='Retail']").hasAttribute("aria-expanded"));
-  assert.equal(await after("ArrowUp"), "Online shops");
-  assert.equal(await after("ArrowLeft"), "All customers 3 below");
+  assert.equal(await activeAfter("ArrowUp"), "Online shops");
+  assert.equal(await activeAfter("ArrowLeft"), "All customers, 3 children");
   await page.keyboard.press("Enter");
   await heading(page, "All customers").waitFor();
-  assert.equal(await after("ArrowLeft"), "All customers");
+  assert.equal(await activeAfter("ArrowLeft"), "All customers");
   assert.equal(await node(page, "Retail").count(), 0);
   await page.keyboard.press("/");
   assert.ok(await page.getByRole("combobox", { name: "Search by name" }).evaluate((field) => field === document.activeElement));
@@ -64,45 +64,45 @@ test("the keys of a tree view do what its pattern says", async (t) => {
   assert.ok(await tree(page).evaluate((element) => element === document.activeElement));
 });
 
-test("only the answer to what was typed last is shown", async (t) => {
+test("only the results for the last search text are shown", async (t) => {
   const page = await signedIn(t);
-  let asked = 0;
+  let requests = 0;
   await page.route(LISTS, async (route) => {
-    asked += 1;
-    // The first one is never answered.
-    if (asked > 1) await route.continue();
+    requests += 1;
+    // The first request never gets a response.
+    if (requests > 1) await route.continue();
   });
   const field = page.getByRole("combobox", { name: "Search by name" });
   const first = page.waitForRequest(LISTS);
   await field.fill("retail");
   await first;
-  const givenUp = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/ListCustomerGroups"));
+  const cancelled = page.waitForEvent("requestfailed", (request) => request.url().endsWith("/ListCustomerGroups"));
   await field.fill("export");
-  assert.equal(await givenUp, await first);
+  assert.equal(await cancelled, await first);
   await page.getByRole("option", { name: "Export" }).waitFor();
   await field.fill("no such name");
-  await page.getByText("No group has this in its name.").waitFor();
+  await page.getByText("No group name contains this text.").waitFor();
   await inspect(page, "nothing-found");
   await page.keyboard.press("Escape");
   await node(page, "All customers").waitFor();
 });
 
-test("a service that is away is told of, and what was entered is kept until it is back", async (t) => {
+test("an unreachable service is reported, and unsaved changes are kept until it is back", async (t) => {
   const page = await signedIn(t, { at: `#/${wholesale.id}` });
   await page.getByLabel("Payment terms").fill("Net 31");
   await page.route("**/overplane.*/**", (route) => route.abort());
   await page.getByRole("button", { name: "Save" }).click();
-  await page.getByText("The service cannot be reached. What was loaded").waitFor();
+  await page.getByText("The service cannot be reached. Loaded data").waitFor();
   await inspect(page, "unreachable");
   await page.unroute("**/overplane.*/**");
   await page.getByRole("button", { name: "Try again" }).click();
-  await page.getByText("What was loaded").waitFor({ state: "detached" });
+  await page.getByText("Loaded data").waitFor({ state: "detached" });
   await page.getByRole("button", { name: "Save" }).click();
   await status(page, "was saved").waitFor();
   assert.equal((await rest("GET", `/${wholesale.id}`)).payment_terms, "Net 31");
 });
 
-test("a page that is offline says so, and goes on when it is not", async (t) => {
+test("an offline page says so and recovers when it is online again", async (t) => {
   const page = await signedIn(t);
   await page.context().setOffline(true);
   await page.getByText("You are offline.").waitFor();
@@ -112,7 +112,7 @@ test("a page that is offline says so, and goes on when it is not", async (t) => 
   await node(page, "All customers").waitFor();
 });
 
-test("a list that could not be loaded says why, and can be asked for again", async (t) => {
+test("a list that failed to load shows the reason and can be retried", async (t) => {
   const page = await signedIn(t);
   await node(page, "All customers").waitFor();
   const headers = { "content-type": "application/grpc-web+proto", "grpc-status": "13", "grpc-message": "it broke" };
@@ -125,7 +125,7 @@ test("a list that could not be loaded says why, and can be asked for again", asy
   await node(page, "All customers").waitFor();
 });
 
-test("what the service refuses for the moment is tried again when it says so", async (t) => {
+test("a rejected read is retried after the delay that the service asks for", async (t) => {
   const page = await signedIn(t);
   await node(page, "All customers").waitFor();
   // A google.rpc.Status with a RetryInfo of one second.
@@ -136,35 +136,35 @@ test("what the service refuses for the moment is tried again when it says so", a
     "grpc-message": "too many calls",
     "grpc-status-details-bin": details,
   };
-  let made = 0;
-  let noteAgain;
-  const again = new Promise((resolve) => (noteAgain = resolve));
+  let calls = 0;
+  let onRetry;
+  const retried = new Promise((resolve) => (onRetry = resolve));
   await page.route(LISTS, async (route) => {
-    made += 1;
-    if (made === 1) return route.fulfill({ status: 200, headers, body: "" });
-    noteAgain();
+    calls += 1;
+    if (calls === 1) return route.fulfill({ status: 200, headers, body: "" });
+    onRetry();
     await route.continue();
   });
   await page.getByRole("button", { name: "Refresh" }).click();
-  await again;
+  await retried;
   await node(page, "All customers").waitFor();
-  assert.equal(made, 2);
+  assert.equal(calls, 2);
 });
 
-test("an edit that the service refuses says what to do, and can be tried again", async (t) => {
+test("a rejected edit shows what to do and can be retried", async (t) => {
   const page = await signedIn(t, { at: `#/${all.id}` });
   await page.getByLabel("Payment terms").fill("Net 1");
-  const headers = { "content-type": "application/grpc-web+proto", "grpc-status": "14", "grpc-message": "the database is away" };
+  const headers = { "content-type": "application/grpc-web+proto", "grpc-status": "14", "grpc-message": "the database is unavailable" };
   await page.route(UPDATES, (route) => route.fulfill({ status: 200, headers, body: "" }));
   await page.getByRole("button", { name: "Save" }).click();
   await page.getByRole("alert").getByText("Try again in a second").waitFor();
-  await inspect(page, "away");
+  await inspect(page, "unavailable");
   await page.unroute(UPDATES);
   await page.getByRole("button", { name: "Save" }).click();
   await status(page, "was saved").waitFor();
 });
 
-test("a key that is revoked while it is used leads back to the sign-in, with the reason and without loss", async (t) => {
+test("a key that is revoked during use leads back to the sign-in form, with the reason and without losing drafts", async (t) => {
   const keys = (...command) => execFileSync(process.env.BINARY, ["keys", ...command], { encoding: "utf8" }).trim();
   const short = keys("create", "--name", "short-lived");
   const page = await signedIn(t, { as: short, at: `#/${all.id}` });
@@ -172,9 +172,9 @@ test("a key that is revoked while it is used leads back to the sign-in, with the
   const [, id] = keys("list").match(/(key_\S+)\s+.*short-lived/);
   keys("revoke", id);
   await page.getByLabel("API key").waitFor({ state: "detached" });
-  for (let isOut = false; !isOut; ) {
+  for (let isSignedOut = false; !isSignedOut; ) {
     await page.getByRole("button", { name: "Refresh" }).click({ timeout: 1_000 }).catch(() => {});
-    isOut = await page.getByRole("alert").getByText("revoked").isVisible();
+    isSignedOut = await page.getByRole("alert").getByText("revoked").isVisible();
   }
   await inspect(page, "revoked");
   await page.getByLabel("API key").fill(process.env.KEY);
@@ -183,7 +183,7 @@ test("a key that is revoked while it is used leads back to the sign-in, with the
   assert.equal(await page.getByLabel("Default price list").inputValue(), "Draft");
 });
 
-test("a phone shows the tree or a group", async (t) => {
+test("a phone shows either the tree or a group", async (t) => {
   const page = await signedIn(t, { viewport: { width: 390, height: 780 }, hasTouch: true, isMobile: true });
   await node(page, "All customers").waitFor();
   await inspect(page, "phone-tree");
@@ -198,7 +198,7 @@ test("a phone shows the tree or a group", async (t) => {
   assert.equal(width, 390);
 });
 
-test("the explorer as one works with it", async (t) => {
+test("screenshots of normal use", async (t) => {
   const page = await signedIn(t, { at: `#/${exported.id}`, viewport: { width: 1080, height: 720 } });
   await page.locator(".row.is-chosen").waitFor();
   await tree(page).focus();

@@ -1,4 +1,4 @@
-// A browser at the explorer of a service, and that service itself, for the tests.
+// Test support: a browser on the explorer, and REST calls to the same service.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -15,16 +15,16 @@ mkdirSync(pictures, { recursive: true });
 const browser = await launch();
 after(() => browser.close());
 
-// A page of someone's own, whose errors fail the test.
+// Opens a page in its own browser context. Errors on the page fail the test.
 export async function visit(test, { at = "", viewport = { width: 1200, height: 760 }, ...options } = {}) {
   const context = await browser.newContext({ viewport, locale: "en-GB", ...options });
   const page = await context.newPage();
   const errors = [];
   page.on("pageerror", (error) => errors.push(String(error)));
   page.on("console", (message) => {
-    // A refused call is no fault of the page.
-    const isRefusal = message.text().startsWith("Failed to load resource");
-    if (message.type() === "error" && !isRefusal) errors.push(message.text());
+    // Chromium logs every HTTP error status; that is not an error of the page.
+    const isHttpError = message.text().startsWith("Failed to load resource");
+    if (message.type() === "error" && !isHttpError) errors.push(message.text());
   });
   test.after(async () => {
     await context.close();
@@ -53,25 +53,25 @@ export const status = (page, text) => page.locator(".message", { hasText: text }
 
 export async function rest(method, path, body) {
   const headers = { authorization: `Bearer ${key}`, "content-type": "application/json" };
-  const answer = await fetch(`${url}/api/setup/customer-group${path}`, {
+  const response = await fetch(`${url}/api/setup/customer-group${path}`, {
     method,
     headers,
     ...(body && { body: JSON.stringify(body) }),
   });
-  return answer.json();
+  return response.json();
 }
 
 export const make = (name, fields = {}) => rest("POST", "", { customer_group_name: name, ...fields });
 
-// No rule of accessibility is broken, in light and in dark colours, and there is a picture of both.
+// Takes a screenshot and asserts that axe finds no accessibility violation, in light and dark mode.
 export async function inspect(page, name) {
   for (const colorScheme of ["light", "dark"]) {
     await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
     await page.screenshot({ path: `${pictures}/${name}-${colorScheme}.png` });
     await page.evaluate(axe);
     const { violations } = await page.evaluate(() => globalThis.axe.run({ resultTypes: ["violations"] }));
-    const found = violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html, any }) => [html, any[0]?.message]) }));
-    assert.deepEqual(found, [], `${name}, ${colorScheme}`);
+    const summary = violations.map(({ id, nodes }) => ({ id, at: nodes.map(({ html, any }) => [html, any[0]?.message]) }));
+    assert.deepEqual(summary, [], `${name}, ${colorScheme}`);
   }
   await page.emulateMedia({ colorScheme: "light" });
 }
