@@ -1,5 +1,5 @@
-//! Generates into `OUT_DIR` the gRPC stubs and the descriptor set from `proto/`, without a `protoc`, and the list of the
-//! explorer's files from `web/dist/`.
+//! Generates the gRPC stubs and the descriptor set from `proto/` into `OUT_DIR`, without an installed
+//! `protoc`, and the list of the explorer's files from `web/dist/`.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -19,19 +19,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true).open_file(PROTO)?;
 
-    // The compiler's own encoding: prost's types know no extensions, so that encoding them again would
-    // lose the `google.api.http` rules.
+    // The compiler's own encoding: prost's types drop extensions, so that encoding them again would lose the
+    // `google.api.http` rules.
     fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()
         .build_client(true)
-        // An entry of two bytes may not take up a whole group, since there may be millions of them in a request.
+        // Boxed: an entry of two bytes must not take the size of a whole group. A request can contain
+        // millions of them.
         .boxed(".overplane.setup.v1.NewCustomerGroupEntry.customer_group")
         .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }
 
-/// Each file by its path, as in `("/assets/index.css", include_bytes!("…"))`.
+/// A list of all files: `("/assets/index.css", include_bytes!("…"))`.
 fn explorer() -> Result<String, Box<dyn Error>> {
     let dist = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("web/dist");
     let mut files = Vec::new();

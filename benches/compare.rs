@@ -1,46 +1,46 @@
-//! Calls against calls, by turns: a read against a call that does nothing, and a million groups against a
+//! Paired comparisons in alternation: a read and a no-op call, and a tree of a million groups and one of a
 //! thousand.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use prost::Message;
 use prost_types::FieldMask;
 
 use crate::Plan;
 use crate::database::{MILLION, THOUSAND, id, parent};
 use crate::grpc::Caller;
-use crate::load::{Ask, Asked, Load, Random, Shape};
-use crate::report::{Bar, Spread, head, row};
+use crate::load::{Expected, Load, MakeRequest, Random, Shape};
+use crate::report::{Limit, Spread, print_head, print_row};
 use crate::service::Service;
-use crate::works::{HEALTH, SERVING, ask_for_one, is_group, rpc};
+use crate::workloads::{HEALTH, SERVING, is_group, request_one, rpc};
 
 /// Two kinds of calls.
 struct Pair {
     name: &'static str,
     /// How many times longer the first kind may take.
-    bar: f64,
+    limit: f64,
 }
 
 const PAIRS: [Pair; 5] = [
-    Pair { name: "get, against the health check on the same connection", bar: 2.0 },
-    Pair { name: "first page of the list, 4 in flight, of a million against a thousand", bar: 1.3 },
-    Pair { name: "create, in a million against a thousand", bar: 1.3 },
-    Pair { name: "move, in a million against a thousand", bar: 1.3 },
-    Pair { name: "delete, in a million against a thousand", bar: 1.3 },
+    Pair { name: "get, against the health check on the same connection", limit: 2.0 },
+    Pair { name: "first page of the list, 4 in flight, of a million against a thousand", limit: 1.3 },
+    Pair { name: "create, in a million against a thousand", limit: 1.3 },
+    Pair { name: "move, in a million against a thousand", limit: 1.3 },
+    Pair { name: "delete, in a million against a thousand", limit: 1.3 },
 ];
 
-/// How often the two take turns.
+/// How many times the two kinds alternate.
 const SLICES: u32 = 10;
 
-/// How long the calls of the two kinds took.
+/// The durations of the calls of the two kinds.
 type Times = [Vec<Duration>; 2];
 
-/// What the middle call of each kind took, in microseconds.
-pub type Turn = [f64; 2];
+/// The median call of each kind, in microseconds.
+pub type Measurement = [f64; 2];
 
-pub async fn turn(million: &Service, thousand: &Service, plan: &Plan) -> Vec<Turn> {
+pub async fn measure(million: &Service, thousand: &Service, plan: &Plan) -> Vec<Measurement> {
     let mut times =
         vec![get_and_check(million, plan.time).await, first_page(million, thousand, plan.time).await];
     times.extend(write(million, thousand, plan.writes).await);
@@ -60,14 +60,14 @@ async fn get_and_check(service: &Service, time: Duration) -> Times {
     let until = Instant::now() + time;
     while Instant::now() < until {
         for _ in 0..BATCH {
-            let (message, asked) = ask_for_one(random.below(MILLION));
-            let (answer, took) = caller.call(&path, &message).await;
-            assert!(is_group(&asked, &answer), "{asked:?} was answered with {answer:?}");
+            let (message, expected) = request_one(random.below(MILLION));
+            let (response, took) = caller.call(&path, &message).await;
+            assert!(is_group(&expected, &response), "{expected:?} was answered with {response:?}");
             times[0].push(took);
         }
         for _ in 0..BATCH {
-            let (answer, took) = caller.call(HEALTH, &[]).await;
-            assert_eq!(answer, SERVING);
+            let (response, took) = caller.call(HEALTH, &[]).await;
+            assert_eq!(response, SERVING);
             times[1].push(took);
         }
     }
@@ -75,18 +75,18 @@ async fn get_and_check(service: &Service, time: Duration) -> Times {
 }
 
 async fn first_page(million: &Service, thousand: &Service, time: Duration) -> Times {
-    let sides: [(&Service, Ask); 2] = [
-        (million, |_| (Vec::new(), Asked { number: MILLION })),
-        (thousand, |_| (Vec::new(), Asked { number: THOUSAND })),
+    let sides: [(&Service, MakeRequest); 2] = [
+        (million, |_| (Vec::new(), Expected { number: MILLION })),
+        (thousand, |_| (Vec::new(), Expected { number: THOUSAND })),
     ];
     let mut times = Times::default();
     for _ in 0..SLICES {
-        for ((service, ask), times) in sides.into_iter().zip(&mut times) {
+        for ((service, make_request), times) in sides.into_iter().zip(&mut times) {
             let load = Load {
                 address: service.address,
                 path: rpc("ListCustomerGroups"),
-                ask,
-                check: |asked, message| is_first_page(asked.number, message),
+                make_request,
+                check: |expected, message| is_first_page(expected.number, message),
                 until: Instant::now() + time / (2 * SLICES),
                 pace: None,
             };
@@ -97,7 +97,7 @@ async fn first_page(million: &Service, thousand: &Service, time: Duration) -> Ti
     times
 }
 
-/// The newest twenty groups, and how many there are.
+/// Whether the message is the newest twenty groups with the right total.
 fn is_first_page(count: u32, message: &[u8]) -> bool {
     let Ok(list) = pb::ListCustomerGroupsResponse::decode(message) else { return false };
     let expected = (count - 20..count).rev().map(id);
@@ -113,7 +113,7 @@ enum Write {
     Delete,
 }
 
-/// Writes one after the other, as many of each kind. In the end the tree is what it was.
+/// Makes this many writes of each kind, one after the other. Afterwards the tree is as before.
 async fn write(million: &Service, thousand: &Service, writes: u32) -> [Times; 3] {
     let mut sides =
         [Writer::open(million, MILLION, writes).await, Writer::open(thousand, THOUSAND, writes).await];
@@ -130,7 +130,7 @@ async fn write(million: &Service, thousand: &Service, writes: u32) -> [Times; 3]
     all
 }
 
-/// Writes to one of the services.
+/// A client that writes to one of the services.
 struct Writer {
     caller: Caller,
     count: u32,
@@ -141,7 +141,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// With moves of different leaves below any group that has children, and all of them back.
+    /// Prepares moves of distinct leaves to nodes with children, and the moves back.
     async fn open(service: &Service, count: u32, writes: u32) -> Self {
         let mut random = Random::default();
         let (inner, mut leaves) = (count / 10, BTreeSet::new());
@@ -167,8 +167,8 @@ impl Writer {
         let customer_group_name = "a new group".to_owned();
         let group = pb::CustomerGroup { parent_id, customer_group_name, ..Default::default() };
         let request = pb::CreateCustomerGroupRequest { customer_group: Some(group.clone()) };
-        let (answer, took) = self.caller.call(&rpc("CreateCustomerGroup"), &request.encode_to_vec()).await;
-        let created = pb::CustomerGroup::decode(answer.as_slice()).expect("a group");
+        let (response, took) = self.caller.call(&rpc("CreateCustomerGroup"), &request.encode_to_vec()).await;
+        let created = pb::CustomerGroup::decode(response.as_slice()).expect("a group");
         assert_eq!(created.parent_id, group.parent_id);
         assert_eq!(created.customer_group_name, group.customer_group_name);
         self.created.push(created.id);
@@ -183,8 +183,8 @@ impl Writer {
             update_mask: Some(FieldMask { paths: vec!["parent_id".to_owned()] }),
             ..Default::default()
         };
-        let (answer, took) = self.caller.call(&rpc("UpdateCustomerGroup"), &request.encode_to_vec()).await;
-        let moved = pb::CustomerGroup::decode(answer.as_slice()).expect("a group");
+        let (response, took) = self.caller.call(&rpc("UpdateCustomerGroup"), &request.encode_to_vec()).await;
+        let moved = pb::CustomerGroup::decode(response.as_slice()).expect("a group");
         assert_eq!((moved.id, moved.parent_id), (group.id, group.parent_id));
         took
     }
@@ -192,19 +192,22 @@ impl Writer {
     async fn delete(&mut self) -> Duration {
         let id = self.created.pop().expect("a group to delete");
         let request = pb::DeleteCustomerGroupRequest { id: id.clone(), ..Default::default() };
-        let (answer, took) = self.caller.call(&rpc("DeleteCustomerGroup"), &request.encode_to_vec()).await;
+        let (response, took) = self.caller.call(&rpc("DeleteCustomerGroup"), &request.encode_to_vec()).await;
         let deleted = pb::DeleteCustomerGroupResponse { id, deleted: true };
-        assert_eq!(pb::DeleteCustomerGroupResponse::decode(answer.as_slice()), Ok(deleted));
+        assert_eq!(pb::DeleteCustomerGroupResponse::decode(response.as_slice()), Ok(deleted));
         took
     }
 }
 
-pub fn print(rounds: &[Vec<Turn>]) {
-    head(&["calls by turns", "p50 µs", "against µs", "ratio (spread)", "bar", "met"]);
-    for (number, Pair { name, bar }) in PAIRS.iter().enumerate() {
-        let of = |figure: fn(&Turn) -> f64| Spread::of(rounds.iter().map(|turns| figure(&turns[number])));
-        let ratio = of(|turn| turn[0] / turn[1]);
-        let took = [of(|turn| turn[0]), of(|turn| turn[1])].map(|took| format!("{:.0}", took.median));
-        row(&[&[(*name).to_owned()], &took, &[ratio.to_string()], &Bar::AtMost(*bar).of(ratio)]);
+pub fn print(rounds: &[Vec<Measurement>]) {
+    print_head(&["calls by turns", "p50 µs", "against µs", "ratio (spread)", "bar", "met"]);
+    for (number, Pair { name, limit }) in PAIRS.iter().enumerate() {
+        let of = |figure: fn(&Measurement) -> f64| {
+            Spread::of(rounds.iter().map(|measurements| figure(&measurements[number])))
+        };
+        let ratio = of(|measure| measure[0] / measure[1]);
+        let took =
+            [of(|measure| measure[0]), of(|measure| measure[1])].map(|took| format!("{:.0}", took.median));
+        print_row(&[&[(*name).to_owned()], &took, &[ratio.to_string()], &Limit::AtMost(*limit).of(ratio)]);
     }
 }

@@ -1,4 +1,4 @@
-//! The groups that the benchmark works on, and the database's own speed by `pgbench`.
+//! The groups that the benchmark uses, and the database's own throughput by `pgbench`.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use customer_groups::domain::GroupId;
+use customer_groups::testing::GroupId;
 use futures_util::{SinkExt, StreamExt};
 use tokio_postgres::Client;
 use uuid::Uuid;
@@ -14,21 +14,22 @@ use uuid::Uuid;
 /// Ten children a node, seven levels.
 pub const MILLION: u32 = 1_111_111;
 
-/// The same with four levels.
+/// Ten children a node, four levels.
 pub const THOUSAND: u32 = 1_111;
 
-/// All ids are of one instant. Their end is a decimal number, so that pgbench can make them up too.
+/// All ids have the same time. Their last digits are a decimal number, so that pgbench can generate them,
+/// too.
 const FIRST: u128 = 0x0189_0a5d_ac96_774b_8cce_0000_0000_0000;
 const TAIL: u64 = 100_000_000_000;
 
-/// What the service reads of a group.
+/// The columns of a group that the service reads.
 pub const COLUMNS: &str = "id, updated_at, parent_id, is_group, customer_group_name, parent_customer_group,
     default_price_list, payment_terms";
 
-/// The length of what a binary COPY begins with.
+/// The length of the header of a binary COPY.
 const COPY_HEAD: usize = 19;
 
-/// The id of the group with that number.
+/// The id of the group with this number.
 pub fn uuid(number: u32) -> Uuid {
     let digits = (TAIL + u64::from(number)).to_string();
     let tail = u128::from_str_radix(&digits, 16).expect("decimal digits are hexadecimal ones");
@@ -39,12 +40,12 @@ pub fn id(number: u32) -> String {
     GroupId::from_uuid(uuid(number)).expect("a UUIDv7").to_string()
 }
 
-/// The number of the group above.
+/// The number of the parent.
 pub fn parent(number: u32) -> Option<u32> {
     number.checked_sub(1).map(|number| number / 10)
 }
 
-/// Puts that many groups into the table.
+/// Inserts this many groups into the table.
 pub async fn fill(sql: &Client, count: u32) {
     sql.batch_execute("truncate customer_group").await.expect("an empty table");
     let copy = "copy customer_group (id, parent_id, updated_at, is_group, customer_group_name,
@@ -66,8 +67,9 @@ pub async fn fill(sql: &Client, count: u32) {
     sql.batch_execute("checkpoint").await.expect("a checkpoint");
 }
 
-/// Takes away what was made since the table was filled, so that every round begins with the same groups.
-pub async fn tidy(sql: &Client, count: u32) {
+/// Deletes the groups that were created since the table was filled, so that every round starts with the same
+/// groups.
+pub async fn reset(sql: &Client, count: u32) {
     sql.execute("delete from customer_group where id > $1", &[&uuid(count - 1)]).await.expect("a delete");
     for statement in ["vacuum analyze customer_group", "vacuum customer_group_count", "checkpoint"] {
         sql.batch_execute(statement).await.expect(statement);
@@ -77,7 +79,7 @@ pub async fn tidy(sql: &Client, count: u32) {
     assert_eq!(total, i64::from(count));
 }
 
-/// Reads all groups but the root, as fast as PostgreSQL sends them.
+/// Reads all groups except the root, as fast as PostgreSQL sends them.
 pub async fn copy_out(sql: &Client, count: u32) -> Duration {
     let copy = format!(
         "copy (select {COLUMNS} from customer_group where id <> '{}')
@@ -87,23 +89,25 @@ pub async fn copy_out(sql: &Client, count: u32) -> Duration {
     let begun = Instant::now();
     let mut rows = Box::pin(sql.copy_out(&copy).await.expect("COPY"));
     let mut number = 0;
-    while let Some(row) = rows.next().await {
-        // The first row comes behind the head of the whole.
-        let row = row.expect("a row");
-        number += u32::from(row.starts_with(&[0, 8]) || row.starts_with(b"PGCOPY") && row.len() > COPY_HEAD);
+    while let Some(print_row) = rows.next().await {
+        // The first row follows the file header.
+        let print_row = print_row.expect("a row");
+        number += u32::from(
+            print_row.starts_with(&[0, 8]) || print_row.starts_with(b"PGCOPY") && print_row.len() > COPY_HEAD,
+        );
     }
     assert_eq!(number, count - 1);
     begun.elapsed()
 }
 
-/// A script for pgbench, which sets `id` to that of one of the groups.
+/// A script for pgbench that sets `id` to the id of a random group.
 pub fn script(count: u32, statement: &str) -> String {
     let last = TAIL + u64::from(count) - 1;
     let id = "('01890a5d-ac96-774b-8cce-' || :n)::uuid";
     format!("\\set n random({TAIL}, {last})\n{};\n", statement.replace(":id", id))
 }
 
-/// What pgbench reaches with 16 clients and prepared statements, in transactions a second.
+/// The throughput of pgbench with 16 clients and prepared statements, in transactions a second.
 pub fn pgbench(socket: &Path, script: &str, time: Duration) -> f64 {
     let file = tempfile::NamedTempFile::new().expect("a file");
     std::fs::write(file.path(), script).expect("the script");
@@ -122,7 +126,7 @@ pub fn pgbench(socket: &Path, script: &str, time: Duration) -> f64 {
     rate.expect("a rate")
 }
 
-/// Where the service finds PostgreSQL too.
+/// The pgbench beside the PostgreSQL that the service uses.
 fn program() -> PathBuf {
     if let Some(folder) = std::env::var_os("PG_BIN_DIR") {
         return Path::new(&folder).join("pgbench");

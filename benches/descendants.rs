@@ -1,49 +1,49 @@
-//! Everything below the root in one answer, against a binary COPY of the same rows.
+//! All descendants of the root in one response, compared with a binary COPY of the same rows.
 
 use std::time::{Duration, Instant};
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use prost::Message;
 
 use crate::database::{MILLION, copy_out, id};
 use crate::grpc::Caller;
 use crate::http1::{download, find};
-use crate::report::{Bar, Spread, head, row};
+use crate::report::{Limit, Spread, print_head, print_row};
 use crate::service::Service;
-use crate::works::{OBJECT, ask_for_one, is_group, rpc};
+use crate::workloads::{OBJECT, is_group, request_one, rpc};
 
 const FACES: [&str; 2] = ["over REST", "over gRPC, as a stream"];
 
-/// How many times longer it may take than COPY; milliseconds to the first object; MiB at most.
-const BARS: [f64; 3] = [6.0, 300.0, 64.0];
+/// The limits: ratio to the duration of COPY; milliseconds to the first object; MiB of memory.
+const LIMITS: [f64; 3] = [6.0, 300.0, 64.0];
 
-/// How long all of them took, and when the first came.
+/// The duration of the whole list, and the time to its first object.
 struct Took {
     whole: Duration,
     first: Duration,
 }
 
-/// One turn of one face.
-pub struct Turn {
+/// One measurement over one protocol.
+pub struct Measurement {
     took: Took,
     copy: Duration,
-    /// The most memory that the service had, in MiB.
+    /// The peak memory of the service, in MiB.
     peak: f64,
 }
 
-pub async fn turn(service: &Service) -> [Turn; 2] {
+pub async fn measure(service: &Service) -> [Measurement; 2] {
     let sql = service.sql().await;
     let copy = copy_out(&sql, MILLION).await;
     service.forget_peak();
     let took = over_rest(service).await;
-    let rest = Turn { took, copy, peak: service.memory("VmHWM") };
+    let rest = Measurement { took, copy, peak: service.memory("VmHWM") };
     let copy = copy_out(&sql, MILLION).await;
     service.forget_peak();
     let took = over_grpc(service).await;
-    [rest, Turn { took, copy, peak: service.memory("VmHWM") }]
+    [rest, Measurement { took, copy, peak: service.memory("VmHWM") }]
 }
 
-/// What of a body in JSON is kept to be looked at.
+/// The parts of a JSON body that are kept for checks.
 #[derive(Default)]
 struct Body {
     begin: Vec<u8>,
@@ -61,7 +61,7 @@ impl Body {
         self.objects += braces(bytes);
     }
 
-    /// All of them, a child of the root first.
+    /// Asserts that there are all objects, and that a child of the root is the first.
     fn check(&self) {
         let (begin, end) = (String::from_utf8_lossy(&self.begin), String::from_utf8_lossy(&self.end));
         let (first, _) = begin.split_once('}').expect("a first object");
@@ -71,13 +71,13 @@ impl Body {
         );
         let total = MILLION - 1;
         assert!(end.ends_with(&format!("}}],\"has_more\":false,\"total\":{total}}}")), "{end}");
-        // The list is one, too.
+        // The list itself is an object, too.
         assert_eq!(self.objects, MILLION as usize);
     }
 }
 
-/// The number of objects that begin there, since no text has such a character. It is counted in bytes, many of
-/// which the processor adds at once, so that the client does not take the time of what it measures.
+/// The number of `{`, which no text contains, and so the number of objects. Counting bytes can be vectorised,
+/// so that the client adds little to the time that it measures.
 fn braces(bytes: &[u8]) -> usize {
     let few = bytes.chunks(240).map(|few| few.iter().map(|byte| u8::from(*byte == b'{')).sum::<u8>());
     few.map(usize::from).sum()
@@ -103,9 +103,9 @@ async fn over_rest(service: &Service) -> Took {
 
 async fn over_grpc(service: &Service) -> Took {
     let mut caller = Caller::open(service.address).await;
-    let (root, asked) = ask_for_one(0);
-    let (answer, _) = caller.call(&rpc("GetCustomerGroup"), &root).await;
-    assert!(is_group(&asked, &answer), "{answer:?}");
+    let (root, expected) = request_one(0);
+    let (response, _) = caller.call(&rpc("GetCustomerGroup"), &root).await;
+    assert!(is_group(&expected, &response), "{response:?}");
 
     let (mut number, mut first) = (0, None);
     let begun = Instant::now();
@@ -123,8 +123,8 @@ async fn over_grpc(service: &Service) -> Took {
     Took { whole, first }
 }
 
-pub fn print(rounds: &[[Turn; 2]]) {
-    head(&[
+pub fn print(rounds: &[[Measurement; 2]]) {
+    print_head(&[
         "all descendants of the root",
         "seconds",
         "COPY, seconds",
@@ -138,15 +138,17 @@ pub fn print(rounds: &[[Turn; 2]]) {
         "bar",
         "met",
     ]);
-    let [slower, late, large] = BARS.map(Bar::AtMost);
+    let [slower, late, large] = LIMITS.map(Limit::AtMost);
     for (face, name) in FACES.into_iter().enumerate() {
-        let of = |figure: fn(&Turn) -> f64| Spread::of(rounds.iter().map(|turns| figure(&turns[face])));
-        let whole = of(|turn| turn.took.whole.as_secs_f64());
-        let copy = of(|turn| turn.copy.as_secs_f64());
-        let ratio = of(|turn| turn.took.whole.as_secs_f64() / turn.copy.as_secs_f64());
-        let first = of(|turn| turn.took.first.as_secs_f64() * 1e3);
-        let peak = of(|turn| turn.peak);
-        row(&[
+        let of = |figure: fn(&Measurement) -> f64| {
+            Spread::of(rounds.iter().map(|measurements| figure(&measurements[face])))
+        };
+        let whole = of(|measure| measure.took.whole.as_secs_f64());
+        let copy = of(|measure| measure.copy.as_secs_f64());
+        let ratio = of(|measure| measure.took.whole.as_secs_f64() / measure.copy.as_secs_f64());
+        let first = of(|measure| measure.took.first.as_secs_f64() * 1e3);
+        let peak = of(|measure| measure.peak);
+        print_row(&[
             &[name.to_owned(), format!("{:.2}", whole.median), format!("{:.2}", copy.median)],
             &[format!("{ratio:.1}")],
             &slower.of(ratio),

@@ -1,4 +1,4 @@
-//! A client for gRPC that costs little: many calls at once for a load, or one after the other.
+//! A cheap gRPC client: many concurrent calls for a load, or one call after the other.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 use crate::http2::{Connection, Part};
-use crate::load::{Asked, Load, Tally};
+use crate::load::{Expected, Load, Tally};
 
 const MESSAGE_HEAD: usize = 5;
 
-/// Makes calls on one connection until the load's time is up, and waits for the last answers.
+/// Makes calls on one connection until the end of the load, and waits for the last responses.
 pub async fn run(load: &Load, in_flight: usize) -> Tally {
     let mut connection = Connection::open(load.address).await;
     let mut calls =
@@ -30,8 +30,8 @@ pub async fn run(load: &Load, in_flight: usize) -> Tally {
     calls.tally
 }
 
-/// The trailers of the first answer that was right. Every other's must be the same, so that none of them tells
-/// of an error.
+/// The trailers of the first correct response. All others must be the same, so that no call can fail
+/// unnoticed.
 #[derive(Default)]
 struct Trailers(Option<Vec<u8>>);
 
@@ -42,7 +42,7 @@ impl Trailers {
     }
 }
 
-/// The calls of a load that are in flight on one connection.
+/// The calls in flight on one connection.
 struct Calls<'a> {
     load: &'a Load,
     made: usize,
@@ -54,18 +54,18 @@ struct Calls<'a> {
 struct Stream {
     id: u32,
     begun: Instant,
-    asked: Asked,
+    expected: Expected,
     message: Vec<u8>,
     has_head: bool,
 }
 
 impl Calls<'_> {
     fn begin(&mut self, connection: &mut Connection) {
-        let (message, asked) = (self.load.ask)(&mut self.tally.random);
+        let (message, expected) = (self.load.make_request)(&mut self.tally.random);
         let id = connection.request(&self.load.path, &message);
         let begun = Instant::now();
         self.made += 1;
-        self.streams.push(Stream { id, begun, asked, message: Vec::new(), has_head: false });
+        self.streams.push(Stream { id, begun, expected, message: Vec::new(), has_head: false });
     }
 
     fn take(&mut self, id: u32, part: Part<'_>) {
@@ -77,23 +77,23 @@ impl Calls<'_> {
         }
     }
 
-    /// Ends a call with its trailers; there is no answer without them.
+    /// Ends a call with its trailers. A response without them is incomplete.
     fn finish(&mut self, at: usize, trailers: &[u8]) {
         let stream = self.streams.swap_remove(at);
         if self.load.pace.is_some() && !stream.has_head {
-            // An answer of trailers alone is an error.
+            // A response with only trailers is an error.
             self.tally.refusals.push(stream.begun.elapsed());
             return;
         }
         let message = stream.message.get(MESSAGE_HEAD..).unwrap_or_default();
-        let right = stream.has_head && (self.load.check)(&stream.asked, message);
-        assert!(right, "{:?} was answered with {message:?} and {trailers:?}", stream.asked);
+        let right = stream.has_head && (self.load.check)(&stream.expected, message);
+        assert!(right, "{:?} was answered with {message:?} and {trailers:?}", stream.expected);
         self.trailers.check(&self.load.path, trailers);
         self.tally.count(stream.begun);
     }
 }
 
-/// Makes one call after the other on one connection.
+/// A client that makes one call after the other on one connection.
 pub struct Caller {
     connection: Connection,
     trailers: Trailers,
@@ -104,18 +104,18 @@ impl Caller {
         Self { connection: Connection::open(address).await, trailers: Trailers::default() }
     }
 
-    /// A call with one message for an answer, and how long it took.
+    /// Makes a unary call and returns the message and the duration.
     pub async fn call(&mut self, path: &str, message: &[u8]) -> (Vec<u8>, Duration) {
-        let mut answers = Vec::new();
+        let mut responses = Vec::new();
         let begun = Instant::now();
-        self.stream(path, message, |answer| answers.push(answer.to_vec())).await;
+        self.stream(path, message, |response| responses.push(response.to_vec())).await;
         let took = begun.elapsed();
-        assert_eq!(answers.len(), 1, "one message answers {path}");
-        (answers.swap_remove(0), took)
+        assert_eq!(responses.len(), 1, "one message answers {path}");
+        (responses.swap_remove(0), took)
     }
 
-    /// A call with any number of messages for an answer, which are handed out as they come. The first call of
-    /// all must be one whose answer is looked at, since the others' trailers are held against its own.
+    /// Makes a server-streaming call and passes on each message as it arrives. Make a unary call first and
+    /// check its response: the trailers of all later calls are compared with its trailers.
     pub async fn stream(&mut self, path: &str, message: &[u8], mut take: impl FnMut(&[u8])) {
         let id = self.connection.request(path, message);
         let (mut unread, mut ended) = (Vec::new(), false);
@@ -141,7 +141,7 @@ impl Caller {
     }
 }
 
-/// Hands out the messages that are whole.
+/// Passes on the complete messages.
 fn messages(unread: &mut Vec<u8>, take: &mut impl FnMut(&[u8])) {
     let mut at = 0;
     while let Some(&[_, a, b, c, d]) = unread.get(at..at + MESSAGE_HEAD) {

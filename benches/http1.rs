@@ -1,4 +1,4 @@
-//! A client for REST that costs little: HTTP/1.1 with one request at a time on a connection.
+//! A cheap REST client: HTTP/1.1 with one request at a time on a connection.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -15,15 +15,15 @@ async fn connect(address: SocketAddr) -> TcpStream {
     socket
 }
 
-/// Sends requests on one connection until the load's time is up. What is asked for is the end of the path, or
-/// the body of a POST.
+/// Sends requests on one connection until the end of the load. Each is the end of the path, or the body of a
+/// POST.
 pub async fn run(load: &Load) -> Tally {
     let mut socket = connect(load.address).await;
     let mut tally = Tally::default();
     let (mut request, mut input) = (Vec::new(), vec![0; 1 << 16]);
     let authorization = authorization();
     while load.goes_on() {
-        let (asked_for, asked) = (load.ask)(&mut tally.random);
+        let (asked_for, expected) = (load.make_request)(&mut tally.random);
         request.clear();
         let (method, path) = load.path.split_once(' ').expect("a method and a path");
         request.extend_from_slice(format!("{method} {path}").as_bytes());
@@ -42,54 +42,56 @@ pub async fn run(load: &Load) -> Tally {
         }
         let begun = Instant::now();
         socket.write_all(&request).await.expect("the request is taken");
-        let (head, body) = answer(&mut socket, &mut input).await;
-        let right = input[..head].starts_with(b"HTTP/1.1 20") && (load.check)(&asked, &input[head..body]);
-        assert!(right, "{asked:?} was answered with {}", String::from_utf8_lossy(&input[..body]));
+        let (print_head, body) = response(&mut socket, &mut input).await;
+        let right = input[..print_head].starts_with(b"HTTP/1.1 20")
+            && (load.check)(&expected, &input[print_head..body]);
+        assert!(right, "{expected:?} was answered with {}", String::from_utf8_lossy(&input[..body]));
         tally.count(begun);
     }
     tally
 }
 
-/// Reads one answer, and says where its head and its body end.
-async fn answer(socket: &mut TcpStream, input: &mut [u8]) -> (usize, usize) {
+/// Reads a response. Returns the end of its head and of its body.
+async fn response(socket: &mut TcpStream, input: &mut [u8]) -> (usize, usize) {
     let mut filled = 0;
     loop {
         let read = socket.read(&mut input[filled..]).await.expect("an answer");
         assert!(read > 0, "the server closed the connection");
         filled += read;
-        let Some(head) = find(&input[..filled], b"\r\n\r\n").map(|at| at + 4) else { continue };
-        let at = find(&input[..head], b"content-length: ").expect("a length") + b"content-length: ".len();
-        let digits = input[at..head].iter().take_while(|byte| byte.is_ascii_digit());
+        let Some(print_head) = find(&input[..filled], b"\r\n\r\n").map(|at| at + 4) else { continue };
+        let at =
+            find(&input[..print_head], b"content-length: ").expect("a length") + b"content-length: ".len();
+        let digits = input[at..print_head].iter().take_while(|byte| byte.is_ascii_digit());
         let length = digits.fold(0, |length, digit| 10 * length + usize::from(digit - b'0'));
-        if filled == head + length {
-            return (head, filled);
+        if filled == print_head + length {
+            return (print_head, filled);
         }
     }
 }
 
-/// Where something begins.
+/// The position of the first occurrence.
 pub fn find(bytes: &[u8], looked_for: &[u8]) -> Option<usize> {
     bytes.windows(looked_for.len()).position(|window| window == looked_for)
 }
 
-/// Gets what may be of any length and hands it out as it comes, in pieces that mean nothing.
+/// Downloads a body of any length and passes it on as it arrives.
 pub async fn download(address: SocketAddr, path: &str, mut take: impl FnMut(&[u8])) {
     let mut socket = BufReader::with_capacity(1 << 16, connect(address).await);
     let authorization = authorization();
     let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nauthorization: {authorization}\r\n\r\n");
     socket.write_all(request.as_bytes()).await.expect("the request is taken");
 
-    let mut head = Vec::new();
-    while head.last().is_none_or(|line: &String| !line.is_empty()) {
-        head.push(line(&mut socket).await);
+    let mut print_head = Vec::new();
+    while print_head.last().is_none_or(|line: &String| !line.is_empty()) {
+        print_head.push(line(&mut socket).await);
     }
-    assert_eq!(head[0], "HTTP/1.1 200 OK", "{path}");
-    let length = head.iter().find_map(|line| line.strip_prefix("content-length: "));
+    assert_eq!(print_head[0], "HTTP/1.1 200 OK", "{path}");
+    let length = print_head.iter().find_map(|line| line.strip_prefix("content-length: "));
     if let Some(length) = length {
         pass(&mut socket, length.parse().expect("a length"), &mut take).await;
         return;
     }
-    assert!(head.iter().any(|line| line == "transfer-encoding: chunked"), "{head:?}");
+    assert!(print_head.iter().any(|line| line == "transfer-encoding: chunked"), "{print_head:?}");
     loop {
         let length = line(&mut socket).await;
         let length = usize::from_str_radix(&length, 16).expect("the length of a chunk");
@@ -107,7 +109,7 @@ async fn line(socket: &mut BufReader<TcpStream>) -> String {
     line.strip_suffix("\r\n").expect("a whole line").to_owned()
 }
 
-/// Hands out that many bytes.
+/// Passes on this many bytes.
 async fn pass(socket: &mut BufReader<TcpStream>, mut length: usize, take: &mut impl FnMut(&[u8])) {
     while length > 0 {
         let bytes = socket.fill_buf().await.expect("a piece of the body");

@@ -1,4 +1,4 @@
-//! HTTP/2 (RFC 9113) as far as a client for gRPC needs it. It costs little, since it writes the frames by hand.
+//! The part of HTTP/2 (RFC 9113) that a gRPC client needs. It is cheap because it writes the frames itself.
 
 use std::net::SocketAddr;
 
@@ -21,34 +21,34 @@ const END_HEADERS: u8 = 4;
 
 const FRAME_HEAD: usize = 9;
 
-/// How many bytes of answers the server may send before it is told that some were taken.
+/// The number of bytes after which a window update is sent.
 const WINDOW: u32 = 1 << 20;
 const DEFAULT_WINDOW: u32 = 65_535;
 
-/// The first index of HPACK's dynamic table, which is that of the newest field.
+/// The first index of HPACK's dynamic table, that of the newest field.
 const NEWEST: usize = 62;
 
-/// One connection.
+/// A client connection.
 pub struct Connection {
     socket: TcpStream,
     authorization: String,
     out: Vec<u8>,
     input: Vec<u8>,
-    /// How much of `input` is filled.
+    /// The length of the data in `input`.
     filled: usize,
-    /// The fields that the server has in HPACK's dynamic table (RFC 7541), the newest last.
+    /// The fields in the server's HPACK dynamic table (RFC 7541), newest last.
     known: Vec<(&'static str, String)>,
     next_id: u32,
-    /// How many bytes were taken that the server was not told of.
+    /// The number of bytes received since the last window update.
     taken: u32,
 }
 
-/// What came on a stream.
+/// A part of a response.
 #[derive(Clone, Copy)]
 pub enum Part<'a> {
     Head,
     Data(&'a [u8]),
-    /// The fields, as they were sent.
+    /// The fields as they were encoded.
     Trailers(&'a [u8]),
 }
 
@@ -64,8 +64,8 @@ fn frame(out: &mut Vec<u8>, kind: u8, flags: u8, stream: u32, payload: &[&[u8]])
 }
 
 fn whole_frame(bytes: &[u8]) -> Option<usize> {
-    let head = bytes.get(..FRAME_HEAD)?;
-    let length = FRAME_HEAD + u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+    let print_head = bytes.get(..FRAME_HEAD)?;
+    let length = FRAME_HEAD + u32::from_be_bytes([0, print_head[0], print_head[1], print_head[2]]) as usize;
     (bytes.len() >= length).then_some(length)
 }
 
@@ -76,8 +76,8 @@ impl Connection {
         let socket = TcpStream::connect(address).await.expect("a connection");
         socket.set_nodelay(true).expect("no delay");
         let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
-        // Without a table of the server's own, equal trailers are equal bytes. And a stream has no bound of its
-        // own, so that only that of the connection has to be kept.
+        // The server must not use a dynamic table, so that equal trailers are equal bytes. The streams have
+        // the maximum window, so that only the window of the connection has to be updated.
         frame(&mut out, SETTINGS, 0, 0, &[&HEADER_TABLE_SIZE, &INITIAL_WINDOW_SIZE]);
         frame(&mut out, WINDOW_UPDATE, 0, 0, &[&(WINDOW - DEFAULT_WINDOW).to_be_bytes()]);
         Self {
@@ -92,7 +92,7 @@ impl Connection {
         }
     }
 
-    /// Begins a call, on the stream with the number that it answers. It is sent with the next exchange.
+    /// Queues a request and returns its stream id. The next exchange sends it.
     pub fn request(&mut self, path: &str, message: &[u8]) -> u32 {
         let id = self.next_id;
         self.next_id += 2;
@@ -103,7 +103,7 @@ impl Connection {
         id
     }
 
-    /// The fields of a call in HPACK. One that comes for the first time is put into the dynamic table.
+    /// The HPACK encoding of the fields of a call. A new field is added to the dynamic table.
     fn fields(&mut self, path: &str) -> Vec<u8> {
         let fields = [
             (":method", "POST"),
@@ -131,7 +131,7 @@ impl Connection {
         block
     }
 
-    /// Sends what there is to send, waits until something comes, and hands out what came on which stream.
+    /// Sends the queued frames, waits for data, and passes on each part with its stream id.
     pub async fn exchange(&mut self, mut take: impl FnMut(u32, Part<'_>)) {
         self.socket.write_all(&self.out).await.expect("the frames are taken");
         self.out.clear();
@@ -140,9 +140,9 @@ impl Connection {
         self.filled += read;
         let mut at = 0;
         while let Some(length) = whole_frame(&self.input[at..self.filled]) {
-            let (head, payload) = self.input[at..at + length].split_at(FRAME_HEAD);
-            let (kind, flags) = (head[3], head[4]);
-            let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+            let (print_head, payload) = self.input[at..at + length].split_at(FRAME_HEAD);
+            let (kind, flags) = (print_head[3], print_head[4]);
+            let stream = u32::from_be_bytes([print_head[5], print_head[6], print_head[7], print_head[8]]);
             match kind {
                 DATA => {
                     self.taken += u32::try_from(payload.len()).expect("a short frame");
@@ -153,7 +153,7 @@ impl Connection {
                 SETTINGS if flags & ACK == 0 => frame(&mut self.out, SETTINGS, ACK, 0, &[]),
                 PING if flags & ACK == 0 => frame(&mut self.out, PING, ACK, 0, &[payload]),
                 RST_STREAM | GOAWAY => panic!("the server gave up on a call: {payload:?}"),
-                // What is sent is far below the window that the server keeps open.
+                // Far below the window that the server grants, so that no flow control is needed.
                 _ => {}
             }
             at += length;

@@ -1,4 +1,4 @@
-//! What is asked for again and again, and what came of it.
+//! Load: repeated requests and their results.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -7,34 +7,35 @@ use tokio::task::JoinSet;
 
 use crate::{grpc, http1, tonic_client};
 
-/// What a request was for.
+/// The expected content of a response.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct Expected {
     /// The number of the group.
     pub number: u32,
 }
 
-/// Makes the request: over gRPC its message, over REST the end of its path or its body.
-pub type Ask = fn(&mut Random) -> (Vec<u8>, Asked);
+/// Generates a request: over gRPC the message, over REST the end of the path or the body.
+pub type MakeRequest = fn(&mut Random) -> (Vec<u8>, Expected);
 
-/// Whether an answer is the one that was asked for.
-pub type Check = fn(&Asked, &[u8]) -> bool;
+/// Whether a response is the expected one.
+pub type Check = fn(&Expected, &[u8]) -> bool;
 
-/// One kind of request to one service, for a time.
+/// Requests of one kind to one service, for a time.
 #[derive(Clone)]
 pub struct Load {
     pub address: SocketAddr,
     /// The path of an RPC, or the method and the path of REST.
     pub path: String,
-    pub ask: Ask,
+    pub make_request: MakeRequest,
     pub check: Check,
     pub until: Instant,
-    /// How many calls a second are made on each connection, whatever comes of them; without it, one follows the
-    /// other. Some may be refused then. Only over gRPC by hand.
+    /// The rate in calls a second on each connection, independent of the responses. Calls may then be refused.
+    /// `None`
+    /// sends each call after the response to the previous one. Only for the gRPC client of this benchmark.
     pub pace: Option<f64>,
 }
 
-/// How the requests come.
+/// The client and the concurrency of a load.
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     Grpc {
@@ -44,24 +45,24 @@ pub enum Shape {
     Rest {
         connections: usize,
     },
-    /// Reads of one group, whatever the load asks for.
+    /// Reads of one group with tonic's client, whatever requests the load generates.
     Tonic {
         connections: usize,
         in_flight: usize,
     },
 }
 
-/// What came of a load.
+/// The results of a load.
 #[derive(Default)]
 pub struct Tally {
     pub random: Random,
-    /// How long each call took, in the order of their ends.
+    /// The latency of each call, in the order of completion.
     pub latencies: Vec<Duration>,
-    /// The same for those that were refused.
+    /// The latency of each refused call.
     pub refusals: Vec<Duration>,
 }
 
-/// Numbers that look like chance (xorshift64), others for each connection.
+/// Pseudo-random numbers (xorshift64), different for each connection.
 pub struct Random(u64);
 
 impl Default for Random {
@@ -85,7 +86,7 @@ impl Load {
         Instant::now() < self.until
     }
 
-    /// Runs it to its end.
+    /// Runs the load to its end.
     pub async fn run(&self, shape: Shape) -> Tally {
         let mut connections = JoinSet::new();
         let number = match shape {
@@ -119,13 +120,13 @@ impl Tally {
         self.latencies.push(begun.elapsed());
     }
 
-    /// A percentile, once the latencies are sorted.
+    /// A percentile of the latencies, which must be sorted.
     pub fn percentile(&self, percent: usize) -> Duration {
         percentile(&self.latencies, percent)
     }
 }
 
-/// A percentile of what is sorted.
+/// A percentile of sorted durations.
 pub fn percentile(sorted: &[Duration], percent: usize) -> Duration {
     sorted.get(sorted.len() * percent / 100).copied().unwrap_or_default()
 }

@@ -1,7 +1,7 @@
-//! Measures the service against the limit of its own database, on one machine and in one run.
+//! Measures the service against the throughput of its own database, on one machine in one run.
 //!
-//! The works and their yardsticks take turns, so that a machine that changes its pace changes it for both. Every
-//! answer is looked at. `--quick` runs everything, too briefly to mean anything.
+//! The workloads and their baselines alternate, so that a change of the machine's speed affects both. Every
+//! response is checked. `--quick` runs everything once, too briefly for meaningful results.
 #![allow(clippy::expect_used, clippy::panic, clippy::cast_precision_loss)]
 
 mod compare;
@@ -16,20 +16,20 @@ mod report;
 mod service;
 mod throughput;
 mod tonic_client;
-mod works;
+mod workloads;
 
 use std::time::Duration;
 
-use database::{MILLION, THOUSAND, fill, tidy};
-use report::{Bar, Spread, head, introduce, row};
+use database::{MILLION, THOUSAND, fill, reset};
+use report::{Limit, Spread, print_environment, print_head, print_row};
 use service::Service;
-use works::{Work, works};
+use workloads::{Workload, workloads};
 
-/// How often and how long everything is run.
+/// The number and duration of the measurements.
 struct Plan {
     rounds: usize,
     time: Duration,
-    /// Creates, and moves, and deletes.
+    /// The number of creates, moves and deletes each.
     writes: u32,
 }
 
@@ -46,7 +46,7 @@ fn main() {
 
 async fn measure(plan: &Plan) {
     let (mut million, thousand) = (Service::start(), Service::start());
-    introduce(&million.sql().await).await;
+    print_environment(&million.sql().await).await;
     let (rounds, seconds) = (plan.rounds, plan.time.as_secs());
     println!(
         "Rounds: {rounds}, with {seconds} s for each load. Medians, with the least and the most of the rounds."
@@ -56,47 +56,48 @@ async fn measure(plan: &Plan) {
     fill(&thousand.sql().await, THOUSAND).await;
     let starts = Spread::of((0..plan.rounds).map(|_| million.restart().as_secs_f64() * 1e3));
 
-    let (works, logging) = (works(), million.start_logging());
-    let mut turns: Vec<Vec<throughput::Turn>> = works.iter().map(|_| Vec::new()).collect();
-    // One that the database bounds, and one that the service does.
-    let overloaded: Vec<&Work> = works.iter().filter(|work| work.overloaded).collect();
-    let mut overloads: Vec<Vec<overload::Turn>> = overloaded.iter().map(|_| Vec::new()).collect();
+    let (workloads, logging) = (workloads(), million.start_logging());
+    let mut measurements: Vec<Vec<throughput::Measurement>> = workloads.iter().map(|_| Vec::new()).collect();
+    // A workload that the database limits, and one that the service limits.
+    let overloaded: Vec<&Workload> = workloads.iter().filter(|workload| workload.overloaded).collect();
+    let mut overloads: Vec<Vec<overload::Measurement>> = overloaded.iter().map(|_| Vec::new()).collect();
     let (mut pairs, mut descendants, mut peak) = (Vec::new(), Vec::new(), 0.0_f64);
     for _ in 0..plan.rounds {
         million.forget_peak();
-        for (work, turns) in works.iter().zip(&mut turns) {
-            let service = if work.logged { &logging } else { &million };
-            turns.push(throughput::turn(work, service, plan.time).await);
+        for (workload, measurements) in workloads.iter().zip(&mut measurements) {
+            let service = if workload.logged { &logging } else { &million };
+            measurements.push(throughput::measure(workload, service, plan.time).await);
         }
         peak = peak.max(million.memory("VmHWM"));
-        // For this alone, since the cluster has not so many connections for all three and pgbench.
+        // Only for this measurement: the cluster does not have enough connections for all three services and
+        // pgbench.
         let crowded = million.start_overloaded();
-        for (work, turns) in overloaded.iter().zip(&mut overloads) {
-            turns.push(overload::turn(work, &crowded, plan.time).await);
+        for (workload, measurements) in overloaded.iter().zip(&mut overloads) {
+            measurements.push(overload::measure(workload, &crowded, plan.time).await);
         }
         drop(crowded);
-        tidy(&million.sql().await, MILLION).await;
-        tidy(&thousand.sql().await, THOUSAND).await;
-        pairs.push(compare::turn(&million, &thousand, plan).await);
+        reset(&million.sql().await, MILLION).await;
+        reset(&thousand.sql().await, THOUSAND).await;
+        pairs.push(compare::measure(&million, &thousand, plan).await);
         peak = peak.max(million.memory("VmHWM"));
-        descendants.push(descendants::turn(&million).await);
+        descendants.push(descendants::measure(&million).await);
     }
-    throughput::print(&works, &turns);
+    throughput::print(&workloads, &measurements);
     compare::print(&pairs);
     descendants::print(&descendants);
     overload::print(&overloaded, &overloads);
     print(idle, million.memory("VmRSS"), peak, starts);
 }
 
-/// What the service takes beside the time of calls.
+/// Prints memory and start-up time.
 fn print(idle: f64, after: f64, peak: f64, starts: Spread) {
-    head(&["the service", "", "bar", "met"]);
-    for (name, figure, bar) in [
-        ("memory before the first call, MiB", Spread::of([idle]), Bar::AtMost(20.0)),
-        ("memory after everything, MiB", Spread::of([after]), Bar::AtMost(80.0)),
-        ("most memory but for the descendants, MiB", Spread::of([peak]), Bar::None),
-        ("start on an existing database until it serves, ms", starts, Bar::AtMost(200.0)),
+    print_head(&["the service", "", "bar", "met"]);
+    for (name, figure, limit) in [
+        ("memory before the first call, MiB", Spread::of([idle]), Limit::AtMost(20.0)),
+        ("memory after everything, MiB", Spread::of([after]), Limit::AtMost(80.0)),
+        ("most memory but for the descendants, MiB", Spread::of([peak]), Limit::None),
+        ("start on an existing database until it serves, ms", starts, Limit::AtMost(200.0)),
     ] {
-        row(&[&[name.to_owned(), format!("{figure:.1}")], &bar.of(figure)]);
+        print_row(&[&[name.to_owned(), format!("{figure:.1}")], &limit.of(figure)]);
     }
 }

@@ -1,11 +1,11 @@
-//! How the figures are shown: tables in Markdown, with what each figure may be.
+//! The report: Markdown tables with figures and their limits.
 
 use std::fmt::{Display, Formatter, Result};
 use std::process::Command;
 
 use tokio_postgres::Client;
 
-/// A figure of every round.
+/// The values of a figure in all rounds.
 #[derive(Debug, Clone, Copy)]
 pub struct Spread {
     least: f64,
@@ -33,38 +33,38 @@ impl Display for Spread {
     }
 }
 
-/// What the median may be.
+/// The limit for the median.
 #[derive(Debug, Clone, Copy)]
-pub enum Bar {
+pub enum Limit {
     None,
     AtLeast(f64),
     AtMost(f64),
 }
 
-impl Bar {
-    /// The bar, and whether it is met.
+impl Limit {
+    /// The limit, and whether it is met.
     pub fn of(self, figure: Spread) -> [String; 2] {
-        let (bar, met) = match self {
+        let (limit, met) = match self {
             Self::None => return ["-".to_owned(), "-".to_owned()],
-            Self::AtLeast(bar) => (format!("at least {bar}"), figure.median >= bar),
-            Self::AtMost(bar) => (format!("at most {bar}"), figure.median <= bar),
+            Self::AtLeast(limit) => (format!("at least {limit}"), figure.median >= limit),
+            Self::AtMost(limit) => (format!("at most {limit}"), figure.median <= limit),
         };
-        [bar, if met { "yes" } else { "**no**" }.to_owned()]
+        [limit, if met { "yes" } else { "**no**" }.to_owned()]
     }
 }
 
-/// The head of a table.
-pub fn head(names: &[&str]) {
+/// Prints the header of a table.
+pub fn print_head(names: &[&str]) {
     println!("\n| {} |", names.join(" | "));
     println!("|{}", "---|".repeat(names.len()));
 }
 
-pub fn row(cells: &[&[String]]) {
+pub fn print_row(cells: &[&[String]]) {
     println!("| {} |", cells.concat().join(" | "));
 }
 
-/// Where and of what the figures are.
-pub async fn introduce(sql: &Client) {
+/// Prints the machine, the versions and the commit.
+pub async fn print_environment(sql: &Client) {
     let cores = std::thread::available_parallelism().expect("a number of cores");
     let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor = processor.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));

@@ -1,4 +1,4 @@
-//! The release binary on a private PostgreSQL, with what both cost.
+//! The release binary on an embedded PostgreSQL, and the resources that both use.
 
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -13,25 +13,25 @@ use tokio_postgres::{Client, NoTls};
 
 const KEY: &str = "sk_test_the_key_of_the_benchmark";
 
-/// How fast `/proc` counts, on every Linux: ticks a second.
+/// The unit of processor time in `/proc` on Linux: ticks a second.
 const TICKS: f64 = 100.0;
 
-/// What all calls of the benchmark say of who makes them.
+/// The `authorization` header of the benchmark.
 pub fn authorization() -> String {
     format!("Bearer {KEY}")
 }
 
-/// A service that runs.
+/// A running service.
 pub struct Service {
     process: Child,
     pub address: SocketAddr,
-    /// Shared by all services on its cluster.
+    /// Shared by all services on the cluster.
     folder: Rc<TempDir>,
     log: PathBuf,
     settings: Vec<(&'static str, String)>,
 }
 
-/// Processor time so far.
+/// Processor time since the start.
 #[derive(Clone, Copy)]
 pub struct Cost {
     pub service: f64,
@@ -39,11 +39,11 @@ pub struct Cost {
     pub database: f64,
 }
 
-/// Logs all but the line of each call.
-const NO_CALLS: &str = "warn,customer_groups::server=info,customer_groups::server::call=warn";
+/// The log filter that leaves out the line of each call.
+const NO_CALLS: &str = "warn,customer_groups::listen=info";
 
 impl Service {
-    /// Starts it on a new cluster and waits until it serves. It writes no line for a call.
+    /// Starts a service on a new cluster and waits until it serves. It logs no calls.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("customer-groups-bench-").tempdir().expect("a folder");
         // PostgreSQL may have to run as another user.
@@ -53,13 +53,13 @@ impl Service {
         Self::with(Rc::new(folder), "service.log", settings)
     }
 
-    /// Starts another one on the same cluster, which writes all that it does by default, into a file.
+    /// Starts another service on the same cluster, with the default log level and a log file.
     pub fn start_logging(&self) -> Self {
         Self::with(self.folder.clone(), "logging.log", vec![self.database_url()])
     }
 
-    /// Starts another one on the same cluster that writes no line for a call either, for what may cost it memory that
-    /// it does not give back.
+    /// Starts another service on the same cluster that logs no calls. An overload may use memory that the
+    /// service does not return.
     pub fn start_overloaded(&self) -> Self {
         let settings = vec![self.database_url(), ("RUST_LOG", NO_CALLS.to_owned())];
         Self::with(self.folder.clone(), "overloaded.log", settings)
@@ -76,7 +76,7 @@ impl Service {
         Self { process, address, folder, log, settings }
     }
 
-    /// Stops it and starts it again on the same cluster; answers how long it took to be ready.
+    /// Restarts the service on the same cluster. Returns the time until it is ready.
     pub fn restart(&mut self) -> Duration {
         assert!(self.stop().success());
         let (process, address, took) = spawn(&self.settings, &self.log);
@@ -93,7 +93,7 @@ impl Service {
         nix::unistd::Pid::from_raw(self.process.id().try_into().expect("a pid"))
     }
 
-    /// Empties its log.
+    /// Empties the log.
     pub fn forget_log(&self) {
         File::options().write(true).truncate(true).open(&self.log).expect("the log");
     }
@@ -114,14 +114,14 @@ impl Service {
         let postmaster =
             fs::read_to_string(self.folder.path().join("postgres/postmaster.pid")).expect("a pid");
         let postmaster = postmaster.lines().next().expect("a pid").to_owned();
-        let database = std::iter::repeat_with(|| seconds_of_family(&postmaster)).flatten().next();
+        let database = std::iter::repeat_with(|| seconds_with_children(&postmaster)).flatten().next();
         let database = database.expect("a family that is not for ever changing");
         let service = seconds(&self.pid().to_string(), OWN).expect("it runs");
         let client = seconds("self", OWN).expect("this process");
         Cost { service, client, database }
     }
 
-    /// A size from the service's status, in MiB: `VmRSS` now, `VmHWM` at most.
+    /// A value from the process status of the service in MiB: `VmRSS` (current) or `VmHWM` (peak).
     pub fn memory(&self, name: &str) -> f64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("its status");
         let line = status.lines().find(|line| line.starts_with(name)).expect("the size");
@@ -129,7 +129,7 @@ impl Service {
         kib / 1024.0
     }
 
-    /// From now on, the most memory is what it uses at most from now on.
+    /// Resets the peak of the memory.
     pub fn forget_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.pid()), "5").expect("a new peak");
     }
@@ -142,7 +142,7 @@ impl Drop for Service {
     }
 }
 
-/// Starts the release binary, with a file for its log: what a pipe takes costs the reader's time, too.
+/// Starts the release binary with a log file: reading from a pipe would cost this process time.
 fn spawn(settings: &[(&str, String)], log: &Path) -> (Child, SocketAddr, Duration) {
     fs::write(log, "").expect("an empty log");
     let begun = Instant::now();
@@ -161,9 +161,9 @@ fn spawn(settings: &[(&str, String)], log: &Path) -> (Child, SocketAddr, Duratio
     (process, serving(log), begun.elapsed())
 }
 
-/// Waits until the service says where it serves.
+/// Waits until the service logs its address.
 fn serving(log: &Path) -> SocketAddr {
-    const PATIENCE: Duration = Duration::from_mins(1);
+    const TIMEOUT: Duration = Duration::from_mins(1);
     let begun = Instant::now();
     loop {
         let lines = fs::read_to_string(log).expect("the log");
@@ -173,12 +173,12 @@ fn serving(log: &Path) -> SocketAddr {
         if let Some(address) = address {
             return address;
         }
-        assert!(begun.elapsed() < PATIENCE, "the service does not serve: {lines}");
+        assert!(begun.elapsed() < TIMEOUT, "the service does not serve: {lines}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// What stands after the name of the program in `/proc/<pid>/stat`.
+/// The fields after the program name in `/proc/<pid>/stat`.
 fn stat(pid: &str) -> Option<Vec<String>> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -189,9 +189,9 @@ fn parent(pid: &str) -> Option<String> {
     stat(pid)?.into_iter().nth(1)
 }
 
-/// Processor time of a process and of all children that it ever had; `None` when one of them ended meanwhile, which
-/// would be counted twice or not at all.
-fn seconds_of_family(pid: &str) -> Option<f64> {
+/// Processor time of a process and all of its children, including ended ones; `None` if one of them ended
+/// meanwhile: it would be counted twice or not at all.
+fn seconds_with_children(pid: &str) -> Option<f64> {
     let ended = seconds(pid, ENDED_CHILDREN)?;
     let mut all = seconds(pid, OWN)? + ended;
     for entry in fs::read_dir("/proc").expect("/proc").flatten() {
@@ -203,11 +203,11 @@ fn seconds_of_family(pid: &str) -> Option<f64> {
     (seconds(pid, ENDED_CHILDREN)?.to_bits() == ended.to_bits()).then_some(all)
 }
 
-/// Where the two processor times stand, in user and in system mode.
+/// The indexes of the processor times, in user and in system mode.
 const OWN: [usize; 2] = [11, 12];
 const ENDED_CHILDREN: [usize; 2] = [13, 14];
 
-/// Processor time of a process; `None` when it is gone.
+/// Processor time of a process; `None` if it has ended.
 fn seconds(pid: &str, fields: [usize; 2]) -> Option<f64> {
     let stat = stat(pid)?;
     let ticks = fields.map(|field| stat.get(field).and_then(|ticks| ticks.parse::<f64>().ok()));

@@ -1,19 +1,19 @@
-//! How many calls a second, against `pgbench` with the same statement on the same database.
+//! Calls a second, compared with `pgbench` running the same statement on the same database.
 
 use std::time::{Duration, Instant};
 
 use crate::database::pgbench;
-use crate::report::{Spread, head, row};
+use crate::report::{Spread, print_head, print_row};
 use crate::service::Service;
-use crate::works::Work;
+use crate::workloads::Workload;
 
-/// One turn of a work and its yardstick.
-pub struct Turn {
+/// One measurement of a workload and its baseline.
+pub struct Measurement {
     rate: f64,
-    yardstick: Option<f64>,
+    baseline: Option<f64>,
     p50: Duration,
     p99: Duration,
-    /// Microseconds of processor time a call.
+    /// Processor time per call in microseconds.
     service: f64,
     client: f64,
     database: f64,
@@ -21,9 +21,9 @@ pub struct Turn {
     pgbench: f64,
 }
 
-pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
+pub async fn measure(workload: &Workload, service: &Service, time: Duration) -> Measurement {
     let before = service.cost();
-    let yardstick = match &work.yardstick {
+    let baseline = match &workload.baseline {
         Some(script) => {
             let (socket, script) = (service.socket(), script.clone());
             let run = tokio::task::spawn_blocking(move || pgbench(&socket, &script, time));
@@ -33,15 +33,15 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
     };
     let between = service.cost();
     let begun = Instant::now();
-    let tally = work.load(service, begun + time).run(work.shape).await;
+    let tally = workload.load(service, begun + time).run(workload.shape).await;
     let took = begun.elapsed().as_secs_f64();
     let after = service.cost();
     service.forget_log();
     let calls = tally.latencies.len() as f64;
-    let transactions = yardstick.unwrap_or(f64::INFINITY) * time.as_secs_f64();
-    Turn {
+    let transactions = baseline.unwrap_or(f64::INFINITY) * time.as_secs_f64();
+    Measurement {
         rate: calls / took,
-        yardstick,
+        baseline,
         p50: tally.percentile(50),
         p99: tally.percentile(99),
         service: (after.service - between.service) / calls * 1e6,
@@ -51,8 +51,8 @@ pub async fn turn(work: &Work, service: &Service, time: Duration) -> Turn {
     }
 }
 
-pub fn print(works: &[Work], turns: &[Vec<Turn>]) {
-    head(&[
+pub fn print(workloads: &[Workload], measurements: &[Vec<Measurement>]) {
+    print_head(&[
         "work",
         "a second",
         "p50 µs",
@@ -69,27 +69,34 @@ pub fn print(works: &[Work], turns: &[Vec<Turn>]) {
         "bar",
         "met",
     ]);
-    for (work, turns) in works.iter().zip(turns) {
-        let of = |figure: fn(&Turn) -> f64| Spread::of(turns.iter().map(figure)).median;
+    for (workload, measurements) in workloads.iter().zip(measurements) {
+        let of = |figure: fn(&Measurement) -> f64| Spread::of(measurements.iter().map(figure)).median;
         let whole = |figure| format!("{:.0}", of(figure));
         let tenths = |figure| format!("{:.1}", of(figure));
         let calls = [
-            work.name.to_owned(),
-            whole(|turn| turn.rate),
-            whole(|turn| turn.p50.as_secs_f64() * 1e6),
-            whole(|turn| turn.p99.as_secs_f64() * 1e6),
+            workload.name.to_owned(),
+            whole(|measure| measure.rate),
+            whole(|measure| measure.p50.as_secs_f64() * 1e6),
+            whole(|measure| measure.p99.as_secs_f64() * 1e6),
         ];
         let mut against = vec!["-".to_owned(); 4];
         let mut costs = vec!["-".to_owned(); 4];
-        if work.yardstick.is_some() {
-            let ratio = Spread::of(turns.iter().filter_map(|turn| Some(turn.rate / turn.yardstick?)));
-            against = vec![whole(|turn| turn.yardstick.unwrap_or_default()), ratio.to_string()];
-            against.extend(work.bar.of(ratio));
-            let ratio = Spread::of(turns.iter().map(|turn| (turn.service + turn.database) / turn.pgbench));
-            costs = vec![tenths(|turn| turn.pgbench), ratio.to_string()];
-            costs.extend(work.cost_bar.of(ratio));
+        if workload.baseline.is_some() {
+            let ratio =
+                Spread::of(measurements.iter().filter_map(|measure| Some(measure.rate / measure.baseline?)));
+            against = vec![whole(|measure| measure.baseline.unwrap_or_default()), ratio.to_string()];
+            against.extend(workload.limit.of(ratio));
+            let ratio = Spread::of(
+                measurements.iter().map(|measure| (measure.service + measure.database) / measure.pgbench),
+            );
+            costs = vec![tenths(|measure| measure.pgbench), ratio.to_string()];
+            costs.extend(workload.cost_limit.of(ratio));
         }
-        let cost = [tenths(|turn| turn.service), tenths(|turn| turn.client), tenths(|turn| turn.database)];
-        row(&[&calls, &against, &cost, &costs]);
+        let cost = [
+            tenths(|measure| measure.service),
+            tenths(|measure| measure.client),
+            tenths(|measure| measure.database),
+        ];
+        print_row(&[&calls, &against, &cost, &costs]);
     }
 }

@@ -1,9 +1,9 @@
-//! Reads of one group by tonic's own client, which is what a caller in Rust sees.
+//! Reads of one group with tonic's client, as a caller in Rust would make them.
 
 use std::net::SocketAddr;
 
-use customer_groups::grpc::pb::GetCustomerGroupRequest;
-use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
+use customer_groups::testing::pb::GetCustomerGroupRequest;
+use customer_groups::testing::pb::customer_group_service_client::CustomerGroupServiceClient;
 use futures_util::future::join_all;
 use tonic::Request;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -15,7 +15,7 @@ use crate::service::authorization;
 
 type Client = CustomerGroupServiceClient<Channel>;
 
-/// Makes calls on one connection until the load's time is up, and waits for the last answers.
+/// Makes calls on one connection until the end of the load, and waits for the last responses.
 pub async fn run(load: &Load, in_flight: usize) -> Tally {
     let client = connect(load.address).await;
     let mut whole = Tally::default();

@@ -1,4 +1,4 @@
-"""A tour of the API with grpcio: `API_KEY=sk_test_… python examples/client.py`. First, to make the stubs beside it:
+"""A tour of the API with grpcio: `API_KEY=sk_test_… python examples/client.py`. Generate the stubs first:
 
     pip install grpcio grpcio-status grpcio-tools googleapis-common-protos
     python -m grpc_tools.protoc -I proto --python_out examples --grpc_python_out examples \\
@@ -17,11 +17,11 @@ from overplane.setup.v1 import customer_group_pb2 as pb
 from overplane.setup.v1.customer_group_pb2_grpc import CustomerGroupServiceStub
 
 SERVICE = "overplane.setup.v1.CustomerGroupService"
-# What is repeated while the service is away: reads, and the creates that here all have an idempotency key.
-REPEATED = ["GetCustomerGroup", "ListCustomerGroups", "ListCustomerGroupChildren", "CreateCustomerGroup"]
+# Methods that are safe to retry while the service is unavailable: reads, and creates because they carry an idempotency key.
+RETRYABLE = ["GetCustomerGroup", "ListCustomerGroups", "ListCustomerGroupChildren", "CreateCustomerGroup"]
 RETRIES = {"maxAttempts": 3, "initialBackoff": "0.1s", "maxBackoff": "1s", "backoffMultiplier": 4}
 POLICY = {
-    "name": [{"service": SERVICE, "method": method} for method in REPEATED],
+    "name": [{"service": SERVICE, "method": method} for method in RETRYABLE],
     "retryPolicy": {**RETRIES, "retryableStatusCodes": ["UNAVAILABLE"]},
 }
 
@@ -39,14 +39,14 @@ def names(groups):
 
 
 def details(error, kind):
-    """The `google.rpc` details of this kind."""
+    """Returns the `google.rpc` error details of the given message type."""
     status = rpc_status.from_call(error)
     found = status.details if status else []
     return [kind.FromString(detail.value) for detail in found if detail.Is(kind.DESCRIPTOR)]
 
 
 def create_tree(stub, every_call):
-    """All or none, in one call. A parent in the same call is named by its reference."""
+    """Creates a tree in one atomic call. An entry names its parent by the reference of another entry."""
     tree = {"All customers": None, "Wholesale": "All customers", "Retail": "All customers"}
     tree |= {"Online": "All customers", "Export": "Wholesale"}
     entries = [
@@ -59,9 +59,9 @@ def create_tree(stub, every_call):
 
 
 def show_lists(stub, every_call, parent):
-    for what, filters in [("roots", {"parent_id": "null"}), ("SALE in the name", {"customer_group_name": "SALE"})]:
+    for label, filters in [("roots", {"parent_id": "null"}), ("name contains SALE", {"customer_group_name": "SALE"})]:
         found = stub.ListCustomerGroups(pb.ListCustomerGroupsRequest(**filters), **every_call)
-        print(f"{what}: {len(found.data)} of {found.total}: {names(found.data)}")
+        print(f"{label}: {len(found.data)} of {found.total}: {names(found.data)}")
     page = pb.ListCustomerGroupChildrenResponse(has_more=True)
     while page.has_more:
         after = page.data[-1].id if page.data else None
@@ -71,7 +71,7 @@ def show_lists(stub, every_call, parent):
 
 
 def set_terms(stub, every_call, group, terms):
-    """Changes the version that was read. When that is no longer the current one, reads and tries again."""
+    """Updates the version that was read. If the group has changed since, reads it again and retries."""
     for is_last in [False, False, True]:
         change, mask = {"id": group.id, "payment_terms": terms}, {"paths": ["payment_terms"]}
         request = pb.UpdateCustomerGroupRequest(customer_group=change, update_mask=mask, etag=group.etag)
@@ -79,31 +79,31 @@ def set_terms(stub, every_call, group, terms):
             updated = stub.UpdateCustomerGroup(request, **every_call)
             print(f"updated: {updated.customer_group_name} has {updated.payment_terms}")
             return
-        except grpc.RpcError as refused:
-            if is_last or "ETAG_MISMATCH" not in [info.reason for info in details(refused, ErrorInfo)]:
+        except grpc.RpcError as error:
+            if is_last or "ETAG_MISMATCH" not in [info.reason for info in details(error, ErrorInfo)]:
                 raise
-        print("refused: ETAG_MISMATCH, so read again")
+        print("rejected: ETAG_MISMATCH; reading again")
         group = stub.GetCustomerGroup(pb.GetCustomerGroupRequest(id=group.id), **every_call)
 
 
 def create(stub, every_call, key, **fields):
-    """Makes one group, however often it is called with the same idempotency key."""
+    """Creates a group. A repeated call with the same idempotency key creates no second one."""
     with_key = {**every_call, "metadata": [*every_call["metadata"], ("idempotency-key", key)]}
     request = pb.CreateCustomerGroupRequest(customer_group=fields)
     try:
         created, call = stub.CreateCustomerGroup.with_call(request, **with_key)
         replayed = "idempotent-replayed" in dict(call.initial_metadata())
-        print(f"created: {created.customer_group_name}{', already' if replayed else ''}")
-    except grpc.RpcError as refused:
-        if refused.code() != grpc.StatusCode.INVALID_ARGUMENT:
+        print(f"created: {created.customer_group_name}{' (replayed)' if replayed else ''}")
+    except grpc.RpcError as error:
+        if error.code() != grpc.StatusCode.INVALID_ARGUMENT:
             raise
-        for bad_request in details(refused, BadRequest):
+        for bad_request in details(error, BadRequest):
             for violation in bad_request.field_violations:
-                print(f"refused: {violation.field}: {violation.description}")
+                print(f"rejected: {violation.field}: {violation.description}")
 
 
 def delete_tree(stub, every_call, root):
-    """A parent comes before its children, so that in the reverse order no group has children any more."""
+    """Deletes a tree bottom-up. The stream lists parents before children, so the reverse order is safe."""
     groups = [root]
     request = pb.StreamCustomerGroupDescendantsRequest(id=root.id)
     for group in stub.StreamCustomerGroupDescendants(request, **every_call):
@@ -115,7 +115,7 @@ def delete_tree(stub, every_call, root):
 
 
 def main():
-    key = os.environ.get("API_KEY") or sys.exit("API_KEY is not set; give it a key that may write")
+    key = os.environ.get("API_KEY") or sys.exit("API_KEY is not set; set it to a key with write access")
     every_call = {"metadata": [("authorization", f"Bearer {key}")], "timeout": 10}
     try:
         with connect(os.environ.get("ADDRESS", "http://127.0.0.1:8080")) as channel:
@@ -123,14 +123,14 @@ def main():
             root, wholesale, *_ = create_tree(stub, every_call)
             show_lists(stub, every_call, root)
             set_terms(stub, every_call, wholesale, "Net 30")
-            # What was read before is no longer the current version.
+            # `wholesale` is stale now, so this update is rejected and retried.
             set_terms(stub, every_call, wholesale, "Net 60")
             create(stub, every_call, f"nameless of {root.id}", parent_id="nobody")
             for _ in range(2):
                 create(stub, every_call, f"outlet of {root.id}", customer_group_name="Outlet", parent_id=root.id)
             delete_tree(stub, every_call, root)
     except grpc.RpcError as error:
-        sys.exit(f"the tour ended early: {error.code().name}: {error.details()}")
+        sys.exit(f"the tour failed: {error.code().name}: {error.details()}")
 
 
 if __name__ == "__main__":

@@ -1,47 +1,38 @@
 //! Customer groups: the tree by which an ERP sorts its customers, over gRPC and REST on PostgreSQL.
 //!
-//! A request has one way through the house, and its answer the same way back:
+//! Every request takes the same path through these layers. A module uses only the modules below it.
 //!
-//! | room | what is in it |
+//! | module | contents |
 //! |---|---|
-//! | [`server`] | the listener and the threads that serve; what every call goes through: request id, log line, API key, deadline |
-//! | [`grpc`], [`rest`] | the faces: from the wire to the domain and back, and errors as each face writes them |
-//! | `explorer` | the page that shows the tree in a browser |
-//! | [`service`] | the use cases |
-//! | [`store`] | all SQL |
-//! | [`domain`] | what a customer group is; values that are valid because they were parsed |
-//! | [`error`] | the one error type, and the table of what callers see of it |
-//! | [`auth`] | API keys |
-//! | [`audit`] | who changed what, in the log |
-//! | [`files`] | groups in files, for import and export |
-//! | [`config`], [`telemetry`], [`commands`] | from the command line to a running service |
-//! | `pem` | certificates and keys from files, for callers and for PostgreSQL |
-//! | [`histogram`] | counts by size, for metrics |
-//! | [`traces`] | traces of calls, for a collector |
-//! | [`embedded`] | a private PostgreSQL for when none is configured |
-//!
-//! For example `GetCustomerGroup`: [`server`] accepts the connection, gives it to one of its threads, and hands the
-//! request to the gRPC face, whose handler calls [`service::Service::get`], which parses the id and calls
-//! [`store::Store::get`], which asks for the group together with others that are asked for at the time, and makes a
-//! [`domain::CustomerGroup`] of its row. The handler makes a message of it.
-//! Whatever goes wrong on the way is an [`error::Error`], and is written by the face that the request came in
-//! by.
+//! | [`cli`], `config`, `embedded` | commands, settings, and a private PostgreSQL when no database is configured |
+//! | `listen` | listener, worker threads, TLS, throttling, drain |
+//! | `router` | the path of a request to its handler; CORS, probes, explorer |
+//! | `grpc`, `rest` | the faces: wire formats to the domain and back, and how each renders errors |
+//! | `admission` | concurrency limit, authentication, rate limit, deadline |
+//! | `observe` | access log, call metrics, call spans; the metrics exporter |
+//! | `api` | error mapping, header names, and the context of a call, for both faces |
+//! | `service` | use cases and the audit log |
+//! | `auth`, `files` | the cache of API keys; CSV and NDJSON files |
+//! | `store` | all SQL |
+//! | `error`, `domain` | the one error type; customer groups and their fields |
+//! | `pem`, [`telemetry`] | certificates and keys from files; log, traces and histograms |
 
-pub mod audit;
-pub mod auth;
-pub mod commands;
-pub mod config;
-pub mod domain;
-pub mod embedded;
-pub mod error;
-mod explorer;
-pub mod files;
-pub mod grpc;
-pub mod histogram;
+mod admission;
+mod api;
+mod auth;
+pub mod cli;
+mod config;
+mod domain;
+mod embedded;
+mod error;
+mod files;
+mod grpc;
+mod listen;
+mod observe;
 mod pem;
-pub mod rest;
-pub mod server;
-pub mod service;
-pub mod store;
+mod rest;
+mod router;
+mod service;
+mod store;
 pub mod telemetry;
-pub mod traces;
+pub mod testing;

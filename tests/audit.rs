@@ -1,29 +1,28 @@
-//! Who changed what, as the log says it.
+//! The audit log: who changed what.
 
 use std::process::Stdio;
 
-use customer_groups::domain::GroupId;
-use customer_groups::grpc::pb;
+use customer_groups::testing::GroupId;
+use customer_groups::testing::pb;
 use nix::sys::signal::Signal;
 use prost::Message;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use crate::support::face::{Face, Rpc, rpc};
-use crate::support::http::{Answer, request};
+use crate::rest::COLLECTION;
+use crate::support::http::{HttpResponse, request};
+use crate::support::protocol::{Protocol, Rpc, rpc};
 use crate::support::{Calls, KEY, Program, TestDatabase, eventually, named, update_of};
 
-const COLLECTION: &str = "/api/setup/customer-group";
-
-/// A service whose calls have ids.
+/// A service, with a client that sets the request id of every call.
 struct Audited {
     program: Program,
     key: String,
 }
 
 impl Audited {
-    async fn rpc(&self, face: Face, id: &str, method: &str, message: &impl Message) -> Rpc {
+    async fn rpc(&self, protocol: Protocol, id: &str, method: &str, message: &impl Message) -> Rpc {
         let authorization = format!("Bearer {}", self.key);
         let key = format!("for {method}");
         let metadata = [
@@ -31,10 +30,10 @@ impl Audited {
             ("x-request-id", id),
             ("idempotency-key", key.as_str()),
         ];
-        rpc(face, self.program.address, method, &metadata, &message.encode_to_vec()).await
+        rpc(protocol, self.program.address, method, &metadata, &message.encode_to_vec()).await
     }
 
-    async fn rest(&self, id: &str, method: &str, path: &str, body: &Value) -> Answer {
+    async fn rest(&self, id: &str, method: &str, path: &str, body: &Value) -> HttpResponse {
         let authorization = format!("Bearer {}", self.key);
         let headers = [
             ("authorization", authorization.as_str()),
@@ -45,7 +44,28 @@ impl Audited {
         request(self.program.address, method, path, &headers, body).await
     }
 
-    /// The lines, once the service has ended.
+    /// Makes calls that change nothing.
+    async fn change_nothing(&self, group: &pb::CustomerGroup) {
+        let path = format!("{COLLECTION}/{}", group.id);
+        let batches = format!("{COLLECTION}:batchCreate");
+        assert_eq!(self.rest("nothing", "PATCH", &path, &json!({})).await.status, 200);
+        assert_eq!(self.rest("invalid", "PATCH", &path, &json!({"is_group": 7})).await.status, 400);
+        assert_eq!(self.rest("refused", "DELETE", &path, &Value::Null).await.status, 409);
+        let unknown = format!("{COLLECTION}/{}", GroupId::generate());
+        assert_eq!(self.rest("missing", "DELETE", &unknown, &Value::Null).await.status, 404);
+        let orphans = json!({"requests": [
+            {"customer_group": {"customer_group_name": "A", "parent_id": GroupId::generate().to_string()}},
+        ]});
+        assert_eq!(self.rest("orphans", "POST", &batches, &orphans).await.status, 400);
+        let stale = pb::UpdateCustomerGroupRequest {
+            etag: "\"1\"".to_owned(),
+            ..update_of(group.clone(), &["is_group"])
+        };
+        let stale = self.rpc(Protocol::Grpc, "stale", "UpdateCustomerGroup", &stale).await;
+        assert_eq!(stale.status.code(), Code::Aborted);
+    }
+
+    /// Stops the service and returns the audit lines.
     fn lines(mut self) -> Vec<Value> {
         self.program.signal(Signal::SIGTERM);
         self.program.wait();
@@ -55,7 +75,7 @@ impl Audited {
     }
 }
 
-/// The part of a line that is the same in each run.
+/// The fields of a line that are the same in every run.
 fn said(line: &Value) -> Value {
     assert!(line["timestamp"].as_str().unwrap().ends_with('Z'), "{line}");
     let names = ["level", "action", "id", "fields", "outcome", "key", "request_id"];
@@ -74,7 +94,7 @@ fn line(action: &str, id: &str, fields: Option<&str>, key: &str, request_id: &st
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_it_came_by() {
+async fn each_change_over_any_protocol_has_an_audit_line_with_key_action_id_and_request_id() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let settings = [("DATABASE_URL", url.as_str())];
@@ -85,9 +105,9 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
     let audited = Audited { program: Program::serve(&settings), key };
 
     let create = pb::CreateCustomerGroupRequest { customer_group: Some(named("Export")) };
-    let made = audited.rpc(Face::Grpc, "create", "CreateCustomerGroup", &create).await;
+    let made = audited.rpc(Protocol::Grpc, "create", "CreateCustomerGroup", &create).await;
     let made = pb::CustomerGroup::decode(made.message()).unwrap();
-    let again = audited.rpc(Face::GrpcWeb, "replayed", "CreateCustomerGroup", &create).await;
+    let again = audited.rpc(Protocol::GrpcWeb, "replayed", "CreateCustomerGroup", &create).await;
     assert_eq!(pb::CustomerGroup::decode(again.message()).unwrap().id, made.id);
     let path = format!("{COLLECTION}/{}", made.id);
     let body = json!({"requests": [
@@ -100,34 +120,21 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
     let body = json!({"parent_id": id(1), "payment_terms": "30 days"});
     assert_eq!(audited.rest("update", "PATCH", &path, &body).await.status, 200);
     let renamed = update_of(pb::CustomerGroup { id: id(0), ..named("N") }, &["customer_group_name"]);
-    audited.rpc(Face::GrpcWebText, "rename", "UpdateCustomerGroup", &renamed).await.message();
-    // What changes nothing has no line.
-    assert_eq!(audited.rest("nothing", "PATCH", &path, &json!({})).await.status, 200);
-    assert_eq!(audited.rest("invalid", "PATCH", &path, &json!({"is_group": 7})).await.status, 400);
-    assert_eq!(audited.rest("refused", "DELETE", &path, &Value::Null).await.status, 409);
-    let unknown = format!("{COLLECTION}/{}", GroupId::generate());
-    assert_eq!(audited.rest("missing", "DELETE", &unknown, &Value::Null).await.status, 404);
-    let orphans = json!({"requests": [
-        {"customer_group": {"customer_group_name": "A", "parent_id": GroupId::generate().to_string()}},
-    ]});
-    assert_eq!(audited.rest("orphans", "POST", &batches, &orphans).await.status, 400);
-    let stale =
-        pb::UpdateCustomerGroupRequest { etag: "\"1\"".to_owned(), ..update_of(made.clone(), &["is_group"]) };
-    let stale = audited.rpc(Face::Grpc, "stale", "UpdateCustomerGroup", &stale).await;
-    assert_eq!(stale.status.code(), Code::Aborted);
+    audited.rpc(Protocol::GrpcWebText, "rename", "UpdateCustomerGroup", &renamed).await.message();
+    audited.change_nothing(&made).await;
     let batch = pb::BatchCreateCustomerGroupsRequest {
         requests: vec![pb::NewCustomerGroupEntry {
             customer_group: Some(Box::new(named("East"))),
             ..Default::default()
         }],
     };
-    let east = audited.rpc(Face::Grpc, "east", "BatchCreateCustomerGroups", &batch).await;
-    let again = audited.rpc(Face::Grpc, "east again", "BatchCreateCustomerGroups", &batch).await;
+    let east = audited.rpc(Protocol::Grpc, "east", "BatchCreateCustomerGroups", &batch).await;
+    let again = audited.rpc(Protocol::Grpc, "east again", "BatchCreateCustomerGroups", &batch).await;
     assert_eq!(east.message(), again.message());
     let east = pb::BatchCreateCustomerGroupsResponse::decode(east.message()).unwrap().data[0].id.clone();
     assert_eq!(audited.rest("read", "GET", &path, &Value::Null).await.status, 200);
     let delete = pb::DeleteCustomerGroupRequest { id: id(0), ..Default::default() };
-    audited.rpc(Face::GrpcWebOverHttp2, "delete", "DeleteCustomerGroup", &delete).await.message();
+    audited.rpc(Protocol::GrpcWebOverHttp2, "delete", "DeleteCustomerGroup", &delete).await.message();
 
     let lines: Vec<Value> = audited.lines().iter().map(said).collect();
     let key = key_id.as_str();
@@ -146,18 +153,16 @@ async fn each_change_has_a_line_with_key_action_id_and_request_id_whatever_face_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_whose_end_nobody_waited_for_is_told_as_unknown() {
+async fn a_change_whose_caller_left_is_audited_as_unknown() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let program = Program::serve(&[("DATABASE_URL", &url), ("REQUEST_TIMEOUT", "1s")]);
     let group = program.client().await.create(named("Export")).await.unwrap();
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let audited = Audited { program, key: KEY.to_owned() };
     let path = format!("{COLLECTION}/{}", group.id);
     assert_eq!(audited.rest("late", "DELETE", &path, &Value::Null).await.status, 504);
-    held.rollback().await.unwrap();
+    lock.release().await;
 
     let lines = audited.lines();
     let last = said(lines.last().unwrap());
@@ -167,23 +172,21 @@ async fn a_change_whose_end_nobody_waited_for_is_told_as_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_the_database_did_not_answer_is_told_as_unknown() {
+async fn a_change_without_a_response_from_the_database_is_audited_as_unknown() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let program = Program::serve(&[("DATABASE_URL", &url)]);
     let group = program.client().await.create(named("Export")).await.unwrap();
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let audited = Audited { program, key: KEY.to_owned() };
     let path = format!("{COLLECTION}/{}", group.id);
     let end = async {
         database.until_a_statement_waits().await;
         database.cut_off_statements().await
     };
-    let (answer, ended) = tokio::join!(audited.rest("lost", "DELETE", &path, &Value::Null), end);
-    assert_eq!((answer.status.as_u16(), ended), (503, 1));
-    held.rollback().await.unwrap();
+    let (response, ended) = tokio::join!(audited.rest("lost", "DELETE", &path, &Value::Null), end);
+    assert_eq!((response.status.as_u16(), ended), (503, 1));
+    lock.release().await;
 
     let mut expected = line("delete", &group.id, None, "API_KEY", "lost");
     expected["outcome"] = "unknown".into();
@@ -191,10 +194,10 @@ async fn a_change_that_the_database_did_not_answer_is_told_as_unknown() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_audit_log_can_be_kept_without_all_other_lines() {
+async fn the_audit_log_can_be_enabled_alone() {
     let database = TestDatabase::create().await;
     let url = database.url();
-    // It does not say which one it listens on.
+    // Without its log lines, the address is not known.
     let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let listen = address.to_string();
     let settings = [("DATABASE_URL", &*url), ("RUST_LOG", "off,audit=info"), ("LISTEN", &*listen)];

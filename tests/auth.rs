@@ -1,10 +1,10 @@
-//! API keys: who may call, and what.
+//! API keys: authentication, scopes and revocation.
 
 use std::time::{Duration, Instant};
 
-use customer_groups::auth::{Key, KeyRing, Mode, Scope, Secret};
-use customer_groups::domain::KeyId;
-use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::KeyId;
+use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::{Key, KeyCache, Mode, Scope, Secret};
 use tonic::{Code, Status};
 
 use crate::support::http::{RawGrpc, get};
@@ -17,7 +17,7 @@ pub async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
     (key.id, secret)
 }
 
-/// What the list answers to a call with this `authorization`.
+/// The error that a list with this `authorization` header gets.
 async fn refusal(api: &Api, authorization: Option<&str>) -> Status {
     let headers: Vec<_> = authorization.map(|value| ("authorization", value)).into_iter().collect();
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
@@ -32,7 +32,7 @@ async fn a_call_without_a_key_is_refused() {
 }
 
 #[tokio::test]
-async fn a_path_that_only_begins_like_a_public_one_needs_a_key() {
+async fn a_path_that_only_starts_like_a_public_one_needs_a_key() {
     let api = Api::start().await;
     for path in
         ["/livezz", "/livez/", "/readyz.txt", "/docsx", "/openapi.json5", "//", "/assets", "/favicon.svg/"]
@@ -69,14 +69,14 @@ async fn unknown_and_malformed_keys_are_refused() {
 }
 
 #[tokio::test]
-async fn a_key_of_the_other_mode_is_told_so() {
+async fn a_key_of_the_other_mode_is_rejected_with_a_hint() {
     let status = refusal(&Api::start().await, Some("Bearer sk_live_0123456789abcdef")).await;
     assert_eq!(reason(&status), "API_KEY_INVALID");
     assert!(status.message().contains("live key") && status.message().contains("test mode"), "{status:?}");
 }
 
 #[tokio::test]
-async fn authentication_comes_before_anything_else_is_looked_at() {
+async fn authentication_comes_before_all_other_checks() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
     for (path, headers, body) in [
         ("CreateCustomerGroup", vec![], vec![9; 9]),
@@ -84,22 +84,22 @@ async fn authentication_comes_before_anything_else_is_looked_at() {
         ("CreateCustomerGroup", vec![("grpc-encoding", "gzip")], vec![1; 5]),
         ("NoSuchMethod", vec![], vec![0; 5]),
     ] {
-        let answer = raw.call_without_key(&format!("/{SERVICE_NAME}/{path}"), &headers, body).await;
-        assert_eq!(answer.code(), Code::Unauthenticated, "{path} {headers:?}");
+        let response = raw.call_without_key(&format!("/{SERVICE_NAME}/{path}"), &headers, body).await;
+        assert_eq!(response.code(), Code::Unauthenticated, "{path} {headers:?}");
     }
-    let answer = raw.call_without_key("/no.such.Service/Method", &[], vec![0; 5]).await;
-    assert_eq!(answer.code(), Code::Unauthenticated);
+    let response = raw.call_without_key("/no.such.Service/Method", &[], vec![0; 5]).await;
+    assert_eq!(response.code(), Code::Unauthenticated);
 }
 
 #[tokio::test]
-async fn a_key_works_as_soon_as_it_is_made() {
+async fn a_key_works_as_soon_as_it_is_created() {
     let api = Api::start().await;
     let (_, secret) = make_key(&api, Scope::Write).await;
     api.client_with(secret.expose()).await.create(named("Export")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_read_only_key_reads_but_writes_nothing() {
+async fn a_read_only_key_can_read_but_not_write() {
     let api = Api::start().await;
     let root = api.client().await.create(named("root")).await.unwrap();
     let (_, secret) = make_key(&api, Scope::Read).await;
@@ -138,7 +138,7 @@ async fn a_revoked_key_stops_on_every_replica_within_two_seconds() {
         assert_eq!(status.code(), Code::Unauthenticated);
         assert_eq!(reason(&status), "API_KEY_INVALID");
     }
-    // What is promised, which is more than twice of what it takes.
+    // Two seconds is the documented limit. It is more than twice the usual time.
     assert!(revoked.elapsed() < Duration::from_secs(2), "{:?}", revoked.elapsed());
 }
 
@@ -154,17 +154,13 @@ async fn first_refusal(client: &Client) -> Status {
 async fn a_known_key_costs_no_query() {
     let api = Api::start().await;
     let (_, secret) = make_key(&api, Scope::Read).await;
-    let keys = KeyRing::new(api.store.clone(), Mode::Test, None);
-    let address = api.address().ip();
-    let authorization = format!("Bearer {}", secret.expose());
-    keys.authenticate(Some(authorization.as_bytes()), address).await.unwrap();
-    // Holds back whatever asks for keys.
-    let mut sql = api.database.sql().await;
-    let lock = sql.transaction().await.unwrap();
-    lock.batch_execute("lock table api_key in access exclusive mode").await.unwrap();
-    let known = keys.authenticate(Some(authorization.as_bytes()), address);
-    eventually("the key is known", known).await.unwrap();
-    lock.rollback().await.unwrap();
+    let keys = KeyCache::new(api.store.clone(), Mode::Test, None);
+    assert!(keys.recall(secret.digest()).is_none());
+    keys.look_up(secret.digest()).await.unwrap().unwrap();
+    // Blocks every query for keys.
+    let lock = api.database.lock("api_key").await;
+    assert!(keys.recall(secret.digest()).is_some());
+    lock.release().await;
 }
 
 #[tokio::test]

@@ -1,16 +1,16 @@
-//! Many groups at once: all or none, and errors that fit into an answer however much is wrong.
+//! Batch create and batch get: all or nothing, with errors of bounded size.
 
 use std::collections::BTreeSet;
 
-use customer_groups::domain::GroupId;
-use customer_groups::grpc::pb;
-use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::GroupId;
+use customer_groups::testing::pb;
+use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
 use prost::Message;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
 use crate::rest::{JSON, Rest, assert_error};
-use crate::support::http::{Answer, RawGrpc, framed};
+use crate::support::http::{HttpResponse, RawGrpc, framed};
 use crate::support::{Api, Calls, Client, below, fields, named, reason};
 
 const COUNT: &str = "select count(*) from customer_group";
@@ -31,25 +31,27 @@ async fn create(
     Ok(client.clone().batch_create_customer_groups(request).await?.into_inner().data)
 }
 
-/// An answer over gRPC with its headers as they came.
-async fn call(api: &Api, method: &str, message: &impl Message) -> Answer {
+/// Makes an RPC and returns the response with its raw headers.
+async fn call(api: &Api, method: &str, message: &impl Message) -> HttpResponse {
     let path = format!("/{SERVICE_NAME}/{method}");
     RawGrpc::connect(api.address()).await.call(&path, &[], framed(&message.encode_to_vec())).await
 }
 
-/// The answer to a batch get that finds nobody.
-async fn missing(api: &Api, ids: &[String]) -> Answer {
-    let answer =
+/// The response to a batch get in which no id exists.
+async fn missing(api: &Api, ids: &[String]) -> HttpResponse {
+    let response =
         call(api, "BatchGetCustomerGroups", &pb::BatchGetCustomerGroupsRequest { ids: ids.to_vec() }).await;
-    assert_eq!(answer.code(), Code::NotFound);
-    assert_fits(&answer);
-    answer
+    assert_eq!(response.code(), Code::NotFound);
+    assert_fits(&response);
+    response
 }
 
-/// Clients on gRPC's C core refuse more, as RFC 9113, section 6.5.2, counts.
+/// Asserts that the headers fit into the 8 KiB that gRPC's C core accepts, counted as in RFC 9113, section
+/// 6.5.2.
 #[track_caller]
-fn assert_fits(answer: &Answer) {
-    let size: usize = answer.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+fn assert_fits(response: &HttpResponse) {
+    let size: usize =
+        response.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
     assert!(size < 8 * 1024, "{size} bytes of headers");
 }
 
@@ -76,8 +78,8 @@ async fn a_batch_of_a_thousand_with_one_wrong_entry_changes_nothing() {
     );
     let mut entries = vec![json!({"customer_group": {"customer_group_name": "a"}}); 1000];
     entries[567]["customer_group"]["colour"] = json!("red");
-    let answer = rest.send("POST", ":batchCreate", &json!({"requests": entries})).await;
-    assert_error(&answer, 400, "parameter_unknown", Some("requests[567].customer_group.colour"));
+    let response = rest.send("POST", ":batchCreate", &json!({"requests": entries})).await;
+    assert_error(&response, 400, "parameter_unknown", Some("requests[567].customer_group.colour"));
     assert_eq!(api.database.number(COUNT).await, 1);
     assert_eq!(client.list(None, None).await.unwrap().total, 1);
 }
@@ -96,7 +98,7 @@ async fn ids_are_in_the_order_of_the_request_and_totals_are_exact() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_batch_below_a_parent_that_is_deleted_meanwhile_is_there_as_a_whole_or_not_at_all() {
+async fn a_batch_under_a_concurrently_deleted_parent_is_created_completely_or_not_at_all() {
     let api = Api::start().await;
     let (left, right) = (api.client().await, api.client().await);
     let other = left.create(named("other")).await.unwrap();
@@ -129,7 +131,7 @@ async fn a_batch_below_a_parent_that_is_deleted_meanwhile_is_there_as_a_whole_or
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn batches_below_the_same_parents_in_any_order_do_not_stop_each_other() {
+async fn batches_with_the_same_parents_in_any_order_do_not_deadlock() {
     let api = Api::start().await;
     let client = api.client().await;
     let parents = create(&client, vec![entry(named("parent")); 10]).await.unwrap();
@@ -154,7 +156,7 @@ async fn batches_below_the_same_parents_in_any_order_do_not_stop_each_other() {
     assert_eq!(client.list(None, None).await.unwrap().total, 10 + 8 * 20 * 10);
 }
 
-/// The places in `ids[…]` of a message, and how many ids it has by their text.
+/// The indexes in `ids[…]` of a message, and the number of ids quoted in it.
 fn places(message: &str) -> (BTreeSet<usize>, usize) {
     let (texts, ranges) = message.split_once("ids[").unwrap_or((message, "]"));
     let ranges = ranges.split_once(']').unwrap().0;
@@ -167,10 +169,10 @@ fn places(message: &str) -> (BTreeSet<usize>, usize) {
 }
 
 #[tokio::test]
-async fn every_missing_id_is_named_in_an_answer_that_clients_take() {
+async fn every_missing_id_is_named_in_an_error_that_clients_accept() {
     let api = Api::start().await;
     let there = create(&api.client().await, vec![entry(named("there")); 500]).await.unwrap();
-    // How many in a row are missing, and how many are there; and how many of the missing ones are quoted.
+    // Missing ids in a row, existing ids, and the number of missing ids that are quoted.
     for (gone, found, quoted) in [(1, 1, 16), (2, 1, 8), (3, 1, 16), (1, 3, 16), (1000, 1, 16)] {
         let mut there = there.iter().cycle();
         let ids: Vec<String> = (0..1000)
@@ -179,8 +181,8 @@ async fn every_missing_id_is_named_in_an_answer_that_clients_take() {
                 if is_gone { GroupId::generate().to_string() } else { there.next().unwrap().id.clone() }
             })
             .collect();
-        let answer = missing(&api, &ids).await;
-        let status = answer.grpc_status();
+        let response = missing(&api, &ids).await;
+        let status = response.grpc_status();
         assert_eq!(reason(&status), "RESOURCE_MISSING");
         let (places, texts) = places(status.message());
         let all: Vec<usize> = (0..1000).filter(|place| place % (gone + found) < gone).collect();
@@ -194,24 +196,24 @@ async fn every_missing_id_is_named_in_an_answer_that_clients_take() {
 }
 
 #[tokio::test]
-async fn missing_ids_are_named_once_and_wild_ones_shortly() {
+async fn missing_ids_are_named_once_and_malformed_ones_truncated() {
     let api = Api::start().await;
-    let text = |answer: &Answer| answer.grpc_status().message().to_owned();
+    let text = |response: &HttpResponse| response.grpc_status().message().to_owned();
     let twice = ["a", "b", "a", "b"].map(str::to_owned);
     let message = "no customer group has the id \"a\" or \"b\"; it may have been deleted";
     assert_eq!(text(&missing(&api, &twice).await), message);
     let one = missing(&api, &["nobody".to_owned()]).await;
     assert_eq!(text(&one), "no customer group has the id \"nobody\"; it may have been deleted");
-    for wild in ["\u{1}", "🌳", "\"", "x", "\u{200b}"] {
-        let ids: Vec<String> = (0..1000).map(|number| wild.repeat(300 + number)).collect();
+    for character in ["\u{1}", "🌳", "\"", "x", "\u{200b}"] {
+        let ids: Vec<String> = (0..1000).map(|number| character.repeat(300 + number)).collect();
         let (places, texts) = places(&text(&missing(&api, &ids).await).replace("\\\"", ""));
-        assert_eq!(places, (texts..1000).collect(), "{wild:?}");
-        assert!(texts > 0, "{wild:?}");
+        assert_eq!(places, (texts..1000).collect(), "{character:?}");
+        assert!(texts > 0, "{character:?}");
     }
 }
 
 #[tokio::test]
-async fn of_many_violations_the_first_are_listed_and_the_others_counted() {
+async fn the_first_of_many_violations_are_listed_and_the_rest_counted() {
     let api = Api::start().await;
     let wrong = |group: pb::CustomerGroup, text: &str| pb::NewCustomerGroupEntry {
         reference: Some(String::new()),
@@ -226,18 +228,18 @@ async fn of_many_violations_the_first_are_listed_and_the_others_counted() {
         (wrong(named(&"\u{200b}".repeat(300)), &"\"".repeat(300)), 3),
     ] {
         let message = pb::BatchCreateCustomerGroupsRequest { requests: vec![request; 1000] };
-        let answer = call(&api, "BatchCreateCustomerGroups", &message).await;
-        let status = answer.grpc_status();
+        let response = call(&api, "BatchCreateCustomerGroups", &message).await;
+        let status = response.grpc_status();
         assert_eq!(status.code(), Code::InvalidArgument);
-        assert_fits(&answer);
+        assert_fits(&response);
         let listed = fields(&status);
         assert!(listed.len() > 2 && listed[0].starts_with("requests[0]."), "{listed:?}");
         let counted = format!("; and {} more", each * 1000 - listed.len());
         assert!(status.message().ends_with(&counted), "{} does not end in {counted}", status.message());
     }
     let nameless: Vec<Value> = vec![json!({}); 1000];
-    let answer = Rest(api.address()).send("POST", ":batchCreate", &json!({"requests": nameless})).await;
-    assert_error(&answer, 400, "parameter_missing", None);
+    let response = Rest(api.address()).send("POST", ":batchCreate", &json!({"requests": nameless})).await;
+    assert_error(&response, 400, "parameter_missing", None);
     assert_eq!(api.database.number(COUNT).await, 0);
 }
 
@@ -247,7 +249,7 @@ async fn a_million_entries_are_too_many_and_a_body_over_the_limit_is_too_large()
     let rest = Rest(api.address());
     let mut raw = RawGrpc::connect(api.address()).await;
     for (method, field) in [("BatchCreateCustomerGroups", "requests"), ("BatchGetCustomerGroups", "ids")] {
-        // The field, with nothing in it.
+        // The field number with a length of 0.
         let message = b"\x0a\x00".repeat(1_000_000);
         let status =
             raw.call(&format!("/{SERVICE_NAME}/{method}"), &[], framed(&message)).await.grpc_status();
@@ -255,15 +257,15 @@ async fn a_million_entries_are_too_many_and_a_body_over_the_limit_is_too_large()
     }
     for (path, field) in [(":batchCreate", "requests"), (":batchGet", "ids")] {
         let body = format!("{{\"{field}\": [1{}]}}", ",1".repeat(1_000_000));
-        let answer = rest.call("POST", path, &[JSON], &body).await;
-        assert_error(&answer, 400, "parameter_invalid", Some(field));
+        let response = rest.call("POST", path, &[JSON], &body).await;
+        assert_error(&response, 400, "parameter_invalid", Some(field));
         let large = format!("{{\"{field}\": [\"{}\"]}}", "x".repeat(5_000_000));
         assert_error(&rest.call("POST", path, &[JSON], &large).await, 413, "body_too_large", None);
     }
 }
 
 #[tokio::test]
-async fn the_answers_to_batches_are_compressed_for_those_who_ask() {
+async fn batch_responses_are_compressed_on_request() {
     let api = Api::start().await;
     let rest = Rest(api.address());
     let headers = [JSON, ("accept-encoding", "gzip")];
@@ -273,9 +275,9 @@ async fn the_answers_to_batches_are_compressed_for_those_who_ask() {
     let plain = rest.call("POST", ":batchCreate", &[JSON], &body).await;
     let ids = json!({"ids": [plain.json()["data"][0]["id"]]}).to_string();
     let read = rest.call("POST", ":batchGet", &headers, &ids).await;
-    for answer in [created, read] {
+    for response in [created, read] {
         assert_eq!(
-            (answer.status.as_u16(), &answer.headers["content-encoding"]),
+            (response.status.as_u16(), &response.headers["content-encoding"]),
             (200, &"gzip".parse().unwrap())
         );
     }
@@ -283,7 +285,7 @@ async fn the_answers_to_batches_are_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn a_batch_whose_answer_no_client_would_take_is_refused_before_it_is_stored() {
+async fn a_batch_whose_response_would_be_too_large_is_rejected_before_it_is_stored() {
     let api = Api::start().await;
     let client = api.client().await;
     let parent = client.create(named("parent")).await.unwrap();

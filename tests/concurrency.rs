@@ -1,14 +1,14 @@
-//! Many callers at once.
+//! Concurrent writes.
 
 use std::collections::HashSet;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Api, Calls, Chance, Client, TestDatabase, below, eventually, move_of, named, reason};
+use crate::support::{Api, Calls, Client, Random, TestDatabase, below, eventually, move_of, named, reason};
 
-/// The number of groups that hang, over however many levels, below a root. Every other one is in a cycle.
+/// The number of groups that are below a root at any depth. The difference to all groups is in cycles.
 const REACHABLE: &str = "
     with recursive reachable as (
         select id from customer_group where parent_id is null
@@ -33,11 +33,11 @@ async fn ten_thousand_random_moves_by_eight_clients_leave_a_tree() {
     for seed in 1..=CLIENTS {
         let (client, nodes) = (api.client().await, nodes.clone());
         movers.push(tokio::spawn(async move {
-            let mut chance = Chance(seed * 0x9e37_79b9);
+            let mut random = Random(seed * 0x9e37_79b9);
             let mut accepted = 0;
             for _ in 0..MOVES {
-                let (node, parent) = (&nodes[chance.below(NODES)], &nodes[chance.below(NODES)]);
-                let parent = (chance.below(20) > 0).then_some(parent);
+                let (node, parent) = (&nodes[random.below(NODES)], &nodes[random.below(NODES)]);
+                let parent = (random.below(20) > 0).then_some(parent);
                 match client.update(move_of(node, parent)).await {
                     Ok(_) => accepted += 1,
                     Err(status) => assert_eq!(reason(&status), "PARENT_CYCLE"),
@@ -57,12 +57,12 @@ async fn ten_thousand_random_moves_by_eight_clients_leave_a_tree() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_two_moves_that_would_close_a_cycle_together_only_one_succeeds_on_two_replicas() {
+async fn only_one_of_two_concurrent_moves_that_form_a_cycle_succeeds_on_two_replicas() {
     race_moves(TestDatabase::create().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn so_it_is_whatever_isolation_the_database_has_by_default() {
+async fn the_default_isolation_level_does_not_matter_for_concurrent_moves() {
     for isolation in ["repeatable read", "serializable"] {
         let database = TestDatabase::create().await;
         database.set("default_transaction_isolation", isolation).await;
@@ -74,7 +74,8 @@ async fn race_moves(database: TestDatabase) {
     let replicas = [Api::start_on(database.clone()).await, Api::start_on(database.clone()).await];
     let (left, right) = (replicas[0].client().await, replicas[1].client().await);
     for _ in 0..50 {
-        // Over several hops: the bottom of each chain becomes the parent of the top of the other.
+        // Over several levels: the last group of each chain becomes the parent of the first group of the
+        // other.
         let (a, b) = (left.chain(3).await, left.chain(3).await);
         let (first, second) =
             tokio::join!(left.update(move_of(&a[0], Some(&b[2]))), right.update(move_of(&b[0], Some(&a[2]))));
@@ -89,7 +90,7 @@ async fn race_moves(database: TestDatabase) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_child_that_is_created_while_its_parent_is_deleted_is_no_orphan() {
+async fn a_child_created_while_its_parent_is_deleted_is_never_an_orphan() {
     let api = Api::start().await;
     let (left, right) = (api.client().await, api.client().await);
     for _ in 0..100 {
@@ -104,7 +105,7 @@ async fn a_child_that_is_created_while_its_parent_is_deleted_is_no_orphan() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_node_that_is_moved_while_its_new_parent_is_deleted_is_no_orphan() {
+async fn a_node_moved_while_its_new_parent_is_deleted_is_never_an_orphan() {
     let api = Api::start().await;
     let (left, right) = (api.client().await, api.client().await);
     let node = left.create(named("node")).await.unwrap();
@@ -122,7 +123,7 @@ async fn a_node_that_is_moved_while_its_new_parent_is_deleted_is_no_orphan() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn totals_are_exact_while_and_after_many_create_and_delete() {
+async fn totals_are_exact_during_and_after_concurrent_creates_and_deletes() {
     let api = Api::start().await;
     let mut callers = Vec::new();
     for _ in 0..8 {
@@ -132,7 +133,7 @@ async fn totals_are_exact_while_and_after_many_create_and_delete() {
             for _ in 0..40 {
                 let child = client.create(below(&root, "child")).await.unwrap();
                 let page = client.list(Some(1000), None).await.unwrap();
-                // One snapshot: the page has everything, and so must the total.
+                // A single snapshot: the page contains every group, and the total must match it.
                 assert_eq!(page.data.len(), usize::try_from(page.total).unwrap());
                 client.delete(&child.id).await.unwrap();
             }
@@ -145,25 +146,25 @@ async fn totals_are_exact_while_and_after_many_create_and_delete() {
     assert_eq!(api.database.number("select count(*) from customer_group").await, 8);
 }
 
-/// Groups that one caller made, and nobody else writes.
-pub struct Own(pub Vec<pb::CustomerGroup>);
+/// Groups that only one caller creates and changes.
+pub struct OwnGroups(pub Vec<pb::CustomerGroup>);
 
-impl Own {
-    /// Creates one or several, moves one, or deletes one, whatever chance says. A refusal is as good as an answer.
-    pub async fn write(&mut self, client: &Client, chance: &mut Chance) -> Result<(), Status> {
+impl OwnGroups {
+    /// Creates one or several groups, moves one, or deletes one, at random. Expected errors count as success.
+    pub async fn write(&mut self, client: &Client, random: &mut Random) -> Result<(), Status> {
         if self.0.is_empty() {
             self.0.push(client.create(named("root")).await?);
         }
-        let at = chance.below(self.0.len());
-        match chance.below(4) {
+        let at = random.below(self.0.len());
+        match random.below(4) {
             0 => self.0.push(client.create(below(&self.0[at], "one")).await?),
-            1 => self.write_batch(client, at, 1 + chance.below(5), chance.below(3) == 0).await?,
+            1 => self.write_batch(client, at, 1 + random.below(5), random.below(3) == 0).await?,
             2 => {
-                let parent = &self.0[chance.below(self.0.len())];
+                let parent = &self.0[random.below(self.0.len())];
                 refused("PARENT_CYCLE", client.update(move_of(&self.0[at], Some(parent))).await)?;
             }
             _ => {
-                // Whether one is there whose delete was not answered is not known.
+                // A delete without a response may or may not have been made.
                 let group = self.0.swap_remove(at);
                 if refused("HAS_CHILDREN", client.delete(&group.id).await)? {
                     self.0.push(group);
@@ -189,16 +190,16 @@ impl Own {
         let request = pb::BatchCreateCustomerGroupsRequest { requests };
         let created = client.clone().batch_create_customer_groups(request).await;
         match created {
-            Ok(answer) => self.0.extend(answer.into_inner().data),
+            Ok(response) => self.0.extend(response.into_inner().data),
             Err(status) => drop(refused::<()>("PARAMETER_MISSING", Err(status))?),
         }
         Ok(())
     }
 }
 
-/// Whether it was refused for that reason.
-fn refused<T>(expected: &str, answer: Result<T, Status>) -> Result<bool, Status> {
-    match answer {
+/// Whether the call failed with that reason.
+fn refused<T>(expected: &str, response: Result<T, Status>) -> Result<bool, Status> {
+    match response {
         Ok(_) => Ok(false),
         Err(status) if status.get_details_error_info().is_some_and(|info| info.reason == expected) => {
             Ok(true)
@@ -208,15 +209,15 @@ fn refused<T>(expected: &str, answer: Result<T, Status>) -> Result<bool, Status>
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn totals_are_exact_after_many_wrote_in_every_way_at_once() {
+async fn totals_are_exact_after_concurrent_writes_of_every_kind() {
     let api = Api::start().await;
     let mut callers = Vec::new();
     for seed in 1..=8 {
         let client = api.client().await;
         callers.push(tokio::spawn(async move {
-            let (mut chance, mut own) = (Chance(seed * 0x9e37_79b9), Own(Vec::new()));
+            let (mut random, mut own) = (Random(seed * 0x9e37_79b9), OwnGroups(Vec::new()));
             for _ in 0..100 {
-                own.write(&client, &mut chance).await.unwrap();
+                own.write(&client, &mut random).await.unwrap();
             }
             own.0.len()
         }));
@@ -231,7 +232,7 @@ async fn totals_are_exact_after_many_wrote_in_every_way_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn updates_of_one_group_lose_nothing_and_its_time_grows_with_each() {
+async fn concurrent_updates_of_a_group_lose_nothing_and_each_increases_its_time() {
     let api = Api::start().await;
     let group = api.client().await.create(named("Export")).await.unwrap();
     let mut callers = Vec::new();
@@ -260,7 +261,7 @@ async fn updates_of_one_group_lose_nothing_and_its_time_grows_with_each() {
 }
 
 #[tokio::test]
-async fn calls_that_are_given_up_leave_no_half_move() {
+async fn cancelled_moves_leave_the_tree_intact() {
     let api = Api::start().await;
     let client = api.client().await;
     let (node, parent) =

@@ -2,12 +2,12 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 
 use crate::support::{Api, Calls, named};
 
 #[tokio::test]
-async fn a_new_group_has_what_was_given_and_what_the_service_sets() {
+async fn a_new_group_has_the_fields_from_the_request_and_from_the_service() {
     let client = Api::start().await.client().await;
     let before = milliseconds_now();
     let root = client.create(named("All customers")).await.unwrap();

@@ -1,6 +1,7 @@
-//! The private PostgreSQL.
+//! The embedded PostgreSQL.
 
 use std::fs::{self, Permissions};
+use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::Stdio;
@@ -11,9 +12,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio_postgres::NoTls;
 
-use crate::concurrency::Own;
+use crate::concurrency::OwnGroups;
 use crate::support::{
-    Calls, Chance, Client, KEY, Program, connect, data_dir, eventually, named, postmaster, url,
+    Calls, Client, KEY, Program, Random, connect, data_dir, eventually, named, postmaster, url,
 };
 
 async fn sql(folder: &Path) -> tokio_postgres::Client {
@@ -24,7 +25,7 @@ async fn setting(folder: &Path, name: &str) -> String {
     sql(folder).await.query_one("select current_setting($1)", &[&name]).await.unwrap().get(0)
 }
 
-/// What a start in that folder says when it fails.
+/// The error message of a start that fails.
 fn refusal(settings: &[(&str, &str)]) -> String {
     let output = Program::run(&["serve"], settings);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -37,7 +38,7 @@ fn refusal_in(folder: &Path) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_is_durable_and_reached_only_through_a_private_socket() {
+async fn it_is_durable_and_reachable_only_through_a_private_socket() {
     let folder = data_dir();
     let _program = Program::serve_in(folder.path());
     assert_eq!(setting(folder.path(), "listen_addresses").await, "");
@@ -47,7 +48,7 @@ async fn it_is_durable_and_reached_only_through_a_private_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_stops_with_the_service_and_keeps_what_it_was_given() {
+async fn it_stops_with_the_service_and_keeps_its_data() {
     let folder = data_dir();
     let mut program = Program::serve_in(folder.path());
     let created = program.client().await.create(named("Export")).await.unwrap();
@@ -59,7 +60,7 @@ async fn it_stops_with_the_service_and_keeps_what_it_was_given() {
     assert_eq!(program.client().await.get(&created.id).await.unwrap(), created);
 }
 
-/// Creates groups until the service is gone, and tells which ones were acknowledged.
+/// Creates groups until the service has ended. Returns the names of those that were acknowledged.
 async fn create_until_it_dies(client: Client, acknowledged: Arc<AtomicUsize>) -> Vec<String> {
     let mut ids = Vec::new();
     while let Ok(group) = client.create(named("Export")).await {
@@ -70,7 +71,7 @@ async fn create_until_it_dies(client: Client, acknowledged: Arc<AtomicUsize>) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_there() {
+async fn after_a_kill_during_creates_every_acknowledged_group_exists() {
     let folder = data_dir();
     let mut program = Program::serve_in(folder.path());
     let acknowledged = Arc::new(AtomicUsize::new(0));
@@ -88,7 +89,7 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
     program.signal(Signal::SIGKILL);
     program.wait();
 
-    // At once, while PostgreSQL may still be on its way out.
+    // Immediately, while PostgreSQL may still be shutting down.
     let program = Program::serve_in(folder.path());
     assert_ne!(postmaster(folder.path()), killed, "PostgreSQL outlived its service");
     let client = program.client().await;
@@ -102,17 +103,17 @@ async fn after_a_kill_while_eight_clients_create_every_acknowledged_group_is_the
     assert!(found >= 200);
 }
 
-/// Writes in every way until the service is gone, and tells which groups must be there.
-async fn write_until_it_dies(client: Client, seed: u64, acknowledged: Arc<AtomicUsize>) -> Own {
-    let (mut chance, mut own) = (Chance(seed * 0x9e37_79b9), Own(Vec::new()));
-    while own.write(&client, &mut chance).await.is_ok() {
+/// Writes at random until the service has ended. Returns the groups that must exist.
+async fn write_until_it_dies(client: Client, seed: u64, acknowledged: Arc<AtomicUsize>) -> OwnGroups {
+    let (mut random, mut own) = (Random(seed * 0x9e37_79b9), OwnGroups(Vec::new()));
+    while own.write(&client, &mut random).await.is_ok() {
         acknowledged.fetch_add(1, Ordering::Relaxed);
     }
     own
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_its_postgresql_is_killed_while_eight_clients_write_the_total_is_exact() {
+async fn after_a_kill_of_postgresql_during_writes_the_total_is_exact() {
     let folder = data_dir();
     let mut program = Program::serve_in(folder.path());
     let acknowledged = Arc::new(AtomicUsize::new(0));
@@ -147,7 +148,7 @@ async fn after_its_postgresql_is_killed_while_eight_clients_write_the_total_is_e
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_dies_with_a_service_that_is_killed() {
+async fn it_ends_when_the_service_is_killed() {
     let folder = data_dir();
     let mut program = Program::serve_in(folder.path());
     let url = format!("host={} user=customer_groups dbname=postgres", folder.path().join("socket").display());
@@ -158,7 +159,7 @@ async fn it_dies_with_a_service_that_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn it_knows_nothing_of_the_settings_of_the_service() {
+async fn it_does_not_get_the_settings_of_the_service() {
     let folder = data_dir();
     let _program = Program::serve_in(folder.path());
     let environment = fs::read(format!("/proc/{}/environ", postmaster(folder.path()))).unwrap();
@@ -167,7 +168,7 @@ async fn it_knows_nothing_of_the_settings_of_the_service() {
 }
 
 #[test]
-fn a_start_that_postgresql_refuses_for_good_says_why() {
+fn a_start_that_fails_permanently_says_why() {
     let folder = data_dir();
     drop(Program::serve_in(folder.path()));
     fs::write(folder.path().join("postgres/pg_hba.conf"), "local all all reject\n").unwrap();
@@ -177,7 +178,7 @@ fn a_start_that_postgresql_refuses_for_good_says_why() {
 }
 
 #[test]
-fn a_start_that_is_given_up_leaves_no_postgresql_behind() {
+fn an_interrupted_start_leaves_no_postgresql_behind() {
     let folder = data_dir();
     drop(Program::serve_in(folder.path()));
     let lock = folder.path().join("lock");
@@ -185,7 +186,7 @@ fn a_start_that_is_given_up_leaves_no_postgresql_behind() {
         fs::write(&lock, "").unwrap();
         let mut command = Program::command(&[("DATA_DIR", folder.path().to_str().unwrap())]);
         let mut child = command.stderr(Stdio::null()).spawn().unwrap();
-        // Wherever in the start it is then, after it has begun to take signals.
+        // A random moment of the start, after the signal handlers are installed.
         while fs::read_to_string(&lock).unwrap().is_empty() {
             std::thread::yield_now();
         }
@@ -197,14 +198,14 @@ fn a_start_that_is_given_up_leaves_no_postgresql_behind() {
 }
 
 #[test]
-fn the_folder_can_be_used_whatever_the_umask_is() {
+fn the_folder_is_usable_with_any_umask() {
     let folder = data_dir();
-    let binary = env!("CARGO_BIN_EXE_customer-groups");
+    let new = folder.path().join("new");
+    let command = Program::command(&[("DATA_DIR", new.to_str().unwrap())]);
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-c", "umask 077; exec \"$0\" keys list", binary]).env_clear();
-    shell.env("PATH", std::env::var_os("PATH").unwrap()).env("DATA_DIR", folder.path().join("new"));
-    let output = shell.output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8(output.stderr).unwrap());
+    shell.args(["-c", "umask 077; exec \"$0\""]).arg(command.get_program()).stdout(Stdio::null());
+    shell.env_clear().envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    Program::serve_by(&mut shell);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -225,16 +226,16 @@ fn a_second_service_on_the_same_folder_is_refused() {
 }
 
 #[test]
-fn a_cluster_of_another_major_version_is_named() {
+fn a_cluster_of_another_major_version_is_reported() {
     let folder = data_dir();
     drop(Program::serve_in(folder.path()));
     fs::write(folder.path().join("postgres/PG_VERSION"), "9.6\n").unwrap();
     let said = refusal_in(folder.path());
-    assert!(said.contains("made by PostgreSQL 9.6") && said.contains("PG_BIN_DIR"), "{said}");
+    assert!(said.contains("created by PostgreSQL 9.6") && said.contains("PG_BIN_DIR"), "{said}");
 }
 
 #[test]
-fn a_cluster_whose_making_was_cut_short_is_made_anew() {
+fn an_incomplete_cluster_is_created_again() {
     let folder = data_dir();
     fs::create_dir(folder.path().join("postgres.new")).unwrap();
     fs::write(folder.path().join("postgres.new/PG_VERSION"), "15\n").unwrap();
@@ -242,7 +243,7 @@ fn a_cluster_whose_making_was_cut_short_is_made_anew() {
 }
 
 #[test]
-fn a_pid_file_whose_number_belongs_to_someone_else_by_now_is_no_hindrance() {
+fn a_stale_pid_file_with_the_pid_of_another_process_is_ignored() {
     let folder = data_dir();
     drop(Program::serve_in(folder.path()));
     let stale = folder.path().join("postgres/postmaster.pid");
@@ -251,7 +252,7 @@ fn a_pid_file_whose_number_belongs_to_someone_else_by_now_is_no_hindrance() {
 }
 
 #[test]
-fn a_folder_that_postgresql_cannot_reach_or_that_cannot_be_made_is_named() {
+fn a_folder_that_is_inaccessible_or_cannot_be_created_is_reported() {
     let closed = data_dir();
     fs::set_permissions(closed.path(), Permissions::from_mode(0o500)).unwrap();
     if nix::unistd::geteuid().is_root() {
@@ -262,7 +263,7 @@ fn a_folder_that_postgresql_cannot_reach_or_that_cannot_be_made_is_named() {
 }
 
 #[test]
-fn a_folder_whose_socket_s_path_would_be_too_long_is_refused() {
+fn a_folder_with_too_long_a_socket_path_is_rejected() {
     let folder = data_dir();
     let long = folder.path().join("x".repeat(100));
     let said = refusal_in(&long);
@@ -270,40 +271,80 @@ fn a_folder_whose_socket_s_path_would_be_too_long_is_refused() {
 }
 
 #[test]
-fn without_binaries_the_error_gives_the_line_that_installs_them() {
+fn without_binaries_the_error_contains_the_install_command() {
     let folder = data_dir();
-    let data_dir = folder.path().to_str().unwrap();
-    let said = refusal(&[("DATA_DIR", data_dir), ("PG_BIN_DIR", data_dir)]);
+    let (data_dir, binaries) = (folder.path().join("data"), folder.path().to_str().unwrap());
+    let said = refusal(&[("DATA_DIR", data_dir.to_str().unwrap()), ("PG_BIN_DIR", binaries)]);
     assert!(said.contains("PG_BIN_DIR") && said.contains("apt-get install postgresql"), "{said}");
+    // Where nothing can be installed, this is the way. It comes before anything that needs a writable folder.
+    assert!(said.contains("set DATABASE_URL to a PostgreSQL database"), "{said}");
+    assert!(!data_dir.exists());
 }
 
-/// Starts without `API_KEY`, and gives what was printed.
-fn first_start(folder: &Path) -> String {
+/// Starts without `API_KEY`, and returns the address and what was printed.
+fn start_without_key(folder: &Path, settings: &[(&str, &str)]) -> (SocketAddr, String) {
     let out = folder.join("out");
-    let mut command = Program::command(&[("DATA_DIR", folder.to_str().unwrap())]);
+    let mut command = Program::command(&[&[("DATA_DIR", folder.to_str().unwrap())], settings].concat());
     command.env_remove("API_KEY").stdout(Stdio::from(fs::File::create(&out).unwrap()));
-    drop(Program::serve_by(&mut command));
-    fs::read_to_string(out).unwrap()
+    let program = Program::serve_by(&mut command);
+    (program.address, fs::read_to_string(out).unwrap())
 }
 
 #[test]
-fn the_first_start_without_a_key_makes_one_and_later_starts_do_not() {
+fn only_the_first_start_without_a_key_creates_one() {
     let folder = data_dir();
-    let printed = first_start(folder.path());
+    let (_, printed) = start_without_key(folder.path(), &[]);
     let path = folder.path().join("api-key");
     let key = fs::read_to_string(&path).unwrap();
     assert!(key.starts_with("sk_test_"), "{key}");
     assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
-    // A line that reads, so that trying it leaves nothing behind.
+    // Runs the printed command with a read, so that nothing is left behind.
     let line = format!("/api/setup/customer-group -H 'Authorization: Bearer {}'\n", key.trim());
     assert!(printed.contains("    curl http://127.0.0.1:") && printed.contains(&line), "{printed}");
 
-    assert_eq!(first_start(folder.path()), "");
+    let (address, printed) = start_without_key(folder.path(), &[]);
+    assert_eq!(printed, format!("Explorer: http://{address}/\nAPI key:  {}\n", path.display()));
     assert_eq!(fs::read_to_string(&path).unwrap(), key);
 }
 
 #[test]
-fn with_an_api_key_in_the_settings_no_other_is_made() {
+fn every_start_prints_a_url_that_a_browser_opens_and_where_a_key_is() {
+    let folder = data_dir();
+    let (address, printed) = start_without_key(folder.path(), &[("LISTEN", "0.0.0.0:0")]);
+    let path = folder.path().join("api-key");
+    let port = address.port();
+    let expected = format!("\nExplorer: http://127.0.0.1:{port}/\nAPI key:  {}\n", path.display());
+    assert!(printed.ends_with(&expected), "{printed}");
+    // The key in the file is revoked, and another one is not.
+    let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    let list = String::from_utf8(Program::run(&["keys", "list"], &settings).stdout).unwrap();
+    let first = list.lines().nth(1).unwrap().split_whitespace().next().unwrap();
+    assert!(Program::run(&["keys", "revoke", first], &settings).status.success());
+    let (_, printed) = start_without_key(folder.path(), &[]);
+    assert!(printed.contains("API key:  none for test mode; `customer-groups keys create"), "{printed}");
+    assert!(Program::run(&["keys", "create", "--name", "shop"], &settings).status.success());
+    let (_, printed) = start_without_key(folder.path(), &[]);
+    assert!(printed.contains("API key:  one of `customer-groups keys list`"), "{printed}");
+
+    let mut command = Program::command(&settings);
+    let out = folder.path().join("out");
+    drop(Program::serve_by(command.stdout(Stdio::from(fs::File::create(&out).unwrap()))));
+    assert!(fs::read_to_string(&out).unwrap().ends_with("\nAPI key:  the value of API_KEY\n"));
+}
+
+#[test]
+fn the_creation_of_a_cluster_is_logged_before_it_begins() {
+    let folder = data_dir();
+    let program = Program::spawn(
+        Program::command(&[("DATA_DIR", folder.path().to_str().unwrap())]).stdout(Stdio::null()),
+    );
+    let line = program.log_line(|line| line["message"] == "creating the private PostgreSQL cluster");
+    assert_eq!(line["folder"], folder.path().join("postgres").to_str().unwrap());
+    program.log_line(|line| line["message"] == "serving");
+}
+
+#[test]
+fn with_an_api_key_in_the_settings_no_other_is_created() {
     let folder = data_dir();
     drop(Program::serve(&[("DATA_DIR", folder.path().to_str().unwrap()), ("API_KEY", KEY)]));
     assert!(!folder.path().join("api-key").exists());

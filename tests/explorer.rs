@@ -1,17 +1,19 @@
-//! The page that shows the tree in a browser: what is sent of it, and how it is protected.
+//! The explorer page: its files, caching and content security policy.
+
+use customer_groups::testing::Field;
 
 use crate::support::Api;
-use crate::support::http::{Answer, get, request};
+use crate::support::http::{HttpResponse, get, request};
 
-/// The paths of what the page loads, as it names them.
-fn loaded(page: &Answer) -> Vec<String> {
+/// The paths of the files that the page loads.
+fn loaded(page: &HttpResponse) -> Vec<String> {
     let html = std::str::from_utf8(&page.body).unwrap();
     let quoted = html.split('"').filter(|text| text.starts_with('/'));
     quoted.map(str::to_owned).collect()
 }
 
 #[tokio::test]
-async fn the_page_and_all_that_it_loads_need_no_key() {
+async fn the_page_and_its_files_need_no_key() {
     let api = Api::start().await;
     let page = get(api.address(), "/", &[]).await;
     assert_eq!(
@@ -35,7 +37,18 @@ async fn the_page_and_all_that_it_loads_need_no_key() {
 }
 
 #[tokio::test]
-async fn a_browser_runs_nothing_but_the_explorer_and_asks_nobody_else() {
+async fn the_explorer_has_every_editable_field() {
+    let api = Api::start().await;
+    let paths = loaded(&get(api.address(), "/", &[]).await);
+    let path = paths.iter().find(|path| path.ends_with("js")).unwrap();
+    let script = String::from_utf8(get(api.address(), path, &[]).await.body.to_vec()).unwrap();
+    for field in Field::EDITABLE {
+        assert!(script.contains(field.name()), "{field:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_content_security_policy_allows_only_the_explorer_and_the_service() {
     let api = Api::start().await;
     let page = get(api.address(), "/", &[]).await;
     for path in loaded(&page).iter().map(String::as_str).chain(["/"]) {
@@ -60,7 +73,7 @@ async fn a_browser_runs_nothing_but_the_explorer_and_asks_nobody_else() {
 }
 
 #[tokio::test]
-async fn the_page_is_asked_for_each_time_and_sent_only_when_it_changed() {
+async fn the_page_is_revalidated_each_time_and_sent_only_if_changed() {
     let api = Api::start().await;
     let page = get(api.address(), "/", &[]).await;
     assert_eq!(page.headers["cache-control"], "no-cache");
@@ -74,7 +87,7 @@ async fn the_page_is_asked_for_each_time_and_sent_only_when_it_changed() {
 }
 
 #[tokio::test]
-async fn what_the_page_loads_is_kept_for_ever_and_sent_compressed() {
+async fn the_files_of_the_page_are_immutable_and_compressed() {
     let api = Api::start().await;
     let page = get(api.address(), "/", &[]).await;
     for path in loaded(&page).iter().filter(|path| path.starts_with("/assets/")) {
@@ -87,7 +100,7 @@ async fn what_the_page_loads_is_kept_for_ever_and_sent_compressed() {
 }
 
 #[tokio::test]
-async fn a_file_that_there_is_not_is_a_404_in_the_documented_shape() {
+async fn an_unknown_file_is_a_404_in_the_documented_shape() {
     let api = Api::start().await;
     let missing = get(api.address(), "/assets/none.js", &[]).await;
     assert_eq!(

@@ -1,18 +1,18 @@
-//! The `export` command: groups to files.
+//! The `export` command.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use tempfile::TempDir;
 
-use crate::import::{SAMPLE, exported, imported, run, start, text};
+use crate::import::{SAMPLE, exported, imported, run, start};
 use crate::support::http::get;
-use crate::support::{Api, Calls, Chance, Client, KEY, TestDatabase, move_of, named, update_of};
-use crate::verify::sound;
+use crate::support::{Api, Calls, Client, KEY, Program, Random, TestDatabase, move_of, named, update_of};
+use crate::verify::assert_consistent;
 
-/// Makes a tree of groups with odd texts that were moved and changed since.
+/// Creates a tree of groups with unusual texts, some of them moved and updated afterwards.
 async fn grow(client: &Client) {
     const TEXTS: [&str; 12] = [
         "",
@@ -28,25 +28,25 @@ async fn grow(client: &Client) {
         ",",
         "'",
     ];
-    let mut chance = Chance(7);
+    let mut random = Random(7);
     let mut groups: Vec<pb::CustomerGroup> = Vec::new();
     for number in 0..60 {
-        let mut text = || (chance.below(3) > 0).then(|| TEXTS[chance.below(TEXTS.len())].to_owned());
+        let mut text = || (random.below(3) > 0).then(|| TEXTS[random.below(TEXTS.len())].to_owned());
         let mut group = pb::CustomerGroup {
             parent_customer_group: text(),
             default_price_list: text(),
             payment_terms: text(),
             ..named(&format!("{} {number}", TEXTS[number % TEXTS.len()]))
         };
-        group.is_group = chance.below(2) == 0;
-        if !groups.is_empty() && chance.below(5) > 0 {
-            group.parent_id = Some(groups[chance.below(groups.len())].id.clone());
+        group.is_group = random.below(2) == 0;
+        if !groups.is_empty() && random.below(5) > 0 {
+            group.parent_id = Some(groups[random.below(groups.len())].id.clone());
         }
         groups.push(client.create(group).await.unwrap());
     }
     for _ in 0..30 {
-        let (group, parent) = (&groups[chance.below(60)], &groups[chance.below(60)]);
-        // A move that would make a cycle changes nothing.
+        let (group, parent) = (&groups[random.below(60)], &groups[random.below(60)]);
+        // A move that would create a cycle changes nothing.
         drop(client.update(move_of(group, Some(parent))).await);
         let renamed = pb::CustomerGroup { payment_terms: Some("changed".to_owned()), ..group.clone() };
         client.update(update_of(renamed, &["payment_terms"])).await.unwrap();
@@ -54,7 +54,7 @@ async fn grow(client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_exported_comes_back_the_same_in_either_format() {
+async fn an_export_in_either_format_can_be_imported_unchanged() {
     let api = Api::start().await;
     grow(&api.client().await).await;
     let files = ["csv", "ndjson"].map(|format| exported(&api.database, format));
@@ -62,21 +62,21 @@ async fn what_is_exported_comes_back_the_same_in_either_format() {
         let copy = TestDatabase::create().await;
         assert!(imported(&copy, format, file).starts_with("60 customer groups were imported in "));
         assert_eq!(["csv", "ndjson"].map(|format| exported(&copy, format)), files);
-        assert_eq!(sound(&copy), "60 customer groups were checked, and nothing is wrong\n");
+        assert_eq!(assert_consistent(&copy), "60 customer groups were checked, and nothing is wrong\n");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_line_of_ndjson_is_the_object_of_rest() {
+async fn an_ndjson_line_equals_the_rest_object() {
     let api = Api::start().await;
     let chain = api.client().await.chain(2).await;
     let path = format!("/api/setup/customer-group/{}", chain[1].id);
-    let answer = get(api.address(), &path, &[("authorization", &format!("Bearer {KEY}"))]).await;
-    assert_eq!(exported(&api.database, "ndjson").lines().last().unwrap().as_bytes(), answer.body);
+    let response = get(api.address(), &path, &[("authorization", &format!("Bearer {KEY}"))]).await;
+    assert_eq!(exported(&api.database, "ndjson").lines().last().unwrap().as_bytes(), response.body);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_shows_one_instant_while_the_service_writes() {
+async fn an_export_is_a_consistent_snapshot_during_writes() {
     let api = Api::start().await;
     let client = api.client().await;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
@@ -116,27 +116,27 @@ fn files_in(folder: &TempDir) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_is_replaced_when_its_export_is_whole_and_only_then() {
+async fn a_file_is_replaced_only_by_a_complete_export() {
     let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
     run(&["import", SAMPLE], &database, b"");
     let file = folder.path().join("groups.csv");
     let file = file.to_str().unwrap();
     fs::write(file, "older").unwrap();
-    // Its tables are not there.
+    // The database has no tables.
     let empty = TestDatabase::create_empty().await;
     let output = run(&["export", file], &empty, b"");
     assert_eq!(output.status.code(), Some(2), "{output:?}");
     assert_eq!((fs::read_to_string(file).unwrap().as_str(), files_in(&folder).len()), ("older", 1));
 
     let output = run(&["export", file], &database, b"");
-    let said = text(output.stderr);
+    let said = Program::messages(&output);
     assert!(output.status.success() && said.starts_with("36 customer groups were exported in "), "{said}");
     assert_eq!(fs::read_to_string(file).unwrap(), exported(&database, "csv"));
     assert_eq!(files_in(&folder), ["groups.csv"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_who_has_seen_enough_of_an_export_is_no_failure() {
+async fn an_export_into_a_closed_pipe_is_not_a_failure() {
     let database = TestDatabase::create().await;
     database.plant(1_000, 10).await;
     let mut child = start(&["export", "-", "--format", "csv"], &[("DATABASE_URL", &database.url())]);
@@ -144,5 +144,5 @@ async fn a_reader_who_has_seen_enough_of_an_export_is_no_failure() {
     output.read_exact(&mut [0; 2]).unwrap();
     drop(output);
     let output = child.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), text(output.stderr).as_str()), (Some(0), ""));
+    assert_eq!((output.status.code(), Program::messages(&output).as_str()), (Some(0), ""));
 }

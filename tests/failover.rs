@@ -1,17 +1,17 @@
-//! A database whose primary is lost, and one that takes no writes for a while.
+//! Failover to a standby, and a primary that is read-only for a while.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use tonic::{Code, Request, Status};
 
 use crate::support::http::get;
-use crate::support::{Calls, Client, Pair, Program, TestDatabase, eventually, named, reason};
+use crate::support::{Calls, Client, Program, ReplicatedPair, TestDatabase, eventually, named, reason};
 
-/// A write that was acknowledged: its id and when.
+/// The acknowledged writes by name: the id, and when it was acknowledged.
 type Written = BTreeMap<String, (String, Instant)>;
 
 async fn create_once(client: &Client, name: &str) -> Result<pb::CustomerGroup, Status> {
@@ -20,7 +20,8 @@ async fn create_once(client: &Client, name: &str) -> Result<pb::CustomerGroup, S
     Ok(client.clone().create_customer_group(request).await?.into_inner())
 }
 
-/// Creates groups one after the other, each under a key of its own until it is acknowledged.
+/// Creates groups one after the other. Each create is retried under its idempotency key until it is
+/// acknowledged.
 async fn write(client: Client, writer: usize, stop: Arc<AtomicBool>) -> Written {
     let mut written = Written::new();
     while !stop.load(Ordering::Relaxed) {
@@ -37,9 +38,9 @@ async fn write(client: Client, writer: usize, stop: Arc<AtomicBool>) -> Written 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_go_on_within_three_seconds_of_a_failover_and_none_is_lost_or_made_twice() {
+async fn writes_continue_within_three_seconds_of_a_failover_and_none_is_lost_or_duplicated() {
     const WITHIN: Duration = Duration::from_secs(3);
-    let mut pair = Pair::start().await;
+    let mut pair = ReplicatedPair::start().await;
     let program = Program::serve(&[("DATABASE_URL", &pair.url())]);
     let stop = Arc::new(AtomicBool::new(false));
     let mut writers = Vec::new();
@@ -84,7 +85,7 @@ async fn writes_go_on_within_three_seconds_of_a_failover_and_none_is_lost_or_mad
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_takes_no_writes_is_not_ready_and_is_when_it_takes_them_again() {
+async fn a_read_only_database_makes_the_service_unready_until_it_accepts_writes() {
     let database = TestDatabase::create().await;
     let program = Program::serve(&[("DATABASE_URL", &database.url())]);
     let client = program.client().await;
@@ -94,7 +95,7 @@ async fn a_server_that_takes_no_writes_is_not_ready_and_is_when_it_takes_them_ag
     database.admit(false).await;
     database.admit(true).await;
     let line = program.log_line(|line| {
-        line["message"] == "the database is away" && line["cause"] == "the server takes no writes"
+        line["message"] == "database unavailable" && line["cause"] == "the server accepts no writes"
     });
     assert_eq!(line["level"], "WARN");
     assert_eq!(get(program.address, "/readyz", &[]).await.status, 503);
@@ -103,20 +104,20 @@ async fn a_server_that_takes_no_writes_is_not_ready_and_is_when_it_takes_them_ag
     assert_eq!(client.get(&group.id).await.unwrap(), group);
 
     database.set("default_transaction_read_only", "off").await;
-    program.log_line(|line| line["message"] == "the database answers");
+    program.log_line(|line| line["message"] == "database available");
     client.create(named("Export")).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_standby_in_the_place_of_the_primary_is_refused_at_start_with_what_to_do() {
-    let pair = Pair::start().await;
+async fn a_standby_instead_of_a_primary_is_rejected_at_start_with_advice() {
+    let pair = ReplicatedPair::start().await;
     for more in ["", " target_session_attrs=read-write"] {
         let url = format!("{}{more}", pair.standby.url());
         let output = Program::run(&[], &[("DATABASE_URL", &url)]);
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(
-            said.contains("its server takes no writes") && said.contains("target_session_attrs=read-write"),
+            said.contains("its server accepts no writes") && said.contains("target_session_attrs=read-write"),
             "{said}"
         );
     }

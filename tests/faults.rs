@@ -1,9 +1,9 @@
-//! Days on which the database, or the way to it, fails.
+//! Faults of the database and of the network to it.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -12,32 +12,33 @@ use serde_json::json;
 use tokio::time::{Instant, sleep};
 use tonic::{Code, Status};
 
-use crate::contract::{Call, Page, Refusal, With, make};
+use crate::contract::{ApiError, Call, CallOptions, Page, make};
 use crate::idempotency::create;
 use crate::process::waiting_call;
 use crate::stream::all_of;
-use crate::support::face::Face;
 use crate::support::http::get;
+use crate::support::protocol::Protocol;
 use crate::support::{
-    Api, Calls, Client, KEY, Postgres, Program, Proxy, TIMEOUTS, TestDatabase, Trap, eventually, move_of,
-    named, reason, update_of,
+    Api, Calls, Client, KEY, Postgres, Program, Proxy, StatementFault, TIMEOUTS, TestDatabase, eventually,
+    move_of, named, reason, update_of,
 };
 
-/// How long it may take until calls end that wait for a database which has gone silent. Their deadline is later.
+/// Limit for calls that wait for a database that has stopped responding. Their deadline is later.
 const SOON: Duration = Duration::from_secs(5);
 
-/// How long after the end of a fault everything works again.
+/// Limit for the recovery after a fault.
 const RECOVERY: Duration = Duration::from_secs(1);
 
-const NOT_KNOWN: &str = "the database went away during the call; whether a change was made is not known";
-const AWAY: &str = "the database is away; try again in a moment";
+const OUTCOME_UNKNOWN: &str =
+    "the database became unavailable during the call; the change may or may not have been saved";
+const UNAVAILABLE: &str = "the database is unavailable; retry in a moment";
 
 async fn behind_proxy() -> (Api, Proxy) {
     let (database, proxy) = TestDatabase::create().await.behind_proxy().await;
     (Api::start_on(database).await, proxy)
 }
 
-/// Every call that needs the database.
+/// One call of each kind that needs the database.
 fn calls(id: &str) -> Vec<Call> {
     let (id, page) = (|| id.to_owned(), Page::default);
     let new = json!({"customer_group_name": "a"});
@@ -57,14 +58,16 @@ fn calls(id: &str) -> Vec<Call> {
     ]
 }
 
-/// Makes every call on every face at once, each of which must find the database away, and says how long that took.
+/// Makes every call over every protocol at once. Each must fail as unavailable. Returns how long that took.
 async fn refusals(address: SocketAddr, id: &str) -> Duration {
-    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    let with = CallOptions { authorization: Some(format!("Bearer {KEY}")), ..CallOptions::default() };
     let begun = Instant::now();
-    let made = Face::ALL.into_iter().flat_map(|face| calls(id).into_iter().map(move |call| (face, call)));
-    let made = made.map(async |(face, call)| {
-        let refused: Refusal = make(face, address, &call, &with).await.unwrap_err();
-        assert_eq!(refused.code, "unavailable", "{face:?} {call:?} {}", refused.message);
+    let made = Protocol::ALL
+        .into_iter()
+        .flat_map(|protocol| calls(id).into_iter().map(move |call| (protocol, call)));
+    let made = made.map(async |(protocol, call)| {
+        let refused: ApiError = make(protocol, address, &call, &with).await.unwrap_err();
+        assert_eq!(refused.code, "unavailable", "{protocol:?} {call:?} {}", refused.message);
     });
     eventually("every call ends", join_all(made)).await;
     begun.elapsed()
@@ -83,7 +86,7 @@ async fn use_it(client: &Client) -> Result<(), Status> {
     client.list(Some(1), None).await.map(drop)
 }
 
-/// Waits until the service is ready and all of it works, which must not take long.
+/// Waits until the service is ready and every call succeeds, within `RECOVERY`.
 async fn assert_recovery(address: SocketAddr, client: &Client) {
     const PAUSE: Duration = Duration::from_millis(10);
     let begun = Instant::now();
@@ -103,7 +106,7 @@ async fn assert_recovery(address: SocketAddr, client: &Client) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_connections_are_refused_every_call_is_unavailable_and_afterwards_all_works() {
+async fn refused_connections_make_every_call_unavailable_until_they_recover() {
     let (api, proxy) = behind_proxy().await;
     let group = api.client().await.create(named("before")).await.unwrap();
     proxy.refuse(true);
@@ -117,7 +120,7 @@ async fn while_connections_are_refused_every_call_is_unavailable_and_afterwards_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_postgresql_is_killed_every_call_is_unavailable_and_afterwards_all_works() {
+async fn a_kill_of_postgresql_makes_every_call_unavailable_until_it_restarts() {
     let mut postgres = Postgres::start().await;
     let program = Program::serve(&[("DATABASE_URL", &postgres.url())]);
     let client = program.client().await;
@@ -135,7 +138,7 @@ async fn while_postgresql_is_killed_every_call_is_unavailable_and_afterwards_all
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn while_the_database_is_silent_every_call_is_unavailable_soon_and_afterwards_all_works() {
+async fn an_unresponsive_database_makes_every_call_unavailable_soon_until_it_recovers() {
     let (api, proxy) = behind_proxy().await;
     let client = api.client().await;
     let group = client.create(named("before")).await.unwrap();
@@ -147,7 +150,7 @@ async fn while_the_database_is_silent_every_call_is_unavailable_soon_and_afterwa
     assert!(first < SOON, "calls waited for {first:?}");
     assert_eq!(readiness(api.address()).await, StatusCode::SERVICE_UNAVAILABLE);
     let status = client.create(named("meanwhile")).await.unwrap_err();
-    assert_eq!((status.message(), &*reason(&status)), (AWAY, "UNAVAILABLE"));
+    assert_eq!((status.message(), &*reason(&status)), (UNAVAILABLE, "UNAVAILABLE"));
     let later = refusals(api.address(), &group.id).await;
     assert!(later < first, "calls waited for {later:?}, and before it was known for {first:?}");
 
@@ -159,7 +162,7 @@ async fn while_the_database_is_silent_every_call_is_unavailable_soon_and_afterwa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stall_of_which_one_beat_tells_fails_no_call() {
+async fn a_stall_that_fails_a_single_probe_fails_no_call() {
     let (api, proxy) = behind_proxy().await;
     let client = api.client().await;
     let group = client.create(named("before")).await.unwrap();
@@ -167,7 +170,7 @@ async fn a_stall_of_which_one_beat_tells_fails_no_call() {
     let made = [client.get(&group.id), client.get(&group.id)].map(Box::pin);
     let created = client.create(named("meanwhile"));
     let (made, created, ()) = tokio::join!(join_all(made), created, async {
-        // One beat is missed by then, wherever in its period the stall began, and never two.
+        // One probe fails, whenever the stall began, and never two.
         sleep(Duration::from_millis(1200)).await;
         proxy.stall(false);
     });
@@ -178,7 +181,7 @@ async fn a_stall_of_which_one_beat_tells_fails_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_list_on_its_way_from_a_database_that_falls_silent_breaks_off() {
+async fn a_list_breaks_off_when_the_database_stops_responding() {
     let (api, proxy) = behind_proxy().await;
     let root = api.database.plant(10_000, 50).await;
     let mut groups =
@@ -201,15 +204,15 @@ async fn a_list_on_its_way_from_a_database_that_falls_silent_breaks_off() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_wait_for_a_connection_end_soon_when_the_database_falls_silent() {
+async fn calls_that_wait_for_a_connection_fail_soon_when_the_database_stops_responding() {
     let (database, proxy) = TestDatabase::create().await.behind_proxy().await;
     let api = Api::start_with(database, TIMEOUTS, 1, TIMEOUTS.request).await;
     let client = api.client().await;
     client.list(None, None).await.unwrap();
     proxy.stall(true);
     let begun = Instant::now();
-    for answer in join_all((0..20).map(|_| client.list(None, None))).await {
-        assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    for response in join_all((0..20).map(|_| client.list(None, None))).await {
+        assert_eq!(response.unwrap_err().code(), Code::Unavailable);
     }
     assert!(begun.elapsed() < SOON, "after {:?}", begun.elapsed());
     proxy.stall(false);
@@ -217,17 +220,17 @@ async fn calls_that_wait_for_a_connection_end_soon_when_the_database_falls_silen
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_breaks_off_says_that_its_outcome_is_not_known_and_its_retry_settles_it() {
+async fn an_interrupted_write_reports_an_unknown_outcome_and_a_retry_resolves_it() {
     let (api, proxy) = behind_proxy().await;
     let client = api.client().await;
-    for (name, trap, was_made) in [
-        ("half of the statement", Trap::ResetInStatement, false),
-        ("half of the answer", Trap::ResetInAnswer, true),
+    for (name, fault, was_made) in [
+        ("half of the statement", StatementFault::ResetInStatement, false),
+        ("half of the answer", StatementFault::ResetInAnswer, true),
     ] {
-        proxy.trap(name, trap);
+        proxy.fault(name, fault);
         let status = create(&client, name, named(name)).await.unwrap_err();
-        assert_eq!((status.code(), status.message()), (Code::Unavailable, NOT_KNOWN), "{name}");
-        proxy.untrap();
+        assert_eq!((status.code(), status.message()), (Code::Unavailable, OUTCOME_UNKNOWN), "{name}");
+        proxy.clear_fault();
         let made = format!("select count(*) from customer_group where customer_group_name = '{name}'");
         assert_eq!(api.database.number(&made).await, i64::from(was_made), "{name}");
         let retried = create(&client, name, named(name)).await.unwrap();
@@ -237,23 +240,21 @@ async fn a_write_that_breaks_off_says_that_its_outcome_is_not_known_and_its_retr
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_read_whose_connection_is_reset_does_not_speak_of_changes() {
+async fn the_error_of_an_interrupted_read_does_not_mention_changes() {
     let (api, proxy) = behind_proxy().await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     let (listed, ()) = tokio::join!(client.list(None, None), async {
         api.database.until_a_statement_waits().await;
         proxy.cut();
     });
-    assert_eq!(listed.unwrap_err().message(), AWAY);
-    held.rollback().await.unwrap();
+    assert_eq!(listed.unwrap_err().message(), UNAVAILABLE);
+    lock.release().await;
     assert_recovery(api.address(), &api.client().await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_move_of_which_only_half_arrives_does_not_hold_up_others_for_long() {
+async fn a_half_sent_move_does_not_block_others_for_long() {
     let (api, proxy) = behind_proxy().await;
     let other = Api::start_on(api.database.clone().directly()).await;
     let (client, other) = (api.client().await, other.client().await);
@@ -263,9 +264,9 @@ async fn a_move_of_which_only_half_arrives_does_not_hold_up_others_for_long() {
         id: groups[1].id.clone(),
         ..named("half of a move")
     };
-    // So that the connection knows the statements, and all of the move is sent at once.
+    // Prepares the statements on the connection, so that the whole move is sent at once.
     client.update(move_of(&groups[1], Some(&groups[0]))).await.unwrap();
-    proxy.trap("half of a move", Trap::StopInStatement);
+    proxy.fault("half of a move", StatementFault::StopInStatement);
     let begun = Instant::now();
     let half = update_of(half, &["parent_id", "customer_group_name"]);
     let half = tokio::spawn(async move { client.update(half).await });
@@ -274,11 +275,11 @@ async fn a_move_of_which_only_half_arrives_does_not_hold_up_others_for_long() {
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "others moved after {took:?}");
     let status = half.await.unwrap().unwrap_err();
-    assert_eq!((status.code(), status.message()), (Code::Unavailable, NOT_KNOWN));
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, OUTCOME_UNKNOWN));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn far_from_its_database_it_serves() {
+async fn it_serves_with_high_latency_to_the_database() {
     let (api, proxy) = behind_proxy().await;
     proxy.delay(Duration::from_millis(20));
     proxy.cut();
@@ -290,9 +291,7 @@ async fn far_from_its_database_it_serves() {
 async fn the_statement_of_a_service_that_is_killed_ends_soon() {
     let database = TestDatabase::create().await;
     let mut program = Program::serve(&[("DATABASE_URL", &database.url())]);
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let _lock = database.lock("customer_group").await;
     let call = waiting_call(&database, program.client().await).await;
     program.signal(Signal::SIGKILL);
     program.wait();

@@ -1,4 +1,4 @@
-//! Requests that nobody would write, by the hundred thousand: every one gets an answer, and none a 5xx.
+//! Random HTTP requests by the hundred thousand: each gets a response, and none a 5xx.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -43,7 +43,7 @@ const FIELDS: [&str; 15] = [
 ];
 
 #[derive(Debug, Clone)]
-struct Wild {
+struct RandomCall {
     method: &'static str,
     path: String,
     query: Option<String>,
@@ -51,7 +51,7 @@ struct Wild {
     body: Vec<u8>,
 }
 
-/// Any JSON, such as `{"parent_id": [null, "…"]}`, as text.
+/// Any JSON as text, such as `{"parent_id": [null, "…"]}`.
 fn json(id: String) -> impl Strategy<Value = String> {
     let text = prop_oneof![Just(id), any::<String>(), "\\PC{0,300}"];
     let number = prop_oneof![any::<i64>().prop_map(Value::from), any::<f64>().prop_map(Value::from)];
@@ -68,14 +68,14 @@ fn json(id: String) -> impl Strategy<Value = String> {
             vec((name, inner), 0..6).prop_map(|fields| Value::Object(fields.into_iter().collect()))
         ]
     });
-    // By hand, so that a field can stand twice.
+    // Written by hand, so that a field can occur twice.
     let field =
         (select(FIELDS.as_slice()), value.clone()).prop_map(|(name, value)| format!("{name:?}: {value}"));
     let object = vec(field, 0..8).prop_map(|fields| format!("{{{}}}", fields.join(", ")));
     prop_oneof![3 => object, 1 => value.prop_map(|value| value.to_string())]
 }
 
-/// JSON, JSON with a byte changed or with its end cut off, or bytes.
+/// Valid JSON, JSON with a changed byte or cut short, or random bytes.
 fn body(id: String) -> impl Strategy<Value = Vec<u8>> {
     let broken =
         (json(id.clone()), any::<prop::sample::Index>(), any::<Option<u8>>()).prop_map(|(json, at, byte)| {
@@ -143,28 +143,29 @@ fn headers() -> impl Strategy<Value = Vec<(&'static str, Vec<u8>)>> {
     prop_oneof![3 => vec(json, 1..2), 2 => vec((name, value), 0..4)]
 }
 
-fn wild(id: &str) -> impl Strategy<Value = Wild> + use<> {
+fn random_call(id: &str) -> impl Strategy<Value = RandomCall> + use<> {
     let method = select(
         ["GET", "GET", "POST", "POST", "PATCH", "PATCH", "DELETE", "HEAD", "OPTIONS", "PUT"].as_slice(),
     );
     (method, path(id.to_owned()), query(id.to_owned()), headers(), body(id.to_owned()))
-        .prop_map(|(method, path, query, headers, body)| Wild { method, path, query, headers, body })
+        .prop_map(|(method, path, query, headers, body)| RandomCall { method, path, query, headers, body })
 }
 
-/// Sends it, and says what is wrong with the answer.
-async fn send(connection: &Mutex<SendRequest<Full<Bytes>>>, wild: Wild) -> Result<(), String> {
-    let query = wild.query.map(|query| format!("?{query}")).unwrap_or_default();
-    let mut request = Request::builder().method(wild.method).uri(format!("{}{query}", wild.path));
+/// Sends the request and describes what is wrong with the response.
+async fn send(connection: &Mutex<SendRequest<Full<Bytes>>>, random_call: RandomCall) -> Result<(), String> {
+    let query = random_call.query.map(|query| format!("?{query}")).unwrap_or_default();
+    let mut request =
+        Request::builder().method(random_call.method).uri(format!("{}{query}", random_call.path));
     request = request.header("host", "localhost").header("authorization", format!("Bearer {KEY}"));
-    for (name, value) in wild.headers {
+    for (name, value) in random_call.headers {
         request = request.header(name, HeaderValue::from_bytes(&value).unwrap());
     }
     let request =
-        request.body(Full::new(wild.body.into())).map_err(|error| format!("no request: {error}"))?;
+        request.body(Full::new(random_call.body.into())).map_err(|error| format!("no request: {error}"))?;
     let mut connection = connection.lock().await;
     connection.ready().await.map_err(|error| error.to_string())?;
     let response = connection.send_request(request).await.map_err(|error| error.to_string())?;
-    let (status, head) = (response.status(), wild.method == "HEAD");
+    let (status, head) = (response.status(), random_call.method == "HEAD");
     let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
     if status.is_server_error() {
         return Err(format!("{status}: {body:?}"));
@@ -179,7 +180,7 @@ async fn send(connection: &Mutex<SendRequest<Full<Bytes>>>, wild: Wild) -> Resul
     Ok(())
 }
 
-/// One caller on one connection, which a request that breaks it would end for all that come after.
+/// Sends random requests on one connection. A request that breaks the connection fails all that follow.
 fn call(address: SocketAddr, id: &str, runtime: &Handle) {
     let connection = runtime.block_on(async {
         let stream = TcpStream::connect(address).await.unwrap();
@@ -188,15 +189,16 @@ fn call(address: SocketAddr, id: &str, runtime: &Handle) {
         Arc::new(Mutex::new(sender))
     });
     let config = Config { cases: CASES / CALLERS, failure_persistence: None, ..Config::default() };
-    let checked = TestRunner::new(config)
-        .run(&wild(id), |wild| runtime.block_on(send(&connection, wild)).map_err(TestCaseError::fail));
+    let checked = TestRunner::new(config).run(&random_call(id), |random_call| {
+        runtime.block_on(send(&connection, random_call)).map_err(TestCaseError::fail)
+    });
     if let Err(failure) = checked {
         panic!("{failure}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_thousand_wild_requests_get_answers_and_none_a_5xx() {
+async fn a_hundred_thousand_random_requests_get_responses_and_none_a_5xx() {
     let api = Api::start().await;
     let group = api.client().await.create(named("Export")).await.unwrap();
     let mut callers = Vec::new();

@@ -1,53 +1,57 @@
-//! gRPC-Web, and the pages of other origins.
+//! gRPC-Web and CORS.
 
-use customer_groups::grpc::pb::{CreateCustomerGroupRequest, CustomerGroup, GetCustomerGroupRequest};
+use customer_groups::testing::pb::{CreateCustomerGroupRequest, CustomerGroup, GetCustomerGroupRequest};
 use prost::Message;
 use tonic::Code;
 
 use crate::rest::{COLLECTION, assert_error};
-use crate::support::face::{Face, rpc};
-use crate::support::http::{Answer, framed, request};
+use crate::support::http::{HttpResponse, framed, request};
+use crate::support::protocol::{Protocol, rpc};
 use crate::support::{Api, KEY, Program, TestDatabase, fields, named, reason};
 
 const RPC: &str = "/overplane.setup.v1.CustomerGroupService/ListCustomerGroups";
 const SHOP: &str = "https://shop.example";
-const WEB: [Face; 3] = [Face::GrpcWeb, Face::GrpcWebText, Face::GrpcWebOverHttp2];
+const WEB: [Protocol; 3] = [Protocol::GrpcWeb, Protocol::GrpcWebText, Protocol::GrpcWebOverHttp2];
 
 fn bearer() -> String {
     format!("Bearer {KEY}")
 }
 
 #[tokio::test]
-async fn every_form_of_grpc_web_gives_answers_and_errors_with_details() {
+async fn every_form_of_grpc_web_returns_messages_and_errors_with_details() {
     let api = Api::start().await;
     let key = bearer();
     let headers = [("authorization", key.as_str()), ("x-request-id", "mine")];
-    for face in WEB {
+    for protocol in WEB {
         let create = CreateCustomerGroupRequest { customer_group: Some(named("Export")) };
         let created =
-            rpc(face, api.address(), "CreateCustomerGroup", &headers, &create.encode_to_vec()).await;
-        assert_eq!((created.http.as_u16(), created.status.code()), (200, Code::Ok), "{face:?}");
+            rpc(protocol, api.address(), "CreateCustomerGroup", &headers, &create.encode_to_vec()).await;
+        assert_eq!((created.http.as_u16(), created.status.code()), (200, Code::Ok), "{protocol:?}");
         assert_eq!(created.metadata["x-request-id"], "mine");
         assert!(created.metadata["content-type"].to_str().unwrap().starts_with("application/grpc-web"));
         let group = CustomerGroup::decode(created.message()).unwrap();
         assert_eq!(group.customer_group_name, "Export");
 
         let get = GetCustomerGroupRequest { id: group.id.clone() };
-        let got = rpc(face, api.address(), "GetCustomerGroup", &headers, &get.encode_to_vec()).await;
-        assert_eq!(CustomerGroup::decode(got.message()).unwrap(), group, "{face:?}");
+        let got = rpc(protocol, api.address(), "GetCustomerGroup", &headers, &get.encode_to_vec()).await;
+        assert_eq!(CustomerGroup::decode(got.message()).unwrap(), group, "{protocol:?}");
 
-        let refused = rpc(face, api.address(), "CreateCustomerGroup", &headers, &[]).await;
-        assert_eq!((refused.http.as_u16(), refused.status.code()), (200, Code::InvalidArgument), "{face:?}");
+        let refused = rpc(protocol, api.address(), "CreateCustomerGroup", &headers, &[]).await;
+        assert_eq!(
+            (refused.http.as_u16(), refused.status.code()),
+            (200, Code::InvalidArgument),
+            "{protocol:?}"
+        );
         assert_eq!(fields(&refused.status), ["customer_group_name"]);
-        let refused = rpc(face, api.address(), "GetCustomerGroup", &[], &get.encode_to_vec()).await;
-        assert_eq!(reason(&refused.status), "API_KEY_MISSING", "{face:?}");
-        let refused = rpc(face, api.address(), "NoSuchMethod", &headers, &[]).await;
-        assert_eq!(reason(&refused.status), "ROUTE_UNKNOWN", "{face:?}");
+        let refused = rpc(protocol, api.address(), "GetCustomerGroup", &[], &get.encode_to_vec()).await;
+        assert_eq!(reason(&refused.status), "API_KEY_MISSING", "{protocol:?}");
+        let refused = rpc(protocol, api.address(), "NoSuchMethod", &headers, &[]).await;
+        assert_eq!(reason(&refused.status), "ROUTE_UNKNOWN", "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn grpc_web_with_a_broken_body_is_refused() {
+async fn grpc_web_with_a_malformed_body_is_rejected() {
     let api = Api::start().await;
     let key = bearer();
     for (content_type, body) in [
@@ -56,9 +60,9 @@ async fn grpc_web_with_a_broken_body_is_refused() {
         ("application/grpc-web+proto", ""),
     ] {
         let headers = [("authorization", key.as_str()), ("content-type", content_type)];
-        let answer = request(api.address(), "POST", RPC, &headers, body).await;
-        assert_eq!(answer.status, 200, "{content_type}");
-        assert_eq!(reason(&answer.grpc_status()), "BODY_MALFORMED", "{content_type}");
+        let response = request(api.address(), "POST", RPC, &headers, body).await;
+        assert_eq!(response.status, 200, "{content_type}");
+        assert_eq!(reason(&response.grpc_status()), "BODY_MALFORMED", "{content_type}");
     }
 }
 
@@ -68,14 +72,14 @@ async fn the_content_type_is_read_in_any_case_and_with_parameters() {
     let key = bearer();
     for content_type in ["application/gRPC-Web", "application/grpc-web+proto; charset=utf-8"] {
         let headers = [("authorization", key.as_str()), ("content-type", content_type)];
-        let answer = request(api.address(), "POST", RPC, &headers, framed(&[])).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.headers["content-type"], "application/grpc-web+proto", "{content_type}");
+        let response = request(api.address(), "POST", RPC, &headers, framed(&[])).await;
+        assert_eq!(response.status, 200);
+        assert_eq!(response.headers["content-type"], "application/grpc-web+proto", "{content_type}");
     }
 }
 
 #[tokio::test]
-async fn what_only_looks_like_grpc_web_is_an_unknown_route() {
+async fn a_content_type_that_only_resembles_grpc_web_is_an_unknown_route() {
     let api = Api::start().await;
     let key = bearer();
     for (method, content_type) in
@@ -86,8 +90,8 @@ async fn what_only_looks_like_grpc_web_is_an_unknown_route() {
     }
 }
 
-/// What a browser asks before it sends a call from a page of another origin.
-async fn preflight(program: &Program, origin: &str, path: &str) -> Answer {
+/// Sends the preflight request of a browser.
+async fn preflight(program: &Program, origin: &str, path: &str) -> HttpResponse {
     let headers = [
         ("origin", origin),
         ("access-control-request-method", "POST"),
@@ -102,7 +106,7 @@ async fn with_origins(origins: &str) -> Program {
 }
 
 #[tokio::test]
-async fn a_page_of_a_configured_origin_may_call_and_read_every_face_and_needs_no_key_to_ask() {
+async fn a_configured_origin_may_use_every_protocol_and_its_preflight_needs_no_key() {
     let program = with_origins("http://other.example,https://shop.example").await;
     for path in [RPC, COLLECTION] {
         let asked = preflight(&program, SHOP, path).await;
@@ -119,7 +123,7 @@ async fn a_page_of_a_configured_origin_may_call_and_read_every_face_and_needs_no
     let key = bearer();
     let headers = [("origin", SHOP), ("authorization", key.as_str())];
     let rest = request(program.address, "GET", COLLECTION, &headers, "").await;
-    let web = rpc(Face::GrpcWeb, program.address, "ListCustomerGroups", &headers, &[]).await;
+    let web = rpc(Protocol::GrpcWeb, program.address, "ListCustomerGroups", &headers, &[]).await;
     for headers in [rest.headers, web.metadata] {
         assert_eq!(headers["access-control-allow-origin"], SHOP);
         let exposed = headers["access-control-expose-headers"].to_str().unwrap();
@@ -136,8 +140,8 @@ async fn a_page_of_another_origin_is_not_allowed() {
     assert!(!asked.headers.contains_key("access-control-allow-origin"));
     let key = bearer();
     let headers = [("origin", "http://shop.example"), ("authorization", key.as_str())];
-    let answer = request(program.address, "GET", COLLECTION, &headers, "").await;
-    assert!(!answer.headers.contains_key("access-control-allow-origin"));
+    let response = request(program.address, "GET", COLLECTION, &headers, "").await;
+    assert!(!response.headers.contains_key("access-control-allow-origin"));
 }
 
 #[tokio::test]
@@ -147,7 +151,7 @@ async fn a_star_allows_every_origin() {
 }
 
 #[tokio::test]
-async fn without_configured_origins_no_page_of_another_is_allowed() {
+async fn without_configured_origins_no_other_origin_is_allowed() {
     let api = Api::start().await;
     let headers = [("origin", SHOP), ("access-control-request-method", "POST")];
     let asked = request(api.address(), "OPTIONS", RPC, &headers, "").await;
@@ -156,10 +160,13 @@ async fn without_configured_origins_no_page_of_another_is_allowed() {
 }
 
 #[tokio::test]
-async fn asking_what_a_path_takes_is_no_preflight() {
+async fn an_options_request_without_a_requested_method_is_not_a_preflight() {
     let program = with_origins(SHOP).await;
     let key = bearer();
     let headers = [("origin", SHOP), ("authorization", key.as_str())];
-    let answer = request(program.address, "OPTIONS", COLLECTION, &headers, "").await;
-    assert_eq!((answer.status.as_u16(), answer.headers["allow"].to_str().unwrap()), (204, "GET,HEAD,POST"));
+    let response = request(program.address, "OPTIONS", COLLECTION, &headers, "").await;
+    assert_eq!(
+        (response.status.as_u16(), response.headers["allow"].to_str().unwrap()),
+        (204, "GET,HEAD,POST")
+    );
 }

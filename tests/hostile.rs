@@ -1,38 +1,31 @@
-//! Bytes that nobody should send.
+//! Invalid and malicious bytes.
 
-use customer_groups::grpc::pb;
-use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::{DESCRIPTOR, pb};
 use prost::Message;
+use prost_reflect::DescriptorPool;
 use tonic::Code;
 
 use crate::support::http::{RawGrpc, framed};
 use crate::support::{Api, Calls, fields, named, reason};
 
-/// All methods of the service.
-pub const METHODS: [&str; 11] = [
-    "GetCustomerGroup",
-    "ListCustomerGroups",
-    "CreateCustomerGroup",
-    "UpdateCustomerGroup",
-    "DeleteCustomerGroup",
-    "BatchCreateCustomerGroups",
-    "BatchGetCustomerGroups",
-    "ListCustomerGroupChildren",
-    "ListCustomerGroupAncestors",
-    "ListCustomerGroupDescendants",
-    "StreamCustomerGroupDescendants",
-];
+/// The names of all methods of the service, from its descriptor.
+pub fn methods() -> Vec<String> {
+    let pool = DescriptorPool::decode(DESCRIPTOR).unwrap();
+    let service = pool.get_service_by_name(SERVICE_NAME).unwrap();
+    service.methods().map(|method| method.name().to_owned()).collect()
+}
 
-/// The connection still serves.
+/// Asserts that the connection still works.
 async fn assert_usable(raw: &mut RawGrpc) {
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     assert_eq!(raw.call(&path, &[], framed(&[])).await.code(), Code::Ok);
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_protobuf_are_internal_and_leave_the_connection_usable() {
+async fn invalid_protobuf_is_internal_and_leaves_the_connection_usable() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
-    for method in METHODS {
+    for method in methods() {
         let path = format!("/{SERVICE_NAME}/{method}");
         for body in [
             framed(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"),
@@ -60,7 +53,7 @@ async fn a_call_without_a_message_is_refused() {
 }
 
 #[tokio::test]
-async fn fields_that_the_message_does_not_have_are_skipped_as_protobuf_wants() {
+async fn unknown_protobuf_fields_are_ignored() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     assert_eq!(raw.call(&path, &[], framed(b"\xfa\x06\x03new")).await.code(), Code::Ok);
@@ -81,7 +74,7 @@ async fn a_name_of_5_mb_exhausts_the_message_limit_and_one_of_3_mb_is_invalid() 
 }
 
 #[tokio::test]
-async fn a_frame_that_claims_4_gb_is_refused_by_its_head() {
+async fn a_frame_with_a_length_of_4_gb_is_rejected_by_its_header() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
     let path = format!("/{SERVICE_NAME}/GetCustomerGroup");
     let status = raw.call(&path, &[], vec![0, 0xff, 0xff, 0xff, 0xff]).await.grpc_status();
@@ -90,7 +83,7 @@ async fn a_frame_that_claims_4_gb_is_refused_by_its_head() {
 }
 
 #[tokio::test]
-async fn texts_that_look_like_sql_are_texts() {
+async fn sql_in_texts_is_not_executed() {
     let client = Api::start().await.client().await;
     let text = "'; drop table customer_group; -- \\ \" $1 %s";
     let group = pb::CustomerGroup { payment_terms: Some(text.to_owned()), ..named(text) };
@@ -99,7 +92,7 @@ async fn texts_that_look_like_sql_are_texts() {
 }
 
 #[tokio::test]
-async fn every_cut_of_a_valid_message_gets_an_answer() {
+async fn every_prefix_of_a_valid_message_gets_a_response() {
     let api = Api::start().await;
     let mut raw = RawGrpc::connect(api.address()).await;
     let path = format!("/{SERVICE_NAME}/CreateCustomerGroup");

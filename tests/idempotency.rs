@@ -1,16 +1,16 @@
-//! Safe retries: a create under an idempotency key is made once.
+//! Idempotency keys: a retried create is made once.
 
-use customer_groups::auth::Scope;
-use customer_groups::grpc::pb;
+use customer_groups::testing::Scope;
+use customer_groups::testing::pb;
 use serde_json::{Value, json};
 use tonic::{Code, Request, Response, Status};
 
 use crate::auth::make_key;
 use crate::rest::{JSON, Rest, assert_error};
-use crate::support::http::Answer;
+use crate::support::http::HttpResponse;
 use crate::support::{Api, Calls, Client, TestDatabase, below, fields, named, reason};
 
-async fn post(rest: Rest, key: &str, body: &Value) -> Answer {
+async fn post(rest: Rest, key: &str, body: &Value) -> HttpResponse {
     rest.call("POST", "", &[JSON, ("idempotency-key", key)], &body.to_string()).await
 }
 
@@ -29,7 +29,7 @@ async fn total(client: &Client) -> i32 {
 }
 
 #[tokio::test]
-async fn over_rest_a_repeated_create_gives_the_first_answer_again_and_says_so() {
+async fn a_repeated_create_over_rest_replays_the_first_response_and_is_marked() {
     let api = Api::start().await;
     let (rest, client) = (Rest(api.address()), api.client().await);
     let root = client.create(named("root")).await.unwrap();
@@ -39,7 +39,7 @@ async fn over_rest_a_repeated_create_gives_the_first_answer_again_and_says_so() 
     assert_eq!(first.status, 201);
     assert!(!first.headers.contains_key("idempotent-replayed"));
 
-    // What has become of the group since is no part of the first answer.
+    // Later changes of the group do not change the recorded response.
     let id = first.json()["id"].as_str().unwrap().to_owned();
     rest.send("PATCH", &format!("/{id}"), &json!({"customer_group_name": "Renamed"})).await;
     let again = post(rest, "k", &body).await;
@@ -55,7 +55,7 @@ async fn over_rest_a_repeated_create_gives_the_first_answer_again_and_says_so() 
 }
 
 #[tokio::test]
-async fn over_grpc_the_key_is_in_the_metadata_and_the_faces_share_it() {
+async fn over_grpc_the_key_is_in_the_metadata_and_is_shared_with_rest() {
     let api = Api::start().await;
     let (rest, client) = (Rest(api.address()), api.client().await);
     let first = create(&client, "k", named("Export")).await.unwrap();
@@ -70,15 +70,15 @@ async fn over_grpc_the_key_is_in_the_metadata_and_the_faces_share_it() {
 }
 
 #[tokio::test]
-async fn a_key_that_was_used_for_another_request_is_refused() {
+async fn a_key_used_for_another_request_is_rejected() {
     let api = Api::start().await;
     let (rest, client) = (Rest(api.address()), api.client().await);
     create(&client, "k", named("Export")).await.unwrap();
     let status = create(&client, "k", named("Import")).await.unwrap_err();
     assert_eq!((status.code(), &*reason(&status)), (Code::FailedPrecondition, "IDEMPOTENCY_KEY_REUSED"));
-    let answer = post(rest, "k", &json!({"customer_group_name": "Import"})).await;
-    assert_error(&answer, 409, "idempotency_key_reused", None);
-    assert_eq!(answer.json()["error"]["type"], "idempotency_error");
+    let response = post(rest, "k", &json!({"customer_group_name": "Import"})).await;
+    assert_error(&response, 409, "idempotency_key_reused", None);
+    assert_eq!(response.json()["error"]["type"], "idempotency_error");
     assert_eq!(total(&client).await, 1);
 }
 
@@ -96,7 +96,7 @@ async fn an_error_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_the_api_key_that_it_came_with() {
+async fn an_idempotency_key_belongs_to_one_api_key() {
     let api = Api::start().await;
     let (_, secret) = make_key(&api, Scope::Write).await;
     let (first, other) = (api.client().await, api.client_with(secret.expose()).await);
@@ -107,7 +107,7 @@ async fn a_key_belongs_to_the_api_key_that_it_came_with() {
 }
 
 #[tokio::test]
-async fn a_key_lapses_after_24_hours_and_lapsed_ones_are_taken_away() {
+async fn a_key_expires_after_24_hours_and_expired_ones_are_deleted() {
     let api = Api::start().await;
     let (client, sql) = (api.client().await, api.database.sql().await);
     let first = create(&client, "k", named("Export")).await.unwrap().into_inner();
@@ -126,32 +126,32 @@ async fn a_key_lapses_after_24_hours_and_lapsed_ones_are_taken_away() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_one_is_reported_with_everything_else_that_is_wrong() {
+async fn an_invalid_key_is_reported_with_all_other_violations() {
     let api = Api::start().await;
     let (rest, client) = (Rest(api.address()), api.client().await);
     let long = "k".repeat(256);
     for key in ["", &long] {
-        let answer = post(rest, key, &json!({"customer_group_name": "Export"})).await;
-        assert_error(&answer, 400, "parameter_invalid", Some("idempotency-key"));
+        let response = post(rest, key, &json!({"customer_group_name": "Export"})).await;
+        assert_error(&response, 400, "parameter_invalid", Some("idempotency-key"));
     }
     let status = create(&client, &long, named("\0")).await.unwrap_err();
     assert_eq!(fields(&status), ["customer_group_name", "idempotency-key"]);
     let twice = [JSON, ("idempotency-key", "a"), ("idempotency-key", "a")];
-    let answer = rest.call("POST", "", &twice, "{\"customer_group_name\": \"Export\"}").await;
-    assert_error(&answer, 400, "parameter_invalid", Some("idempotency-key"));
+    let response = rest.call("POST", "", &twice, "{\"customer_group_name\": \"Export\"}").await;
+    assert_error(&response, 400, "parameter_invalid", Some("idempotency-key"));
     assert_eq!(total(&client).await, 0);
     assert_eq!(post(rest, &long[..255], &json!({"customer_group_name": "Export"})).await.status, 201);
 }
 
 #[tokio::test]
-async fn records_of_a_program_that_knows_no_batches_are_understood() {
+async fn records_of_a_version_without_batches_are_understood() {
     let api = Api::start().await;
     let (rest, client, sql) = (Rest(api.address()), api.client().await, api.database.sql().await);
     let body = json!({"requests": [{"customer_group": {"customer_group_name": "Import"}}]});
     let batch = [JSON, ("idempotency-key", "of a batch")];
     assert_eq!(rest.call("POST", ":batchCreate", &batch, &body.to_string()).await.status, 200);
     let first = create(&client, "k", named("Export")).await.unwrap().into_inner();
-    // Such a program makes records of these columns, and takes lapsed ones over by the same.
+    // The earlier version writes records with these columns, and takes over expired ones in the same way.
     let older = "insert into idempotency_key (api_key_digest, key, request_digest, customer_group_id)
                  select api_key_digest, 'new', request_digest, customer_group_id from idempotency_key where key = 'k';
                  update idempotency_key lapsed
@@ -168,7 +168,7 @@ async fn records_of_a_program_that_knows_no_batches_are_understood() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hundred_batches_at_once_under_one_key_on_two_replicas_make_one_set_of_groups() {
+async fn a_hundred_concurrent_batches_with_one_key_on_two_replicas_create_one_set_of_groups() {
     let database = TestDatabase::create().await;
     let replicas = [Api::start_on(database.clone()).await, Api::start_on(database).await];
     let group = |name: &str| json!({"customer_group_name": name});
@@ -182,42 +182,42 @@ async fn a_hundred_batches_at_once_under_one_key_on_two_replicas_make_one_set_of
         let (rest, body) = (Rest(replicas[number % 2].address()), body.to_string());
         posts.push(tokio::spawn(async move {
             let headers = [JSON, ("idempotency-key", "k")];
-            let answer = rest.call("POST", ":batchCreate", &headers, &body).await;
-            assert_eq!(answer.status, 200);
-            (answer.json(), answer.headers.contains_key("idempotent-replayed"))
+            let response = rest.call("POST", ":batchCreate", &headers, &body).await;
+            assert_eq!(response.status, 200);
+            (response.json(), response.headers.contains_key("idempotent-replayed"))
         }));
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for post in posts {
-        answers.push(post.await.unwrap());
+        responses.push(post.await.unwrap());
     }
-    assert!(answers.iter().all(|(groups, _)| *groups == answers[0].0));
-    assert_eq!(answers[0].0["data"][0]["parent_id"], answers[0].0["data"][1]["id"]);
-    assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
+    assert!(responses.iter().all(|(groups, _)| *groups == responses[0].0));
+    assert_eq!(responses[0].0["data"][0]["parent_id"], responses[0].0["data"][1]["id"]);
+    assert_eq!(responses.iter().filter(|(_, replayed)| !replayed).count(), 1);
     assert_eq!(total(&replicas[0].client().await).await, 3);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_creates_at_once_under_one_key_on_two_replicas_make_one_group() {
+async fn a_thousand_concurrent_creates_with_one_key_on_two_replicas_create_one_group() {
     let database = TestDatabase::create().await;
     let replicas = [Api::start_on(database.clone()).await, Api::start_on(database).await];
     let mut posts = Vec::new();
     for number in 0..1000 {
         let rest = Rest(replicas[number % 2].address());
         posts.push(tokio::spawn(async move {
-            let answer = post(rest, "k", &json!({"customer_group_name": "Export"})).await;
-            assert_eq!(answer.status, 201);
+            let response = post(rest, "k", &json!({"customer_group_name": "Export"})).await;
+            assert_eq!(response.status, 201);
             (
-                answer.json()["id"].as_str().unwrap().to_owned(),
-                answer.headers.contains_key("idempotent-replayed"),
+                response.json()["id"].as_str().unwrap().to_owned(),
+                response.headers.contains_key("idempotent-replayed"),
             )
         }));
     }
-    let mut answers = Vec::new();
+    let mut responses = Vec::new();
     for post in posts {
-        answers.push(post.await.unwrap());
+        responses.push(post.await.unwrap());
     }
-    assert!(answers.iter().all(|(id, _)| *id == answers[0].0));
-    assert_eq!(answers.iter().filter(|(_, replayed)| !replayed).count(), 1);
+    assert!(responses.iter().all(|(id, _)| *id == responses[0].0));
+    assert_eq!(responses.iter().filter(|(_, replayed)| !replayed).count(), 1);
     assert_eq!(total(&replicas[0].client().await).await, 1);
 }

@@ -1,18 +1,14 @@
-//! The `import` command: groups from files.
+//! The `import` command.
 
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Output, Stdio};
 
-use customer_groups::domain::GroupId;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::{Api, Calls, Program, TestDatabase, below, data_dir, eventually, named};
-use crate::verify::sound;
-
-/// An id that no group has.
-const NOBODY: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
+use crate::verify::assert_consistent;
 
 pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/sample.csv");
 
@@ -22,10 +18,10 @@ pub fn start(arguments: &[&str], settings: &[(&str, &str)]) -> Child {
     command.spawn().unwrap()
 }
 
-/// Runs it to its end with that on standard input.
+/// Runs the program to its end with this standard input.
 pub fn run(arguments: &[&str], database: &TestDatabase, input: &[u8]) -> Output {
     let mut child = start(arguments, &[("DATABASE_URL", &database.url())]);
-    // A program that does not read all of it has found something wrong.
+    // A program that stops reading early has found a mistake.
     drop(child.stdin.take().unwrap().write_all(input));
     child.wait_with_output().unwrap()
 }
@@ -34,18 +30,18 @@ pub fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// Imports what is in order, and gives what was said.
+/// Imports a valid file and returns the output.
 pub fn imported(database: &TestDatabase, format: &str, file: impl AsRef<[u8]>) -> String {
     let output = run(&["import", "-", "--format", format], database, file.as_ref());
-    let (out, err) = (text(output.stdout), text(output.stderr));
+    let (err, out) = (Program::messages(&output), text(output.stdout));
     assert_eq!((output.status.code(), err.as_str()), (Some(0), ""), "{out}");
     out
 }
 
-/// Imports what is not in order, and gives what is wrong with it: the number of the line, and what.
-fn refused(database: &TestDatabase, format: &str, file: impl AsRef<[u8]>) -> Vec<(i64, String)> {
+/// Imports an invalid file and returns the mistakes: the line number and the message of each.
+pub fn refused(database: &TestDatabase, format: &str, file: impl AsRef<[u8]>) -> Vec<(i64, String)> {
     let output = run(&["import", "-", "--format", format], database, file.as_ref());
-    let (out, err) = (text(output.stdout), text(output.stderr));
+    let (err, out) = (Program::messages(&output), text(output.stdout));
     assert_eq!((output.status.code(), err.as_str()), (Some(1), ""), "{out}");
     let mut lines: Vec<_> = out.lines().collect();
     let last = lines.pop().unwrap();
@@ -59,16 +55,16 @@ fn refused(database: &TestDatabase, format: &str, file: impl AsRef<[u8]>) -> Vec
 
 pub fn exported(database: &TestDatabase, format: &str) -> String {
     let output = run(&["export", "-", "--format", format], database, b"");
-    let err = text(output.stderr);
+    let err = Program::messages(&output);
     assert!(output.status.success() && err.contains(" customer groups were exported in "), "{err}");
     text(output.stdout)
 }
 
-async fn count(database: &TestDatabase) -> i64 {
+pub async fn count(database: &TestDatabase) -> i64 {
     database.number("select count(*) from customer_group").await
 }
 
-/// The names of all groups, each with that of its parent, in the order of their creation.
+/// The names of all groups, each with the name of its parent, in the order of creation.
 async fn tree(database: &TestDatabase) -> Vec<(String, Option<String>)> {
     let names = "select g.customer_group_name, p.customer_group_name
         from customer_group g left join customer_group p on p.id = g.parent_id order by g.id";
@@ -81,7 +77,7 @@ fn pairs(expected: &[(&str, Option<&str>)]) -> Vec<(String, Option<String>)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_export_of_erpnext_names_parents_by_name_in_any_order() {
+async fn an_erpnext_export_may_name_parents_in_any_order() {
     let labelled = "\"ID\",\"Customer Group Name\",\"Parent Customer Group\",\"Is Group\",\"Default Price List\",\
                     \"Default Payment Terms Template\",\"lft\"\r\n\
                     \"Export\",\"Export\",\"Wholesale, Inc\",0,\"\",\"Net 30\",4\r\n\
@@ -108,12 +104,12 @@ async fn an_export_of_erpnext_names_parents_by_name_in_any_order() {
         assert_eq!(end(1), "false,Export,\"Wholesale, Inc\",,Net 30");
         assert_eq!(end(2), "true,\"Wholesale, Inc\",All Customer Groups,,");
         assert_eq!(end(3), "true,All Customer Groups,,Standard,");
-        sound(&database);
+        assert_consistent(&database);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_an_id_in_the_file_the_text_of_the_parent_moves_no_group() {
+async fn with_ids_in_the_file_the_parent_name_moves_no_group() {
     let database = TestDatabase::create().await;
     imported(&database, "csv", "parent_id,customer_group_name,parent_customer_group\n,a,\n,b,a\n");
     let objects = "{\"id\":null,\"customer_group_name\":\"c\",\"parent_customer_group\":\"a\"}";
@@ -122,7 +118,7 @@ async fn with_an_id_in_the_file_the_text_of_the_parent_moves_no_group() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_parent_is_found_in_the_database_by_id_and_by_the_only_name() {
+async fn a_parent_in_the_database_is_found_by_id_and_by_unique_name() {
     let api = Api::start().await;
     let client = api.client().await;
     let root = client.create(named("root")).await.unwrap();
@@ -131,7 +127,7 @@ async fn a_parent_is_found_in_the_database_by_id_and_by_the_only_name() {
     }
     imported(&api.database, "csv", format!("customer_group_name,parent_id\nby id,{}\n", root.id));
     imported(&api.database, "csv", "customer_group_name,parent_customer_group\nby name, root \n");
-    // A name in the file comes first.
+    // A name in the file takes precedence.
     imported(&api.database, "csv", "customer_group_name,parent_customer_group\nroot,\nbelow that,root\n");
     let expected = [
         ("root", None),
@@ -149,197 +145,18 @@ async fn a_parent_is_found_in_the_database_by_id_and_by_the_only_name() {
     assert_eq!(problems.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [2, 3, 4]);
     assert_eq!(
         problems[0].1,
-        "parent_customer_group \"twin\" is the name of 2 groups that there are; give parents by parent_id instead"
+        "parent_customer_group \"twin\" is the name of 2 groups in the database; give parents by parent_id instead"
     );
     assert!(
-        problems[2].1.starts_with("parent_customer_group \"nobody\" is the name of no group"),
+        problems[2].1.starts_with("parent_customer_group \"nobody\" is not the name of a group"),
         "{problems:?}"
     );
     assert_eq!(client.list(None, None).await.unwrap().total, 7);
-    sound(&api.database);
-}
-
-/// Each in a file of its own, and a part of what is said of its line.
-fn wrong_lines() -> Vec<(&'static str, String, &'static str)> {
-    let long = "n".repeat(256);
-    let endless = "n".repeat(70_000);
-    let own = [
-        ("a,b", "it has 2 fields and the header 6"),
-        (",,,,,", "customer_group_name is required"),
-        ("nobody,,name,,,", "id \"nobody\" is no id of a customer group"),
-        (",nobody,name,,,", "parent_id \"nobody\" is no customer group"),
-        (&format!(",{NOBODY},name,,,"), "is no customer group; give the id of one, or none for a root"),
-        (&format!("{NOBODY},{NOBODY},name,,,"), "the group is its own parent"),
-        (",,\"a\nb\",,,", "customer_group_name has the control character U+000A"),
-        (&format!(",,{long},,,"), "customer_group_name has 256 characters"),
-        (&format!(",,name,,{long},"), "parent_customer_group has 256 characters"),
-        (",,name,yes,,", "is_group is \"yes\"; give true or 1, false or 0, or nothing"),
-        (
-            &format!("{NOBODY},,name,,,2020-01-01T00:00:00Z"),
-            "before the creation at 2023-06-30T03:34:18.518Z",
-        ),
-        (&format!("{NOBODY},,name,,,soon"), "updated_at is \"soon\"; give a time"),
-        (&format!(",,{endless},,,"), "it has more than 65536 bytes"),
-    ];
-    let own = own.into_iter().map(|(line, problem)| {
-        let header = "id,parent_id,customer_group_name,is_group,parent_customer_group,updated_at";
-        ("csv", format!("{header}\n{line}\n"), problem)
-    });
-    let by_name = [
-        ("Export,ID of another,", "ERPNext's ID is \"ID of another\" and customer_group_name \"Export\""),
-        ("Export,Export,nobody", "is the name of no group, in the file or beside it"),
-        ("Export,Export,Export", "the group is its own parent"),
-    ];
-    let by_name = by_name.into_iter().map(|(line, problem)| {
-        ("csv", format!("Customer Group Name,ID,Parent Customer Group\n{line}\n"), problem)
-    });
-    let objects = [
-        ("nonsense", "invalid JSON: expected ident at column 2"),
-        ("[]", "invalid JSON: invalid type: sequence, expected a JSON object"),
-        (r#"{"parent_id":null}"#, "customer_group_name is required"),
-        (r#"{"customer_group_name":5}"#, "customer_group_name is 5; give a string or null"),
-        (r#"{"customer_group_name":"a","colour":"red"}"#, "\"colour\": there is no field of this name"),
-        (r#"{"customer_group_name":"a","is_group":1}"#, "is_group is 1; give true, false or null"),
-        (r#"{"customer_group_name":"a","customer_group_name":"b"}"#, "the field is given twice"),
-        (&format!(r#"{{"customer_group_name":"{endless}"}}"#), "it has more than 65536 bytes"),
-    ];
-    let objects = objects.into_iter().map(|(line, problem)| {
-        ("ndjson", format!("{{\"customer_group_name\":\"first\"}}\n{line}\n"), problem)
-    });
-    own.chain(by_name).chain(objects).collect()
+    assert_consistent(&api.database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_wrong_line_is_named_with_what_is_wrong_and_nothing_is_imported() {
-    let database = TestDatabase::create().await;
-    for (format, file, expected) in wrong_lines() {
-        let problems = refused(&database, format, &file);
-        let [(2, problem)] = problems.as_slice() else { panic!("{expected}: {problems:?}") };
-        assert!(problem.contains(expected), "{expected}: {problem}");
-    }
-    assert_eq!(count(&database).await, 0);
-    sound(&database);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_header_that_tells_nothing_is_all_that_is_named() {
-    let database = TestDatabase::create().await;
-    for (file, expected) in [
-        ("", "the file is empty; begin it with the names of the columns"),
-        ("\n\r\n", "the file is empty"),
-        (
-            "name;parent\na;b\n",
-            "there is no column \"name;parent\"; the column customer_group_name is missing",
-        ),
-        (
-            "customer_group_name,Customer Group Name\na,b\n",
-            "the column \"Customer Group Name\" is given twice",
-        ),
-        (
-            "customer_group_name,colour\na,red\n",
-            "there is no column \"colour\"; the columns are id, created_at",
-        ),
-    ] {
-        let problems = refused(&database, "csv", file);
-        assert!(problems.len() == 1 && problems[0].1.contains(expected), "{problems:?}");
-    }
-    let problems = refused(&database, "csv", b"customer_group_name,\xff\na,b\n");
-    assert_eq!(problems, [(1, "it is not in UTF-8; save the file in UTF-8".to_owned())]);
-    imported(&database, "csv", "customer_group_name\n");
-    imported(&database, "ndjson", "");
-    assert_eq!(count(&database).await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn all_wrong_lines_are_named_at_once_and_no_group_for_the_fault_of_another() {
-    let api = Api::start().await;
-    let there = api.client().await.create(named("there")).await.unwrap();
-    let [a, b, c] = [0, 1, 2].map(|_| GroupId::generate().to_string());
-    let mut file = "id,parent_id,customer_group_name\n".to_owned();
-    for line in [
-        &format!("{a},,\u{7}"),
-        // Its parent has another fault.
-        &format!("{b},{a},below"),
-        &format!("{b},,twice"),
-        "",
-        &format!("{},,existing", there.id),
-        &format!(",{c},orphan"),
-        ",,\"over\ntwo lines\"",
-        ",,fine",
-    ] {
-        file.push_str(line);
-        file.push('\n');
-    }
-    let mut file = file.into_bytes();
-    file.extend(b",,Caf\xe9\n");
-    let problems = refused(&api.database, "csv", &file);
-    let expected = [
-        (2, "customer_group_name has the control character U+0007; leave it out".to_owned()),
-        (4, format!("id {b} is in line 3, too; an id is given once")),
-        (
-            6,
-            format!(
-                "id {} exists already; leave the line out, or its id for a group beside that one",
-                there.id
-            ),
-        ),
-        (7, format!("parent_id {c:?} is no customer group; give the id of one, or none for a root")),
-        (8, "customer_group_name has the control character U+000A; leave it out".to_owned()),
-        (11, "it is not in UTF-8; save the file in UTF-8".to_owned()),
-    ];
-    assert_eq!(problems, expected);
-    assert_eq!(count(&api.database).await, 1);
-    sound(&api.database);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cycles_are_named_by_their_lines_and_not_what_is_below_them() {
-    let database = TestDatabase::create().await;
-    let file = "customer_group_name,parent_customer_group\n\
-                root,\nbelow a cycle,c\nc,a\na,b\nb,c\nfine,root\nd,e\ne,d\n";
-    let remedy = "and the last below the first; give one of them another parent, or none";
-    let expected = [
-        (4, format!("the groups in lines 4, 5, 6 are each below the next, 3 in all, {remedy}")),
-        (8, format!("the groups in lines 8, 9 are each below the next, 2 in all, {remedy}")),
-    ];
-    assert_eq!(refused(&database, "csv", file), expected);
-    assert_eq!(count(&database).await, 0);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_name_that_several_groups_of_the_file_have_names_no_parent() {
-    let database = TestDatabase::create().await;
-    let twins = "customer_group_name,parent_customer_group\ntwin,\ntwin,\n";
-    let problem = "parent_customer_group \"twin\" is the name of 2 groups in the file; give parents by parent_id instead";
-    assert_eq!(refused(&database, "csv", format!("{twins}child,twin\n")), [(4, problem.to_owned())]);
-    imported(&database, "csv", twins);
-    assert_eq!(count(&database).await, 2);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_later_object_with_ids_does_not_go_with_a_first_one_without() {
-    let database = TestDatabase::create().await;
-    let file = "{\"customer_group_name\":\"a\"}\n{\"customer_group_name\":\"b\",\"parent_id\":null}\n";
-    let problems = refused(&database, "ndjson", file);
-    assert!(problems.len() == 1 && problems[0].0 == 2, "{problems:?}");
-    assert!(problems[0].1.contains("the first object has no id and no parent_id"), "{problems:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_very_many_wrong_lines_the_first_hundred_are_named() {
-    let database = TestDatabase::create().await;
-    let lines: Vec<String> = (0..150).map(|number| format!(",{NOBODY},{number}\n,,\n")).collect();
-    let file = format!("id,parent_id,customer_group_name\n{}", lines.concat());
-    let output = run(&["import", "-", "--format", "csv"], &database, file.as_bytes());
-    let said = text(output.stdout);
-    let said: Vec<_> = said.lines().collect();
-    assert_eq!((output.status.code(), said.len()), (Some(1), 102));
-    assert!(said[0].starts_with("line 2: parent_id") && said[99].starts_with("line 101: "), "{said:#?}");
-    assert_eq!(said[100..], ["and 200 more", "300 things are wrong with the file, and nothing was imported"]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dry_run_finds_what_is_wrong_and_changes_nothing() {
+async fn a_dry_run_reports_mistakes_and_changes_nothing() {
     let database = TestDatabase::create().await;
     let dry_run = |file: &str| {
         let output = run(&["import", "-", "--format", "csv", "--dry-run"], &database, file.as_bytes());
@@ -351,11 +168,11 @@ async fn a_dry_run_finds_what_is_wrong_and_changes_nothing() {
     let (code, said) = dry_run(&format!("{sample}Lost,Nowhere,0,,\n"));
     assert!(code == 1 && said.starts_with("line 38: parent_customer_group \"Nowhere\""), "{said}");
     assert_eq!(count(&database).await, 0);
-    sound(&database);
+    assert_consistent(&database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_mark_at_the_start_ends_of_lines_and_quotes_are_those_of_any_program() {
+async fn byte_order_marks_line_endings_and_quotes_of_any_program_are_accepted() {
     let database = TestDatabase::create().await;
     let file = "\u{feff}\"customer_group_name\",payment_terms\r\n\r\n\"say \"\"hi\"\", twice\",\"\"\r\n\" a \r\n\",Net 30";
     imported(&database, "csv", file);
@@ -371,7 +188,7 @@ async fn a_mark_at_the_start_ends_of_lines_and_quotes_are_those_of_any_program()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_import_that_is_killed_has_changed_nothing() {
+async fn a_killed_import_changes_nothing() {
     let database = TestDatabase::create().await;
     let mut child = start(&["import", "-", "--format", "csv"], &[("DATABASE_URL", &database.url())]);
     let lines: Vec<String> = (0..10_000).map(|number| format!("group {number}\n")).collect();
@@ -386,11 +203,11 @@ async fn an_import_that_is_killed_has_changed_nothing() {
     eventually("it is over", async { while !database.backends().await.is_empty() {} }).await;
     assert_eq!(count(&database).await, 0);
     imported(&database, "csv", format!("customer_group_name\n{lines}"));
-    assert_eq!(sound(&database), "10000 customer groups were checked, and nothing is wrong\n");
+    assert_eq!(assert_consistent(&database), "10000 customer groups were checked, and nothing is wrong\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_that_runs_shows_what_was_imported_and_counts_it() {
+async fn a_running_service_shows_and_counts_imported_groups() {
     let api = Api::start().await;
     let client = api.client().await;
     let before = client.create(named("before")).await.unwrap();
@@ -401,23 +218,23 @@ async fn a_service_that_runs_shows_what_was_imported_and_counts_it() {
     let file = format!("customer_group_name,parent_id\nlate,{}\n", before.id);
     imported(&api.database, "csv", file);
     assert_eq!(client.list(None, None).await.unwrap().total, 38);
-    // What is below an imported group is guarded as ever.
+    // Groups below an imported group are protected by the foreign key as usual.
     client.delete(&before.id).await.unwrap_err();
     client.create(below(&page.data[0], "below")).await.unwrap();
-    sound(&api.database);
+    assert_consistent(&api.database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_cannot_be_done_is_told_before_anything_is() {
+async fn impossible_imports_and_exports_fail_with_the_reason() {
     let database = TestDatabase::create().await;
     let nowhere = "postgres://nobody@127.0.0.1:1/nothing";
     for (arguments, problem) in [
         (&["import", "nowhere.csv"][..], "nowhere.csv cannot be read: No such file"),
-        (&["import", "groups.txt"], "groups.txt does not end in .csv, .ndjson or .jsonl; give --format csv"),
+        (&["import", "groups.txt"], "groups.txt does not end in .csv, .ndjson or .jsonl; use --format csv"),
         (&["import", "-"], "- does not end in .csv"),
         (&["import", "/", "--format", "csv"], "/ cannot be read: Is a directory"),
         (&["export", "/nowhere/groups.csv"], "/nowhere/groups.csv cannot be written: No such file"),
-        (&["export", "/dev/null", "--format", "csv"], "/dev/null is there and no file; give - and send"),
+        (&["export", "/dev/null", "--format", "csv"], "/dev/null exists and is not a regular file; use -"),
         (&["export", "-", "--format", "csv", "--database-url", nowhere], "its server cannot be reached"),
         (&["import", "-", "--format", "csv", "--database-url", nowhere], "its server cannot be reached"),
     ] {
@@ -428,9 +245,10 @@ async fn what_cannot_be_done_is_told_before_anything_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_sample_fills_a_private_postgresql_before_its_first_start_and_comes_out_again() {
+async fn the_sample_can_be_imported_into_a_stopped_service_and_exported_again() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    drop(Program::serve_in(folder.path()));
     let output = Program::run(&["import", SAMPLE], &settings);
     assert!(output.status.success(), "{output:?}");
     let program = Program::serve_in(folder.path());

@@ -10,7 +10,7 @@ use crate::support::{Calls, Client, Program, TestDatabase, data_dir, eventually,
 
 const LIVE_KEY: &str = "sk_live_the_key_of_the_tests";
 
-/// Runs `keys` and gives what it printed.
+/// Runs `keys` and returns the output.
 fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> String {
     let output = Program::run(&[&["keys"], arguments].concat(), settings);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -18,7 +18,7 @@ fn keys(arguments: &[&str], settings: &[(&str, &str)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The id in the line of the list with that name.
+/// The id in the line of the list with this name.
 fn id_of(list: &str, name: &str) -> String {
     let line =
         list.lines().find(|line| line.ends_with(name)).unwrap_or_else(|| panic!("no {name} in {list}"));
@@ -34,7 +34,7 @@ async fn refused(client: &Client) {
     }
 }
 
-/// Whether that is in a file of a folder, whatever it is called.
+/// Whether any file in the folder contains the key.
 fn has_key_in(folder: &Path, key: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().map(Result::unwrap).any(|entry| match entry.file_type().unwrap() {
         kind if kind.is_dir() => has_key_in(&entry.path(), key),
@@ -46,7 +46,7 @@ fn has_key_in(folder: &Path, key: &[u8]) -> bool {
     })
 }
 
-/// Makes, uses, lists and revokes keys while a service runs with the same settings.
+/// Creates, uses, lists and revokes keys while a service runs with the same settings.
 async fn tour(program: &Program, settings: &[(&str, &str)]) {
     let writing = keys(&["create", "--name", "the shop"], settings);
     let reading = keys(&["create", "--name", "the report", "--read-only"], settings);
@@ -67,7 +67,7 @@ async fn tour(program: &Program, settings: &[(&str, &str)]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_are_made_listed_and_revoked_on_a_given_database() {
+async fn keys_are_created_listed_and_revoked_on_an_external_database() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let settings = [("DATABASE_URL", url.as_str())];
@@ -75,10 +75,10 @@ async fn keys_are_made_listed_and_revoked_on_a_given_database() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_work_on_the_private_postgresql_while_the_service_runs_and_while_it_does_not() {
+async fn keys_work_on_the_embedded_postgresql_with_and_without_a_running_service() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
-    // Before there is anything in the folder.
+    drop(Program::serve(&settings));
     let early = keys(&["create", "--name", "early"], &settings);
     let program = Program::serve(&settings);
     program.client_with(early.trim()).await.list(None, None).await.unwrap();
@@ -94,9 +94,10 @@ async fn keys_work_on_the_private_postgresql_while_the_service_runs_and_while_it
 }
 
 #[test]
-fn commands_at_once_on_a_stopped_service_wait_for_each_other() {
+fn concurrent_commands_on_a_stopped_service_wait_for_each_other() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    drop(Program::serve(&settings));
     std::thread::scope(|scope| {
         for number in 0..4 {
             scope.spawn(move || keys(&["create", "--name", &format!("key {number}")], &settings));
@@ -106,9 +107,10 @@ fn commands_at_once_on_a_stopped_service_wait_for_each_other() {
 }
 
 #[test]
-fn a_key_that_could_not_be_shown_opens_nothing() {
+fn a_key_that_could_not_be_printed_is_not_valid() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    drop(Program::serve(&settings));
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let mut create = Program::command(&settings);
     let status = create.args(["keys", "create", "--name", "unseen"]).stdout(full).status().unwrap();
@@ -118,9 +120,10 @@ fn a_key_that_could_not_be_shown_opens_nothing() {
 }
 
 #[test]
-fn a_name_of_which_people_could_not_tell_the_key_is_refused() {
+fn an_unrecognisable_key_name_is_rejected() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    drop(Program::serve(&settings));
     for (name, problem) in [
         ("", "the name is required; give it 1 to 255 characters"),
         (" \t", "the name is required; give it 1 to 255 characters"),
@@ -137,9 +140,10 @@ fn a_name_of_which_people_could_not_tell_the_key_is_refused() {
 }
 
 #[test]
-fn an_id_of_no_key_is_refused() {
+fn an_unknown_key_id_is_rejected() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+    drop(Program::serve(&settings));
     for (id, code) in [("first", 2), ("key_01h455vb4pex5vsknk084sn02q", 1)] {
         let output = Program::run(&["keys", "revoke", id], &settings);
         let said = String::from_utf8(output.stderr).unwrap();
@@ -149,7 +153,7 @@ fn an_id_of_no_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_live_service_takes_live_keys_only() {
+async fn a_live_service_accepts_only_live_keys() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap()), ("MODE", "live"), ("API_KEY", LIVE_KEY)];
     let program = Program::serve(&settings);
@@ -161,7 +165,7 @@ async fn a_live_service_takes_live_keys_only() {
     assert!(status.message().contains("test key") && status.message().contains("live mode"), "{status:?}");
 }
 
-/// What a service without an `API_KEY` warns of before it serves.
+/// The warnings of a start without `API_KEY`.
 fn warnings_at_start(settings: &[(&str, &str)]) -> Vec<String> {
     let program = Program::spawn(Program::command(settings).env_remove("API_KEY").stdout(Stdio::null()));
     let warnings = RefCell::new(Vec::new());
@@ -175,12 +179,12 @@ fn warnings_at_start(settings: &[(&str, &str)]) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_on_a_given_database_says_at_start_that_no_key_opens_it_and_makes_none() {
+async fn a_service_on_an_external_database_without_keys_warns_at_start_and_creates_none() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let settings = [("DATABASE_URL", url.as_str())];
     let none =
-        ["no API key for test mode; make one with `customer-groups keys create --name …`, or set API_KEY"];
+        ["no API key for test mode; create one with `customer-groups keys create --name …`, or set API_KEY"];
     assert_eq!(warnings_at_start(&settings), none);
     assert_eq!(database.number("select count(*) from api_key").await, 0);
 
@@ -193,7 +197,7 @@ async fn a_service_on_a_given_database_says_at_start_that_no_key_opens_it_and_ma
 }
 
 #[test]
-fn a_service_on_a_private_postgresql_whose_keys_are_all_revoked_says_so() {
+fn a_service_on_an_embedded_postgresql_with_only_revoked_keys_warns_at_start() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
     assert!(warnings_at_start(&settings).is_empty());

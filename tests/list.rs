@@ -1,6 +1,6 @@
-//! Long lists, and exact totals.
+//! Lists: limits, filters and exact totals.
 
-use customer_groups::grpc::pb::{
+use customer_groups::testing::pb::{
     ListCustomerGroupChildrenRequest, ListCustomerGroupDescendantsRequest, ListCustomerGroupsRequest,
     ListCustomerGroupsResponse,
 };
@@ -44,11 +44,11 @@ async fn filtered(
 }
 
 #[tokio::test]
-async fn filtered_totals_stay_exact_and_pages_go_on_through_what_is_made_and_deleted_meanwhile() {
+async fn filtered_totals_and_pages_stay_correct_during_creates_and_deletes() {
     let api = Api::start().await;
     insert_groups(&api, 1000).await;
     let client = api.client().await;
-    // Of the numbers below 1000, 9 * 9 * 9 have no seven, and 1000 has none.
+    // Of the numbers below 1000, 9 * 9 * 9 contain no seven; neither does 1000.
     for filter in [(None, Some("7")), (Some("null"), Some("7"))] {
         let all = filtered(&client, 1000, filter.0, filter.1).await;
         assert_eq!((all.data.len(), all.has_more, all.total), (271, false, 271));
@@ -75,7 +75,7 @@ async fn filtered_totals_stay_exact_and_pages_go_on_through_what_is_made_and_del
 }
 
 #[tokio::test]
-async fn a_limit_of_a_list_of_the_tree_is_taken_as_it_is() {
+async fn the_limit_of_a_tree_list_is_not_lowered() {
     let api = Api::start().await;
     insert_groups(&api, 1501).await;
     let client = api.client().await;
@@ -113,7 +113,7 @@ async fn the_total_stays_exact_through_deletes_rollbacks_and_truncation() {
     assert_eq!(client.list(None, None).await.unwrap().total, 0);
 }
 
-/// Many roots in one statement, with ids that the service could have made.
+/// Inserts many roots in one statement, with valid ids.
 async fn insert_groups(api: &Api, count: i32) {
     let insert = "insert into customer_group (id, updated_at, is_group, customer_group_name)
                   select ('01890a5d-ac96-774b-bcce-' || lpad(to_hex(n), 12, '0'))::uuid, now(), false, n::text

@@ -1,4 +1,4 @@
-//! What the service tells of itself to Prometheus.
+//! The Prometheus metrics.
 
 // Counts are exact.
 #![allow(clippy::float_cmp)]
@@ -6,45 +6,44 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use customer_groups::grpc::pb;
-use customer_groups::server::Limits as Bounds;
+use customer_groups::testing::Limits;
+use customer_groups::testing::pb;
 use nix::sys::signal::Signal;
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tonic::Code;
 
-use crate::overload::until_there_is_room;
-use crate::support::face::{Face, rpc};
+use crate::limits::until_a_connection_is_accepted;
+use crate::rest::COLLECTION;
 use crate::support::http::{get, request};
+use crate::support::protocol::{Protocol, rpc};
 use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, data_dir, eventually, named};
 
 const SERVICE: &str = "overplane.setup.v1.CustomerGroupService";
-const COLLECTION: &str = "/api/setup/customer-group";
-
-/// The figures, by their names and labels as they are written.
-pub type Figures = BTreeMap<String, f64>;
+/// The samples, by name and labels as they are written.
+pub type Samples = BTreeMap<String, f64>;
 
 async fn read(admin: std::net::SocketAddr) -> String {
-    let answer = get(admin, "/metrics", &[]).await;
-    assert_eq!(answer.status, 200);
-    String::from_utf8(answer.body.to_vec()).unwrap()
+    let response = get(admin, "/metrics", &[]).await;
+    assert_eq!(response.status, 200);
+    String::from_utf8(response.body.to_vec()).unwrap()
 }
 
-pub async fn figures(admin: std::net::SocketAddr) -> Figures {
+pub async fn samples(admin: std::net::SocketAddr) -> Samples {
     let text = read(admin).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let figure = |line: &str| {
         let (name, value) = line.rsplit_once(' ').unwrap();
         (name.to_owned(), value.parse().unwrap())
     };
-    let figures: Figures = lines.map(figure).collect();
+    let samples: Samples = lines.map(figure).collect();
     assert_eq!(
-        figures.len(),
+        samples.len(),
         text.lines().filter(|line| !line.starts_with('#')).count(),
         "each is told once"
     );
-    figures
+    samples
 }
 
 fn rpc_calls(method: &str, code: &str) -> String {
@@ -62,18 +61,18 @@ fn active(method: &str) -> String {
     format!("rpc_server_active_calls{{rpc_system_name=\"grpc\",rpc_method=\"{SERVICE}/{method}\"}}")
 }
 
-/// Those of the figures that count calls.
-fn calls(figures: &Figures) -> Figures {
-    let counts = figures.iter().filter(|(name, _)| name.contains("_seconds_count{"));
+/// The samples that count calls.
+fn calls(samples: &Samples) -> Samples {
+    let counts = samples.iter().filter(|(name, _)| name.contains("_seconds_count{"));
     counts.map(|(name, count)| (name.clone(), *count)).collect()
 }
 
-/// Waits until all is counted that was answered: the end of a call comes after its last byte.
-async fn until_calls_are(admin: std::net::SocketAddr, expected: &Figures) {
-    let mut counted = Figures::new();
+/// Waits until every finished call is counted: a call ends after its last byte is sent.
+async fn until_calls_are(admin: std::net::SocketAddr, expected: &Samples) {
+    let mut counted = Samples::new();
     let all = async {
         while counted != *expected {
-            counted = calls(&figures(admin).await);
+            counted = calls(&samples(admin).await);
             let (now, all) = (counted.values().sum::<f64>(), expected.values().sum::<f64>());
             assert!(now < all || counted == *expected, "{counted:#?} are not {expected:#?}");
         }
@@ -82,25 +81,25 @@ async fn until_calls_are(admin: std::net::SocketAddr, expected: &Figures) {
 }
 
 #[tokio::test]
-async fn calls_are_counted_by_method_and_code_as_their_callers_do() {
+async fn calls_are_counted_by_method_and_code() {
     let api = Api::start().await;
     let authorization = format!("Bearer {KEY}");
     let key = [("authorization", authorization.as_str())];
     let client = api.client().await;
     let group = client.create(named("Export")).await.unwrap();
-    let mut expected = Figures::from([(rpc_calls(&format!("{SERVICE}/CreateCustomerGroup"), "OK"), 1.0)]);
+    let mut expected = Samples::from([(rpc_calls(&format!("{SERVICE}/CreateCustomerGroup"), "OK"), 1.0)]);
     let mut expect = |name: String| *expected.entry(name).or_default() += 1.0;
 
     let known = pb::GetCustomerGroupRequest { id: group.id.clone() }.encode_to_vec();
     let unknown = pb::GetCustomerGroupRequest { id: "nobody".to_owned() }.encode_to_vec();
-    for face in Face::RPC {
+    for protocol in Protocol::RPC {
         for (message, headers, code, name) in [
             (&known, &key[..], Code::Ok, "OK"),
             (&unknown, &key[..], Code::NotFound, "NOT_FOUND"),
             (&known, &[][..], Code::Unauthenticated, "UNAUTHENTICATED"),
         ] {
-            let answer = rpc(face, api.address(), "GetCustomerGroup", headers, message).await;
-            assert_eq!(answer.status.code(), code);
+            let response = rpc(protocol, api.address(), "GetCustomerGroup", headers, message).await;
+            assert_eq!(response.status.code(), code);
             expect(rpc_calls(&format!("{SERVICE}/GetCustomerGroup"), name));
         }
     }
@@ -119,21 +118,21 @@ async fn calls_are_counted_by_method_and_code_as_their_callers_do() {
         ("GET", "/openapi.json", &[], "200", "/openapi.json"),
         ("GET", "/nonsense", &key, "404", ""),
     ] {
-        let answer = request(api.address(), method, path, headers, "").await;
-        assert_eq!(answer.status.as_str(), status, "{method} {path}");
+        let response = request(api.address(), method, path, headers, "").await;
+        assert_eq!(response.status.as_str(), status, "{method} {path}");
         expect(requests(method, route, status));
     }
     until_calls_are(api.admin, &expected).await;
 }
 
 #[tokio::test]
-async fn whatever_callers_make_up_is_counted_under_one_name() {
+async fn unknown_methods_and_routes_are_counted_under_one_name() {
     let api = Api::start().await;
     let authorization = format!("Bearer {KEY}");
     let key = [("authorization", authorization.as_str())];
     for number in 0..20 {
-        let answer = rpc(Face::Grpc, api.address(), &format!("Nonsense{number}"), &key, &[]).await;
-        assert_eq!(answer.status.code(), Code::Unimplemented);
+        let response = rpc(Protocol::Grpc, api.address(), &format!("Nonsense{number}"), &key, &[]).await;
+        assert_eq!(response.status.code(), Code::Unimplemented);
         let path = format!("/nonsense/{number}");
         assert_eq!(get(api.address(), &path, &key).await.status, 404);
         let method = format!("NONSENSE{number}");
@@ -149,12 +148,10 @@ async fn whatever_callers_make_up_is_counted_under_one_name() {
 }
 
 #[tokio::test]
-async fn calls_under_way_and_their_connections_are_told() {
+async fn calls_in_flight_and_their_connections_are_exported() {
     let api = Api::start().await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     let calling = (0..3).map(|_| {
         let client = client.clone();
         tokio::spawn(async move { client.list(None, None).await })
@@ -162,16 +159,16 @@ async fn calls_under_way_and_their_connections_are_told() {
     let calling: Vec<_> = calling.collect();
     api.database.until_statements_run(3).await;
     let pool = |state: &str| format!("db_client_connections_usage{{pool_name=\"calls\",state=\"{state}\"}}");
-    let during = figures(api.admin).await;
+    let during = samples(api.admin).await;
     assert_eq!((during[&active("ListCustomerGroups")], during[&pool("used")]), (3.0, 3.0));
 
-    held.rollback().await.unwrap();
+    lock.release().await;
     for call in calling {
         call.await.unwrap().unwrap();
     }
     let done = async {
         loop {
-            let after = figures(api.admin).await;
+            let after = samples(api.admin).await;
             if (after[&active("ListCustomerGroups")], after[&pool("used")]) == (0.0, 0.0) {
                 break after[&pool("idle")];
             }
@@ -181,11 +178,9 @@ async fn calls_under_way_and_their_connections_are_told() {
 }
 
 #[tokio::test]
-async fn a_caller_who_goes_away_is_counted_as_one() {
+async fn a_disconnected_caller_is_counted_as_cancelled() {
     let api = Api::start().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let _lock = api.database.lock("customer_group").await;
     let client = api.client().await;
     let calling = tokio::spawn(async move { client.list(None, None).await });
     let address = api.address();
@@ -204,14 +199,12 @@ async fn a_caller_who_goes_away_is_counted_as_one() {
 }
 
 #[tokio::test]
-async fn what_is_refused_is_counted_and_the_metrics_are_told_meanwhile() {
-    let some = |number| NonZeroUsize::new(number).unwrap();
-    let bounds = Bounds { calls: some(1), connections: some(2), ..BOUNDS };
+async fn refused_calls_are_counted_and_the_metrics_stay_available() {
+    let nonzero = |number| NonZeroUsize::new(number).unwrap();
+    let bounds = Limits { calls: nonzero(1), connections: nonzero(2), ..BOUNDS };
     let api = Api::start_within(bounds, TIMEOUTS).await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     let waiting = client.clone();
     let waiting = tokio::spawn(async move { waiting.list(None, None).await });
     api.database.until_statements_run(1).await;
@@ -221,40 +214,38 @@ async fn what_is_refused_is_counted_and_the_metrics_are_told_meanwhile() {
     let second = TcpStream::connect(api.address()).await.unwrap();
     let third = TcpStream::connect(api.address()).await.unwrap();
     eventually("the third is closed", third.readable()).await.unwrap();
-    let during = figures(api.admin).await;
+    let during = samples(api.admin).await;
     assert_eq!(during["customer_groups_refused_calls_total"], 5.0);
     assert_eq!(during["customer_groups_refused_connections_total"], 1.0);
     assert_eq!(during[&rpc_calls(&format!("{SERVICE}/ListCustomerGroups"), "RESOURCE_EXHAUSTED")], 5.0);
     drop((second, third));
-    held.rollback().await.unwrap();
+    lock.release().await;
     waiting.await.unwrap().unwrap();
-    until_there_is_room(api.address()).await;
+    until_a_connection_is_accepted(api.address()).await;
 }
 
 #[tokio::test]
-async fn reads_that_are_answered_together_are_counted_by_how_many_they_were() {
+async fn batched_reads_are_counted_by_batch_size() {
     let api = Api::start().await;
     let client = api.client().await;
     let group = client.create(named("Export")).await.unwrap();
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     let get = || {
         let (client, id) = (client.clone(), group.id.clone());
         tokio::spawn(async move { client.get(&id).await })
     };
-    // The first one goes out alone, and the others with the next statement of the thread.
+    // The first read is sent alone, the others with the next statement of the thread.
     let mut reading = vec![get()];
     api.database.until_statements_run(1).await;
     reading.extend((0..8).map(|_| get()));
     let under_way = active("GetCustomerGroup");
-    let all = async { while figures(api.admin).await[&under_way] < 9.0 {} };
+    let all = async { while samples(api.admin).await[&under_way] < 9.0 {} };
     eventually("all have come", all).await;
-    held.rollback().await.unwrap();
+    lock.release().await;
     for read in reading {
         read.await.unwrap().unwrap();
     }
-    let after = figures(api.admin).await;
+    let after = samples(api.admin).await;
     let figure = |name: &str| after[&format!("customer_groups_read_batch_size_{name}")];
     assert_eq!((figure("count{statement=\"get\"}"), figure("sum{statement=\"get\"}")), (2.0, 9.0));
     assert_eq!(figure("bucket{statement=\"get\",le=\"1\"}"), 1.0);
@@ -264,14 +255,14 @@ async fn reads_that_are_answered_together_are_counted_by_how_many_they_were() {
 }
 
 #[tokio::test]
-async fn the_database_is_told_to_be_up_or_not() {
+async fn the_availability_of_the_database_is_exported() {
     let api = Api::start().await;
     let until = async |up: f64| {
         let told = async {
             loop {
-                let figures = figures(api.admin).await;
-                if (figures["customer_groups_database_up"], figures["customer_groups_ready"]) == (up, up) {
-                    break figures;
+                let samples = samples(api.admin).await;
+                if (samples["customer_groups_database_up"], samples["customer_groups_ready"]) == (up, up) {
+                    break samples;
                 }
             }
         };
@@ -285,34 +276,32 @@ async fn the_database_is_told_to_be_up_or_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_are_told_while_the_service_finishes_what_is_under_way() {
+async fn metrics_are_available_during_a_graceful_shutdown() {
     let database = TestDatabase::create().await;
     let mut program = Program::serve(&[("DATABASE_URL", &*database.url())]);
     let client = program.client().await;
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let calling = tokio::spawn(async move { client.list(None, None).await });
     database.until_statements_run(1).await;
     program.signal(Signal::SIGTERM);
     program.log_line(|line| line["message"] == "stopping");
-    let during = figures(program.admin).await;
+    let during = samples(program.admin).await;
     assert_eq!((during["customer_groups_ready"], during["customer_groups_database_up"]), (0.0, 1.0));
     assert_eq!(during[&active("ListCustomerGroups")], 1.0);
-    held.rollback().await.unwrap();
+    lock.release().await;
     calling.await.unwrap().unwrap();
     assert_eq!(program.wait().code(), Some(0));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_private_database_is_told_to_be_one() {
+async fn an_embedded_database_is_exported_as_one() {
     let folder = data_dir();
     let program = Program::serve_in(folder.path());
-    assert_eq!(figures(program.admin).await["customer_groups_embedded_database"], 1.0);
+    assert_eq!(samples(program.admin).await["customer_groups_embedded_database"], 1.0);
 }
 
 #[tokio::test]
-async fn whoever_holds_connections_for_metrics_holds_few_and_no_caller_s() {
+async fn connections_for_metrics_are_few_and_separate_from_those_of_callers() {
     let api = Api::start().await;
     let mut held = Vec::new();
     for _ in 0..16 {
@@ -321,8 +310,8 @@ async fn whoever_holds_connections_for_metrics_holds_few_and_no_caller_s() {
         held.push(stream);
     }
     let mut further = TcpStream::connect(api.admin).await.unwrap();
-    let mut answer = Vec::new();
-    let closed = further.read_to_end(&mut answer);
+    let mut response = Vec::new();
+    let closed = further.read_to_end(&mut response);
     assert_eq!(eventually("one more is closed", closed).await.unwrap_or(0), 0);
     assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
     drop(held);
@@ -332,28 +321,28 @@ async fn whoever_holds_connections_for_metrics_holds_few_and_no_caller_s() {
 
 async fn is_told(admin: std::net::SocketAddr) -> bool {
     let mut stream = TcpStream::connect(admin).await.unwrap();
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let asked = stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: metrics\r\n\r\n").await;
-    asked.is_ok() && stream.read_to_end(&mut answer).await.is_ok() && answer.starts_with(b"HTTP/1.1 200")
+    asked.is_ok() && stream.read_to_end(&mut response).await.is_ok() && response.starts_with(b"HTTP/1.1 200")
 }
 
 #[tokio::test]
-async fn the_figures_of_the_process_and_its_version_are_told() {
-    let figures = figures(Api::start().await.admin).await;
+async fn the_process_metrics_and_the_version_are_exported() {
+    let samples = samples(Api::start().await.admin).await;
     let version = format!("customer_groups_build_info{{version=\"{}\"}}", env!("CARGO_PKG_VERSION"));
-    assert_eq!(figures[&version], 1.0);
+    assert_eq!(samples[&version], 1.0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
-    let begun = figures["process_start_time_seconds"];
+    let begun = samples["process_start_time_seconds"];
     assert!((now - 86_400.0..=now + 2.0).contains(&begun), "{begun} and {now}");
     for name in
         ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds", "process_threads"]
     {
-        assert!(figures[name] > 0.0, "{name}");
+        assert!(samples[name] > 0.0, "{name}");
     }
 }
 
 #[tokio::test]
-async fn metrics_come_in_both_formats_and_nothing_else_comes_from_there() {
+async fn the_admin_address_serves_metrics_in_both_formats_and_nothing_else() {
     let api = Api::start().await;
     let accept = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4";
     let open = get(api.admin, "/metrics", &[("accept", accept)]).await;
@@ -369,7 +358,7 @@ async fn metrics_come_in_both_formats_and_nothing_else_comes_from_there() {
 }
 
 #[tokio::test]
-async fn nothing_of_a_key_or_of_a_group_is_told() {
+async fn metrics_contain_nothing_of_a_key_or_a_group() {
     let api = Api::start().await;
     let client = api.client().await;
     let group = client.create(named("Secretive")).await.unwrap();

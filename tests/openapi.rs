@@ -1,4 +1,4 @@
-//! The published description of REST, and the page that shows it.
+//! The published OpenAPI description and the page that shows it.
 
 use std::collections::BTreeSet;
 
@@ -8,16 +8,16 @@ use crate::rest::{Rest, assert_error, documented_operations};
 use crate::support::http::{get, request};
 use crate::support::{Api, Calls, named};
 
-/// The copy that is read in the repository and by generators of clients.
+/// The committed copy, for readers of the repository and client generators.
 const COMMITTED: &str = include_str!("../docs/openapi.json");
 
 async fn description(api: &Api) -> Value {
-    let answer = get(api.address(), "/openapi.json", &[]).await;
+    let response = get(api.address(), "/openapi.json", &[]).await;
     assert_eq!(
-        (answer.status.as_u16(), &answer.headers["content-type"]),
+        (response.status.as_u16(), &response.headers["content-type"]),
         (200, &"application/json".parse().unwrap())
     );
-    answer.json()
+    response.json()
 }
 
 #[tokio::test]
@@ -49,11 +49,11 @@ async fn the_described_operations_are_those_of_the_proto() {
 }
 
 #[tokio::test]
-async fn the_described_fields_of_a_group_are_those_that_are_answered() {
+async fn the_described_fields_of_a_group_are_those_in_responses() {
     let api = Api::start().await;
     let group = api.client().await.create(named("Export")).await.unwrap();
-    let answer = Rest(api.address()).get(&format!("/{}", group.id)).await.json();
-    let answered: BTreeSet<&String> = answer.as_object().unwrap().keys().collect();
+    let response = Rest(api.address()).get(&format!("/{}", group.id)).await.json();
+    let answered: BTreeSet<&String> = response.as_object().unwrap().keys().collect();
     let description = description(&api).await;
     let schema = &description["components"]["schemas"]["CustomerGroup"];
     assert_eq!(schema["properties"].as_object().unwrap().keys().collect::<BTreeSet<_>>(), answered);

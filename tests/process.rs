@@ -1,6 +1,6 @@
-//! The program as an operator runs it: settings, signals, the log.
+//! The program as an operator runs it: settings, signals and the log.
 
-use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
+use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
@@ -8,8 +8,8 @@ use tokio::net::TcpStream;
 use tonic::Code;
 
 use crate::rest::COLLECTION;
-use crate::support::face::{Face, rpc};
 use crate::support::http::{RawGrpc, framed, get};
+use crate::support::protocol::{Protocol, rpc};
 use crate::support::{Calls, Client, KEY, Program, TestDatabase, leaks, named, reason};
 
 async fn program() -> (Program, TestDatabase) {
@@ -17,7 +17,7 @@ async fn program() -> (Program, TestDatabase) {
     (Program::serve(&[("DATABASE_URL", &database.url())]), database)
 }
 
-/// A call that has reached the database, and waits there until the lock on the table is let go.
+/// A call that is in a statement, waiting for the lock on the table.
 pub async fn waiting_call(
     database: &TestDatabase,
     client: Client,
@@ -28,18 +28,16 @@ pub async fn waiting_call(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_and_sigint_finish_what_is_in_flight_and_exit_with_0() {
+async fn sigterm_and_sigint_finish_calls_in_flight_and_exit_with_0() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (mut program, database) = program().await;
-        let mut sql = database.sql().await;
-        let held = sql.transaction().await.unwrap();
-        held.batch_execute("lock table customer_group").await.unwrap();
+        let lock = database.lock("customer_group").await;
         let call = waiting_call(&database, program.client().await).await;
 
         program.signal(signal);
         program.log_line(|line| line["message"] == "stopping");
         assert!(tokio::net::TcpStream::connect(program.address).await.is_err(), "still accepts");
-        held.rollback().await.unwrap();
+        lock.release().await;
         assert_eq!(call.await.unwrap().unwrap(), 0);
         assert_eq!(program.wait().code(), Some(0));
         assert!(program.rest_of_log().last().unwrap().contains("\"stopped\""));
@@ -47,7 +45,7 @@ async fn sigterm_and_sigint_finish_what_is_in_flight_and_exit_with_0() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn sigterm_while_it_starts_is_not_lost() {
+async fn sigterm_during_the_start_is_not_lost() {
     let database = TestDatabase::create().await;
     for milliseconds in [0, 1, 2, 5, 10, 20, 40, 80, 160] {
         let settings = [("DATABASE_URL", &*database.url())];
@@ -55,19 +53,17 @@ async fn sigterm_while_it_starts_is_not_lost() {
         std::thread::sleep(std::time::Duration::from_millis(milliseconds));
         program.signal(Signal::SIGTERM);
         let ended = program.wait();
-        // Before it listens to signals, the system ends it.
+        // Before the signal handlers are installed, the signal ends the process.
         let by_signal = std::os::unix::process::ExitStatusExt::signal(&ended) == Some(Signal::SIGTERM as i32);
         assert!(ended.code() == Some(0) || by_signal, "after {milliseconds} ms: {ended:?}");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_in_flight_for_too_long_is_cut_off_and_the_exit_is_still_0() {
+async fn calls_that_outlast_the_shutdown_timeout_are_cut_off_and_the_exit_code_is_0() {
     let database = TestDatabase::create().await;
     let mut program = Program::serve(&[("DATABASE_URL", &database.url()), ("DRAIN_TIMEOUT", "100ms")]);
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let _lock = database.lock("customer_group").await;
     let call = waiting_call(&database, program.client().await).await;
     program.signal(Signal::SIGTERM);
     assert_eq!(program.wait().code(), Some(0));
@@ -75,7 +71,7 @@ async fn what_is_in_flight_for_too_long_is_cut_off_and_the_exit_is_still_0() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn as_many_threads_serve_as_there_are_workers_and_all_do_the_same() {
+async fn the_configured_number_of_workers_serves_and_all_behave_alike() {
     for workers in [1, 3] {
         let database = TestDatabase::create().await;
         let settings = [("DATABASE_URL", database.url()), ("WORKERS", workers.to_string())];
@@ -111,7 +107,7 @@ fn every_mistake_in_the_settings_is_reported_before_anything_starts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_or_an_address_that_cannot_be_had_is_named() {
+async fn an_unavailable_database_or_address_is_reported() {
     let output = Program::run(&[], &[("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/groups")]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
@@ -137,7 +133,7 @@ async fn a_database_or_an_address_that_cannot_be_had_is_named() {
     assert!(said.contains(&address) && said.contains("set ADMIN_LISTEN to a free address"), "{said}");
 }
 
-/// The line of the call with that request id.
+/// The log line of the call with this request id.
 pub fn call_line(program: &Program, request_id: &str) -> Value {
     program.log_line(|line| line["message"] == "call" && line["request_id"] == request_id)
 }
@@ -171,7 +167,7 @@ async fn each_call_has_one_line_with_method_code_duration_and_request_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn bytes_that_are_no_protobuf_are_logged_as_the_caller_s_fault() {
+async fn invalid_protobuf_is_logged_as_a_client_error() {
     let (program, _database) = program().await;
     let mut raw = RawGrpc::connect(program.address).await;
     let path = format!("/{SERVICE_NAME}/GetCustomerGroup");
@@ -182,7 +178,7 @@ async fn bytes_that_are_no_protobuf_are_logged_as_the_caller_s_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fault_of_ours_is_logged_once_with_its_cause_and_shown_only_as_a_request_id() {
+async fn an_internal_error_is_logged_once_with_its_cause_and_callers_see_only_the_request_id() {
     let (mut program, database) = program().await;
     let client = program.client().await;
     let group = client.create(named("Export")).await.unwrap();
@@ -192,8 +188,7 @@ async fn a_fault_of_ours_is_logged_once_with_its_cause_and_shown_only_as_a_reque
     let status = client.get(&group.id).await.unwrap_err();
     let request_id = status.metadata().get("x-request-id").unwrap().to_str().unwrap();
     assert_eq!((status.code(), &*reason(&status)), (Code::Internal, "INTERNAL"));
-    let message =
-        format!("something went wrong on our side; quote the request id {request_id} when you report it");
+    let message = format!("an internal error occurred; quote the request id {request_id} when you report it");
     assert_eq!(status.message(), message);
 
     let line = call_line(&program, request_id);
@@ -205,20 +200,18 @@ async fn a_fault_of_ours_is_logged_once_with_its_cause_and_shown_only_as_a_reque
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_whose_caller_leaves_has_its_line_too() {
+async fn a_call_whose_caller_disconnects_is_logged() {
     let (program, database) = program().await;
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let call = waiting_call(&database, program.client().await).await;
     call.abort();
     let line = program.log_line(|line| line["message"] == "call" && line["code"] == "CANCELLED");
     assert_eq!(line["method"], format!("{SERVICE_NAME}/ListCustomerGroups"));
-    held.rollback().await.unwrap();
+    lock.release().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_call_whose_body_breaks_off_was_cancelled_by_its_caller() {
+async fn a_call_with_an_incomplete_body_is_logged_as_cancelled() {
     let (program, _database) = program().await;
     for (method, content_type) in [
         (format!("POST {COLLECTION}"), "application/json"),
@@ -255,8 +248,8 @@ async fn no_key_is_ever_in_the_log() {
 }
 
 #[test]
-fn help_names_every_setting_with_its_variable() {
-    let output = Program::run(&["--help"], &[]);
+fn the_help_of_serve_names_every_setting_with_its_variable() {
+    let output = Program::run(&["serve", "--help"], &[]);
     let help = String::from_utf8(output.stdout).unwrap();
     for variable in [
         "LISTEN",
@@ -287,7 +280,7 @@ fn help_names_every_setting_with_its_variable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_is_in_no_line_of_the_log_however_much_is_logged() {
+async fn no_key_is_in_the_log_at_any_log_level() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let mut program = Program::serve(&[("DATABASE_URL", &url), ("RUST_LOG", "trace")]);
@@ -295,15 +288,15 @@ async fn a_key_is_in_no_line_of_the_log_however_much_is_logged() {
     for key in [KEY, unknown] {
         let authorization = format!("Bearer {key}");
         let headers = [("authorization", authorization.as_str())];
-        for face in Face::RPC {
-            rpc(face, program.address, "ListCustomerGroups", &headers, &[]).await;
+        for protocol in Protocol::RPC {
+            rpc(protocol, program.address, "ListCustomerGroups", &headers, &[]).await;
         }
         get(program.address, "/api/setup/customer-group", &headers).await;
     }
     program.signal(Signal::SIGTERM);
     program.wait();
     let log = program.rest_of_log();
-    // There is much to be seen in it.
+    // The log contains these lines, so that the check has something to search.
     assert!(log.iter().any(|line| line.contains("\"TRACE\"")), "{}", log.len());
     let line = log.iter().find(|line| leaks::has_key(line.as_bytes()));
     assert_eq!(line, None);
@@ -314,7 +307,7 @@ async fn a_crash_leaves_no_core_with_keys_in_it() {
     let (program, _database) = program().await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", program.pid())).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
-    // Of one byte, which is too little for a file, and tells Linux to hand it to no program either.
+    // The limit of one byte is too small for a file, and makes Linux pipe it to no program either.
     let soft: u64 = line.split_whitespace().nth(4).unwrap().parse().unwrap();
     assert!(soft <= 1, "{line}");
 }

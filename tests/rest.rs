@@ -1,40 +1,40 @@
-//! The REST face: the documented paths, statuses and shapes.
+//! The REST API: documented paths, statuses and shapes.
 
 use std::net::SocketAddr;
 
-use customer_groups::grpc::DESCRIPTOR;
+use customer_groups::testing::DESCRIPTOR;
 use prost_reflect::{DescriptorPool, DynamicMessage, Value as ProtoValue};
 use serde_json::{Value, json};
 
-use crate::support::http::{Answer, get, request};
+use crate::support::http::{HttpResponse, get, request};
 use crate::support::{Api, KEY};
 
 pub const COLLECTION: &str = "/api/setup/customer-group";
 pub const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// A REST client with the key of the tests.
+/// A REST client with the API key of the tests.
 #[derive(Clone, Copy)]
 pub struct Rest(pub SocketAddr);
 
 impl Rest {
-    pub async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    pub async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
         let key = format!("Bearer {KEY}");
         let headers = [&[("authorization", key.as_str())], headers].concat();
         request(self.0, method, &format!("{COLLECTION}{path}"), &headers, body.to_owned()).await
     }
 
-    pub async fn get(self, path: &str) -> Answer {
+    pub async fn get(self, path: &str) -> HttpResponse {
         self.call("GET", path, &[], "").await
     }
 
-    pub async fn send(self, method: &str, path: &str, body: &Value) -> Answer {
+    pub async fn send(self, method: &str, path: &str, body: &Value) -> HttpResponse {
         self.call(method, path, &[JSON], &body.to_string()).await
     }
 
     async fn create(self, body: Value) -> Value {
-        let answer = self.send("POST", "", &body).await;
-        assert_eq!(answer.status, 201, "{:?}", answer.body);
-        answer.json()
+        let response = self.send("POST", "", &body).await;
+        assert_eq!(response.status, 201, "{:?}", response.body);
+        response.json()
     }
 
     async fn named(self, name: &str) -> Value {
@@ -51,31 +51,31 @@ fn path_of(group: &Value) -> String {
     format!("/{}", group["id"].as_str().unwrap())
 }
 
-/// The status, code and param of an error, after checking that it has the documented shape.
+/// The status, code and param of an error. Asserts that the body has the documented shape.
 #[track_caller]
-fn error(answer: &Answer) -> (u16, String, Option<String>) {
-    let body = answer.json();
+fn error(response: &HttpResponse) -> (u16, String, Option<String>) {
+    let body = response.json();
     let error = body["error"].as_object().unwrap_or_else(|| panic!("{body}"));
     assert_eq!(error.keys().collect::<Vec<_>>(), ["code", "message", "param", "request_id", "type"]);
-    assert_eq!(error["request_id"], answer.headers["x-request-id"].to_str().unwrap());
+    assert_eq!(error["request_id"], response.headers["x-request-id"].to_str().unwrap());
     assert!(!error["message"].as_str().unwrap().is_empty());
-    assert_eq!(answer.headers["content-type"], "application/json");
+    assert_eq!(response.headers["content-type"], "application/json");
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    (answer.status.as_u16(), text(&error["code"]).unwrap(), text(&error["param"]))
+    (response.status.as_u16(), text(&error["code"]).unwrap(), text(&error["param"]))
 }
 
 #[track_caller]
-pub fn assert_error(answer: &Answer, status: u16, code: &str, param: Option<&str>) {
-    assert_eq!(error(answer), (status, code.to_owned(), param.map(str::to_owned)));
+pub fn assert_error(response: &HttpResponse, status: u16, code: &str, param: Option<&str>) {
+    assert_eq!(error(response), (status, code.to_owned(), param.map(str::to_owned)));
 }
 
 #[tokio::test]
 async fn an_object_has_the_nine_documented_fields_in_order_with_explicit_nulls() {
     let (rest, _api) = rest().await;
-    let answer = rest.send("POST", "", &json!({"customer_group_name": "Export"})).await;
-    let body = std::str::from_utf8(&answer.body).unwrap();
-    let id = answer.json()["id"].as_str().unwrap().to_owned();
-    let time = answer.json()["created_at"].as_str().unwrap().to_owned();
+    let response = rest.send("POST", "", &json!({"customer_group_name": "Export"})).await;
+    let body = std::str::from_utf8(&response.body).unwrap();
+    let id = response.json()["id"].as_str().unwrap().to_owned();
+    let time = response.json()["created_at"].as_str().unwrap().to_owned();
     assert_eq!(time.len(), "2024-01-15T09:30:00.123Z".len());
     let expected = format!(
         "{{\"id\":\"{id}\",\"created_at\":\"{time}\",\"updated_at\":\"{time}\",\"parent_id\":null,\
@@ -83,9 +83,9 @@ async fn an_object_has_the_nine_documented_fields_in_order_with_explicit_nulls()
          \"default_price_list\":null,\"payment_terms\":null}}"
     );
     assert_eq!(body, expected);
-    assert_eq!(answer.headers["location"], format!("{COLLECTION}/{id}"));
+    assert_eq!(response.headers["location"], format!("{COLLECTION}/{id}"));
     let read = rest.get(&format!("/{id}")).await;
-    assert_eq!((read.status.as_u16(), &read.body), (200, &answer.body));
+    assert_eq!((read.status.as_u16(), &read.body), (200, &response.body));
 }
 
 #[tokio::test]
@@ -93,13 +93,13 @@ async fn the_list_has_the_documented_shape_with_and_without_the_trailing_slash()
     let (rest, _api) = rest().await;
     let (older, newer) = (rest.named("older").await, rest.named("newer").await);
     for path in ["", "/"] {
-        let answer = rest.get(path).await;
-        assert_eq!(answer.status, 200);
-        let body = std::str::from_utf8(&answer.body).unwrap();
+        let response = rest.get(path).await;
+        assert_eq!(response.status, 200);
+        let body = std::str::from_utf8(&response.body).unwrap();
         assert!(
             body.starts_with("{\"data\":[{\"id\":") && body.ends_with("],\"has_more\":false,\"total\":2}")
         );
-        assert_eq!(answer.json()["data"], json!([newer, older]));
+        assert_eq!(response.json()["data"], json!([newer, older]));
     }
     let page = rest.get("?limit=1").await.json();
     assert_eq!(page, json!({"data": [newer], "has_more": true, "total": 2}));
@@ -118,16 +118,16 @@ async fn the_tree_lists_have_the_list_shape() {
         (&root, "descendants", json!([child, leaf])),
         (&leaf, "ancestors", json!([child, root])),
     ] {
-        let answer = rest.get(&format!("{}/{walk}", path_of(node))).await;
+        let response = rest.get(&format!("{}/{walk}", path_of(node))).await;
         let total = expected.as_array().unwrap().len();
-        assert_eq!(answer.json(), json!({"data": expected, "has_more": false, "total": total}), "{walk}");
+        assert_eq!(response.json(), json!({"data": expected, "has_more": false, "total": total}), "{walk}");
     }
     let page = rest.get(&format!("{}/descendants?limit=1", path_of(&root))).await;
     assert_eq!(page.json(), json!({"data": [child], "has_more": true, "total": 2}));
 }
 
 #[tokio::test]
-async fn a_patch_keeps_what_is_absent_clears_what_is_null_and_sets_the_rest() {
+async fn a_patch_keeps_absent_fields_clears_null_fields_and_sets_the_rest() {
     let (rest, _api) = rest().await;
     let root = rest.named("root").await;
     let group = rest
@@ -136,8 +136,8 @@ async fn a_patch_keeps_what_is_absent_clears_what_is_null_and_sets_the_rest() {
         .await;
     let patch =
         json!({"parent_id": null, "is_group": null, "payment_terms": null, "customer_group_name": " b "});
-    let answer = rest.send("PATCH", &path_of(&group), &patch).await;
-    assert_eq!(answer.status, 200);
+    let response = rest.send("PATCH", &path_of(&group), &patch).await;
+    assert_eq!(response.status, 200);
     let mut expected = group.clone();
     for (field, value) in
         [("parent_id", Value::Null), ("is_group", json!(false)), ("payment_terms", Value::Null)]
@@ -145,7 +145,7 @@ async fn a_patch_keeps_what_is_absent_clears_what_is_null_and_sets_the_rest() {
         expected[field] = value;
     }
     expected["customer_group_name"] = json!("b");
-    let updated = answer.json();
+    let updated = response.json();
     expected["updated_at"] = updated["updated_at"].clone();
     assert_eq!(updated, expected);
     assert!(updated["updated_at"].as_str() > group["updated_at"].as_str());
@@ -164,27 +164,27 @@ async fn an_empty_patch_changes_nothing_and_a_read_object_can_be_sent_back() {
 }
 
 #[tokio::test]
-async fn a_parameter_that_is_not_in_utf_8_is_named() {
+async fn a_parameter_that_is_not_utf_8_is_named() {
     let (rest, _api) = rest().await;
-    let answer = rest.get("?customer_group_name=%FF").await;
-    assert_error(&answer, 400, "parameter_invalid", Some("customer_group_name"));
+    let response = rest.get("?customer_group_name=%FF").await;
+    assert_error(&response, 400, "parameter_invalid", Some("customer_group_name"));
     assert_eq!(rest.get("?customer_group_name=%C3%A4").await.status, 200);
 }
 
 #[tokio::test]
-async fn several_wrong_fields_are_all_in_the_message_and_none_is_the_param() {
+async fn several_invalid_fields_are_all_in_the_message_and_none_is_the_param() {
     let (rest, _api) = rest().await;
     let body = r#"{"parent_id": "nobody", "is_group": "yes", "colour": "red", "payment_terms": 1, "is_group": true}"#;
-    let answer = rest.call("POST", "", &[JSON], body).await;
-    assert_error(&answer, 400, "parameter_invalid", None);
-    let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+    let response = rest.call("POST", "", &[JSON], body).await;
+    assert_error(&response, 400, "parameter_invalid", None);
+    let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
     for field in ["parent_id", "customer_group_name", "is_group", "colour", "payment_terms", "twice"] {
         assert!(message.contains(field), "{message}");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_is_given_several_times_is_refused_once() {
+async fn a_repeated_name_is_rejected_once() {
     let (rest, _api) = rest().await;
     let body = r#"{"customer_group_name": "a", "payment_terms": "b", "payment_terms": 1, "payment_terms": "\u0000"}"#;
     assert_error(
@@ -208,7 +208,7 @@ async fn a_name_that_is_given_several_times_is_refused_once() {
 }
 
 #[tokio::test]
-async fn parameters_that_are_wrong_are_refused_by_name() {
+async fn invalid_parameters_are_rejected_by_name() {
     let (rest, _api) = rest().await;
     let group = rest.named("Export").await;
     let object = path_of(&group);
@@ -235,7 +235,7 @@ async fn parameters_that_are_wrong_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_no_json_object_say_where() {
+async fn the_error_for_malformed_json_has_a_position() {
     let (rest, _api) = rest().await;
     for (body, place) in [
         ("", "line 1 column 0"),
@@ -245,9 +245,9 @@ async fn bodies_that_are_no_json_object_say_where() {
         ("null", "line 1"),
         ("\"a\"", "line 1"),
     ] {
-        let answer = rest.call("POST", "", &[JSON], body).await;
-        assert_error(&answer, 400, "body_malformed", None);
-        let message = answer.json()["error"]["message"].as_str().unwrap().to_owned();
+        let response = rest.call("POST", "", &[JSON], body).await;
+        assert_error(&response, 400, "body_malformed", None);
+        let message = response.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(message.contains(place), "{body:?} gave {message}");
     }
     let deep = format!("{{\"colour\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -256,7 +256,7 @@ async fn bodies_that_are_no_json_object_say_where() {
 }
 
 #[tokio::test]
-async fn other_content_types_and_bodies_that_are_too_large_are_refused() {
+async fn other_content_types_and_too_large_bodies_are_rejected() {
     let (rest, _api) = rest().await;
     let body = json!({"customer_group_name": "a"}).to_string();
     for headers in [
@@ -277,7 +277,7 @@ async fn other_content_types_and_bodies_that_are_too_large_are_refused() {
 }
 
 #[tokio::test]
-async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
+async fn an_unsupported_method_is_rejected_with_the_allowed_methods() {
     let (rest, _api) = rest().await;
     let group = rest.named("Export").await;
     let (object, children) = (path_of(&group), format!("{}/children", path_of(&group)));
@@ -290,9 +290,9 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
         ("GET", ":batchCreate", "POST"),
         ("PATCH", ":batchGet", "POST"),
     ] {
-        let answer = rest.call(method, path, &[], "").await;
-        assert_error(&answer, 405, "method_not_allowed", None);
-        assert_eq!(answer.headers["allow"], allowed, "{method} {path}");
+        let response = rest.call(method, path, &[], "").await;
+        assert_error(&response, 405, "method_not_allowed", None);
+        assert_eq!(response.headers["allow"], allowed, "{method} {path}");
         let options = rest.call("OPTIONS", path, &[], "").await;
         assert_eq!((options.status.as_u16(), options.headers["allow"].to_str().unwrap()), (204, allowed));
     }
@@ -303,7 +303,7 @@ async fn a_method_that_a_path_does_not_take_is_refused_with_those_it_takes() {
 }
 
 #[tokio::test]
-async fn answers_are_compressed_for_those_who_ask() {
+async fn responses_are_compressed_on_request() {
     let (rest, _api) = rest().await;
     let parent = rest.named(&"n".repeat(200)).await;
     rest.create(json!({"customer_group_name": "n".repeat(200), "parent_id": parent["id"]})).await;
@@ -311,9 +311,9 @@ async fn answers_are_compressed_for_those_who_ask() {
     let object = path_of(&parent);
     let tree = ["children", "ancestors", "descendants"].map(|list| format!("{object}/{list}"));
     for path in ["", "/"].into_iter().chain(tree.iter().map(String::as_str)) {
-        let answer = rest.call("GET", path, &[gzip], "").await;
-        assert_eq!(answer.headers["content-encoding"], "gzip", "{path}");
-        assert_eq!(answer.body[..2], [0x1f, 0x8b], "{path}");
+        let response = rest.call("GET", path, &[gzip], "").await;
+        assert_eq!(response.headers["content-encoding"], "gzip", "{path}");
+        assert_eq!(response.body[..2], [0x1f, 0x8b], "{path}");
         assert!(!rest.get(path).await.headers.contains_key("content-encoding"));
     }
     for path in ["/openapi.json", "/docs/swagger-ui-bundle.js"] {
@@ -322,18 +322,18 @@ async fn answers_are_compressed_for_those_who_ask() {
 }
 
 #[tokio::test]
-async fn an_object_whose_strong_etag_is_for_its_bytes_is_not_compressed() {
+async fn an_object_with_a_strong_etag_is_not_compressed() {
     let (rest, _api) = rest().await;
     let headers = [JSON, ("accept-encoding", "gzip")];
     for path in ["", "/"] {
         let body = json!({"customer_group_name": "n".repeat(200)}).to_string();
-        let answer = rest.call("POST", path, &headers, &body).await;
-        assert_eq!((answer.status.as_u16(), answer.headers.get("content-encoding")), (201, None));
+        let response = rest.call("POST", path, &headers, &body).await;
+        assert_eq!((response.status.as_u16(), response.headers.get("content-encoding")), (201, None));
     }
 }
 
 #[tokio::test]
-async fn who_accepts_no_encoding_that_there_is_gets_the_answer_as_it_is() {
+async fn without_an_accepted_encoding_the_response_is_not_compressed() {
     let (rest, _api) = rest().await;
     let group = rest.named("Export").await;
     for accepted in ["identity;q=0", "br, *;q=0", "gzip;q=0, identity;q=0"] {
@@ -353,7 +353,7 @@ pub fn documented_operations() -> Vec<(String, String)> {
     let extension = pool.get_extension_by_name("google.api.http").unwrap();
     let service = pool.get_service_by_name("overplane.setup.v1.CustomerGroupService").unwrap();
     let mut rules = Vec::new();
-    // A server stream is no request of REST's.
+    // REST does not serve the server-streaming RPC.
     for method in service.methods().filter(|method| !method.is_server_streaming()) {
         let options: DynamicMessage = method.options();
         let rule = options.get_extension(&extension);

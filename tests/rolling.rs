@@ -1,4 +1,4 @@
-//! Replicas that are restarted one after the other, while callers go on.
+//! Rolling restarts and updates of replicas under load.
 
 use std::error::Error;
 use std::io::ErrorKind;
@@ -12,18 +12,20 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 
-use crate::rest::COLLECTION;
+use crate::rest::{COLLECTION, JSON, Rest, assert_error};
+use crate::support::http::HttpResponse;
 use crate::support::{Api, Calls, KEY, Program, TestDatabase, eventually, named};
 
 const REPLICAS: usize = 3;
 
-/// How a call ended that a replica took.
+/// The result of a call that reached a replica.
 type Outcome = Result<(), String>;
 
-/// A create on a connection of its own; `None` when nobody takes it.
+/// A create on a new connection; `None` if no replica accepts it.
 async fn over_rest(address: SocketAddr) -> Option<Outcome> {
     let stream = match TcpStream::connect(address).await {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => return None,
@@ -50,8 +52,8 @@ async fn over_rest(address: SocketAddr) -> Option<Outcome> {
     })
 }
 
-/// Whether nobody takes connections there, or the connection that was there took no more calls: none has been sent on one
-/// that was closed before, and what comes after a GOAWAY is not done (RFC 9113, section 6.8).
+/// Whether no replica accepted the connection, or the kept connection accepted no more calls: no call is sent
+/// on a closed connection, and a call after GOAWAY is not processed (RFC 9113, section 6.8).
 fn is_untaken(error: &(dyn Error + 'static)) -> bool {
     let mut causes = std::iter::successors(Some(error), |error: &&(dyn Error + 'static)| (*error).source());
     causes.any(|error| {
@@ -63,7 +65,7 @@ fn is_untaken(error: &(dyn Error + 'static)) -> bool {
     })
 }
 
-/// Creates over REST, by the replicas in turn, and answers the number of groups.
+/// Creates groups over REST on each replica in turn and returns their number.
 async fn call_rest(replicas: [SocketAddr; REPLICAS], stop: Arc<AtomicBool>) -> Result<usize, String> {
     let mut made = 0;
     for replica in replicas.iter().cycle() {
@@ -78,7 +80,7 @@ async fn call_rest(replicas: [SocketAddr; REPLICAS], stop: Arc<AtomicBool>) -> R
     Ok(made)
 }
 
-/// Creates over gRPC, by the replicas in turn, on connections that are kept.
+/// Creates groups over gRPC on each replica in turn, on kept connections.
 async fn call_grpc(replicas: [SocketAddr; REPLICAS], stop: Arc<AtomicBool>) -> Result<usize, String> {
     let channel = |address| Endpoint::from_shared(format!("http://{address}")).unwrap().connect_lazy();
     let clients = replicas.map(|address| Api::client_on(channel(address)));
@@ -124,4 +126,54 @@ async fn no_call_fails_while_three_replicas_are_restarted_one_after_the_other() 
         made += caller.await.unwrap().unwrap_or_else(|failure| panic!("a call failed: {failure}"));
     }
     assert_eq!(i64::try_from(made).unwrap(), groups().await);
+}
+
+/// Creates one group or a batch, with an idempotency key for each path.
+async fn create(replica: &Program, path: &str, body: &Value) -> HttpResponse {
+    let key = format!("key{path}");
+    let headers = [JSON, ("idempotency-key", &key)];
+    Rest(replica.address).call("POST", path, &headers, &body.to_string()).await
+}
+
+#[tokio::test]
+async fn a_retry_under_a_key_recorded_by_the_previous_release_is_a_replay() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let previous = Program::serve_previous(&[("DATABASE_URL", &url)]);
+    let parent = Rest(previous.address).send("POST", "", &json!({"customer_group_name": "All"})).await.json();
+    let group = json!({
+        "parent_id": parent["id"],
+        "is_group": true,
+        "customer_group_name": " Export ",
+        "parent_customer_group": "All customers",
+        "default_price_list": "Standard selling",
+        "payment_terms": "Net 30",
+    });
+    let mut below = group.clone();
+    below.as_object_mut().unwrap().remove("parent_id");
+    let batch = json!({"requests": [
+        {"customer_group": group, "reference": "export"},
+        {"customer_group": below, "parent_reference": "export"},
+        {"customer_group": {"customer_group_name": "Import"}},
+    ]});
+    let creates = [("", &group), (":batchCreate", &batch)];
+    let mut recorded = Vec::new();
+    for (path, body) in creates {
+        let first = create(&previous, path, body).await;
+        assert!(first.status.is_success(), "{path}: {:?}", first.body);
+        assert!(!first.headers.contains_key("idempotent-replayed"), "{path}");
+        recorded.push(first);
+    }
+
+    let replica = Program::serve(&[("DATABASE_URL", &url)]);
+    for ((path, body), first) in creates.into_iter().zip(recorded) {
+        let again = create(&replica, path, body).await;
+        assert_eq!((again.status, again.json()), (first.status, first.json()), "{path}");
+        assert_eq!(again.headers["idempotent-replayed"], "true", "{path}");
+
+        let other = body.to_string().replace("Net 30", "Net 60");
+        let refused = create(&replica, path, &other.parse().unwrap()).await;
+        assert_error(&refused, 409, "idempotency_key_reused", None);
+    }
+    assert_eq!(database.number("select count(*) from customer_group").await, 5);
 }

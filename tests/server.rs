@@ -1,10 +1,10 @@
-//! What every call goes through, and what is served beside the calls.
+//! What all calls share: health, reflection, routes, request ids, deadlines and compression.
 
 use std::time::Duration;
 
-use customer_groups::grpc::pb::ListCustomerGroupsRequest;
-use customer_groups::grpc::pb::customer_group_service_server::SERVICE_NAME;
-use customer_groups::server::Timeouts;
+use customer_groups::testing::Timeouts;
+use customer_groups::testing::pb::ListCustomerGroupsRequest;
+use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
@@ -19,15 +19,15 @@ async fn health(api: &Api, service: &str) -> i32 {
     HealthClient::new(api.channel().await).check(request).await.unwrap().into_inner().status
 }
 
-/// The statuses of the service's health, as they change.
+/// The health statuses of the service, as they change.
 async fn health_changes(api: &Api) -> impl tokio_stream::Stream<Item = i32> + use<> {
     let request = HealthCheckRequest { service: SERVICE_NAME.to_owned() };
-    let answers = HealthClient::new(api.channel().await).watch(request).await.unwrap().into_inner();
-    answers.map(|answer| answer.unwrap().status)
+    let responses = HealthClient::new(api.channel().await).watch(request).await.unwrap().into_inner();
+    responses.map(|response| response.unwrap().status)
 }
 
 #[tokio::test]
-async fn health_tells_of_the_server_and_of_the_service_without_a_key() {
+async fn health_covers_the_server_and_the_service_and_needs_no_key() {
     let api = Api::start().await;
     for service in ["", SERVICE_NAME] {
         assert_eq!(health(&api, service).await, ServingStatus::Serving as i32);
@@ -38,7 +38,7 @@ async fn health_tells_of_the_server_and_of_the_service_without_a_key() {
 }
 
 #[tokio::test]
-async fn health_follows_the_database_as_it_goes_and_comes_back() {
+async fn health_follows_the_availability_of_the_database() {
     let api = Api::start().await;
     let client = api.client().await;
     let mut changes = health_changes(&api).await;
@@ -48,10 +48,13 @@ async fn health_follows_the_database_as_it_goes_and_comes_back() {
     api.database.admit(false).await;
     assert_eq!(changes.next().await, Some(ServingStatus::NotServing as i32));
     assert_eq!(health(&api, "").await, ServingStatus::NotServing as i32);
-    let answer = get(api.address(), "/readyz", &[]).await;
-    assert_eq!((answer.status.as_u16(), &*answer.body), (503, b"the database is away\n".as_slice()));
-    let answer = get(api.address(), "/livez", &[]).await;
-    assert_eq!((answer.status.as_u16(), &*answer.body), (200, b"ok\n".as_slice()));
+    let response = get(api.address(), "/readyz", &[]).await;
+    assert_eq!(
+        (response.status.as_u16(), &*response.body),
+        (503, b"the database is unavailable\n".as_slice())
+    );
+    let response = get(api.address(), "/livez", &[]).await;
+    assert_eq!((response.status.as_u16(), &*response.body), (200, b"ok\n".as_slice()));
     let status = client.create(named("Export")).await.unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(reason(&status), "UNAVAILABLE");
@@ -73,11 +76,11 @@ async fn reflection_lists_the_services_in_both_versions_without_a_key() {
             let mut client = pb::server_reflection_client::ServerReflectionClient::new(api.channel().await);
             let message_request = Some(MessageRequest::ListServices(String::new()));
             let request = pb::ServerReflectionRequest { message_request, ..Default::default() };
-            let mut answers =
+            let mut responses =
                 client.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
-            let answer = answers.message().await.unwrap().unwrap();
-            let Some(MessageResponse::ListServicesResponse(list)) = answer.message_response else {
-                panic!("{answer:?}");
+            let response = responses.message().await.unwrap().unwrap();
+            let Some(MessageResponse::ListServicesResponse(list)) = response.message_response else {
+                panic!("{response:?}");
             };
             list.service.into_iter().map(|service| service.name).collect::<Vec<String>>()
         }};
@@ -105,8 +108,8 @@ async fn an_unknown_path_is_a_404_in_the_documented_shape() {
     let api = Api::start().await;
     let key = format!("Bearer {KEY}");
     let headers = [("authorization", key.as_str()), ("x-request-id", "mine-1")];
-    let answer = get(api.address(), "/api/nonsense", &headers).await;
-    assert_eq!(answer.status, 404);
+    let response = get(api.address(), "/api/nonsense", &headers).await;
+    assert_eq!(response.status, 404);
     let expected = serde_json::json!({"error": {
         "type": "invalid_request_error",
         "code": "route_unknown",
@@ -114,19 +117,19 @@ async fn an_unknown_path_is_a_404_in_the_documented_shape() {
         "param": null,
         "request_id": "mine-1",
     }});
-    assert_eq!(answer.json(), expected);
+    assert_eq!(response.json(), expected);
 }
 
 #[tokio::test]
 async fn a_path_without_a_key_is_a_401_that_names_the_scheme() {
-    let answer = get(Api::start().await.address(), "/api/nonsense", &[]).await;
-    assert_eq!(answer.status, 401);
-    assert_eq!(answer.headers["www-authenticate"], "Bearer");
-    assert_eq!(answer.json()["error"]["code"], "api_key_missing");
+    let response = get(Api::start().await.address(), "/api/nonsense", &[]).await;
+    assert_eq!(response.status, 401);
+    assert_eq!(response.headers["www-authenticate"], "Bearer");
+    assert_eq!(response.json()["error"]["code"], "api_key_missing");
 }
 
 #[tokio::test]
-async fn a_sane_request_id_is_returned_and_another_replaced() {
+async fn a_valid_request_id_is_returned_and_an_invalid_one_replaced() {
     let api = Api::start().await;
     let mut raw = RawGrpc::connect(api.address()).await;
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
@@ -139,8 +142,8 @@ async fn a_sane_request_id_is_returned_and_another_replaced() {
         ("a b", false),
         (&long, false),
     ] {
-        let answer = raw.call(&path, &[("x-request-id", given)], vec![0; 5]).await;
-        let returned = answer.headers["x-request-id"].to_str().unwrap();
+        let response = raw.call(&path, &[("x-request-id", given)], vec![0; 5]).await;
+        let returned = response.headers["x-request-id"].to_str().unwrap();
         assert_eq!(returned == given, is_kept, "{given:?} gave {returned:?}");
         assert!(is_kept || returned.starts_with("req_"), "{returned:?}");
     }
@@ -153,34 +156,30 @@ async fn a_sane_request_id_is_returned_and_another_replaced() {
 async fn the_caller_s_deadline_is_honoured() {
     let api = Api::start().await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
-    // Not with the generated client, which gives up by itself at the same moment.
+    let lock = api.database.lock("customer_group").await;
+    // Not with the generated client, which enforces the same deadline itself.
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     let mut raw = RawGrpc::connect(api.address()).await;
     let status = raw.call(&path, &[("grpc-timeout", "50m")], vec![0; 5]).await.grpc_status();
     assert_eq!(status.code(), Code::DeadlineExceeded);
     assert_eq!(reason(&status), "TIMEOUT");
-    held.rollback().await.unwrap();
+    lock.release().await;
     client.list(None, None).await.unwrap();
 }
 
 #[tokio::test]
-async fn no_call_takes_longer_than_the_service_allows() {
+async fn the_maximum_duration_of_a_call_is_enforced() {
     let timeouts = Timeouts { request: Duration::from_millis(50), ..TIMEOUTS };
     let api = Api::start_with(TestDatabase::create().await, timeouts, 1, Duration::from_secs(30)).await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let _lock = api.database.lock("customer_group").await;
     for _ in 0..3 {
         assert_eq!(client.list(None, None).await.unwrap_err().code(), Code::DeadlineExceeded);
     }
 }
 
 #[tokio::test]
-async fn a_deadline_that_cannot_be_read_is_refused() {
+async fn a_malformed_deadline_is_rejected() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     for timeout in ["soon", "5", "-5S", "123456789S", "1.5S"] {
@@ -191,7 +190,7 @@ async fn a_deadline_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn a_caller_who_gives_up_holds_no_connection() {
+async fn a_cancelled_call_holds_no_connection() {
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_secs(30)).await;
     let client = api.client().await;
     let group = client.create(named("Export")).await.unwrap();
@@ -201,18 +200,16 @@ async fn a_caller_who_gives_up_holds_no_connection() {
     let mut request = Request::new(update_of(group.clone(), &["payment_terms"]));
     request.set_timeout(Duration::from_millis(50));
     client.clone().update_customer_group(request).await.unwrap_err();
-    // The update still waits for the row, on what was the only connection.
+    // The update still waits for the row, on the only connection.
     assert_eq!(client.get(&group.id).await.unwrap(), group);
 }
 
 #[tokio::test]
-async fn callers_who_give_up_cannot_make_more_connections_than_the_pool_may_have() {
+async fn cancelled_calls_cannot_exceed_the_size_of_the_pool() {
     const POOL: usize = 4;
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, POOL, Duration::from_secs(30)).await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     for _ in 0..10 {
         let calls = (0..POOL).map(|_| {
             let mut request = Request::new(ListCustomerGroupsRequest::default());
@@ -227,12 +224,12 @@ async fn callers_who_give_up_cannot_make_more_connections_than_the_pool_may_have
     let most = i64::try_from(POOL).unwrap() + 1;
     let count = api.database.number(connections).await;
     assert!(count <= most, "{count} connections, of {most}");
-    held.rollback().await.unwrap();
+    lock.release().await;
     client.list(None, None).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_compression_that_the_service_does_not_know_is_refused_with_a_reason() {
+async fn an_unknown_compression_is_rejected_with_a_reason() {
     let mut raw = RawGrpc::connect(Api::start().await.address()).await;
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     let status = raw.call(&path, &[("grpc-encoding", "gzip")], vec![1, 0, 0, 0, 0]).await.grpc_status();
@@ -241,12 +238,10 @@ async fn a_compression_that_the_service_does_not_know_is_refused_with_a_reason()
 }
 
 #[tokio::test]
-async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_overloaded() {
+async fn a_call_without_a_connection_in_time_fails_as_overloaded() {
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_millis(50)).await;
     let client = api.client().await;
-    let mut sql = api.database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = api.database.lock("customer_group").await;
     let waiting = tokio::spawn({
         let client = client.clone();
         async move { client.list(None, None).await }
@@ -255,12 +250,12 @@ async fn a_call_that_gets_no_connection_in_time_is_told_that_the_service_is_over
     let status = client.list(None, None).await.unwrap_err();
     assert_eq!(status.code(), Code::ResourceExhausted);
     assert_eq!(reason(&status), "OVERLOADED");
-    held.rollback().await.unwrap();
+    lock.release().await;
     waiting.await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn a_server_that_stops_tells_so_and_does_not_wait_for_those_who_watch() {
+async fn a_shutdown_is_announced_to_health_watchers_and_does_not_wait_for_them() {
     let mut api = Api::start().await;
     let mut changes = health_changes(&api).await;
     assert_eq!(changes.next().await, Some(ServingStatus::Serving as i32));

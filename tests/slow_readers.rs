@@ -1,24 +1,24 @@
-//! Readers that take their time cost neither memory nor others.
+//! Clients that read slowly, or not at all, cost neither memory nor connections of others.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use customer_groups::rest::COLLECTION;
-use customer_groups::server::{Limits as Bounds, Timeouts};
+use customer_groups::testing::COLLECTION;
+use customer_groups::testing::{Limits, Timeouts};
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpSocket;
 
-use crate::overload::until_there_is_room;
+use crate::limits::until_a_connection_is_accepted;
 use crate::stream::{all_of, open_list, open_web};
 use crate::support::{Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase};
 
-/// Some 200 MB of descendants.
+/// About 200 MB of descendants.
 const MANY: i32 = 50_000;
 
-/// Reads a body to its end, and answers its length.
+/// Reads a body to its end and returns its length.
 async fn length(mut body: Incoming) -> usize {
     let mut length = 0;
     while let Some(frame) = body.frame().await {
@@ -29,26 +29,26 @@ async fn length(mut body: Incoming) -> usize {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn an_answer_that_nobody_reads_is_not_kept_for_ever() {
-    // Far less than what would close the connection otherwise.
+async fn an_unread_response_is_dropped_after_a_timeout() {
+    // Far less than any other timeout that closes the connection.
     let (request, header) = (Duration::from_secs(1), Duration::from_mins(10));
     let timeouts = Timeouts { request, header, ..TIMEOUTS };
-    let api = Api::start_within(Bounds { connections: NonZeroUsize::MIN, ..BOUNDS }, timeouts).await;
+    let api = Api::start_within(Limits { connections: NonZeroUsize::MIN, ..BOUNDS }, timeouts).await;
     api.database.plant(999, 50).await;
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();
     let mut stream = socket.connect(api.address()).await.unwrap();
-    // 4 MB, made at once.
+    // 4 MB, built at once.
     let list =
         format!("GET {COLLECTION}?limit=1000 HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n\r\n");
     stream.write_all(list.as_bytes()).await.unwrap();
     stream.peek(&mut [0]).await.unwrap();
-    until_there_is_room(api.address()).await;
+    until_a_connection_is_accepted(api.address()).await;
     drop(stream);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lists_of_any_length_are_read_at_any_pace_in_little_memory() {
+async fn long_lists_are_read_slowly_in_constant_memory() {
     const LITTLE: u64 = 32 * 1024;
     let database = TestDatabase::create().await;
     let root = database.plant(MANY, 50).await;
@@ -70,7 +70,7 @@ async fn lists_of_any_length_are_read_at_any_pace_in_little_memory() {
         assert_eq!(client.list(Some(1), None).await.unwrap().total, MANY + 1);
         client.get(&root).await.unwrap();
     }
-    // One connection each, and no other is busy.
+    // One connection each, and no other is in use.
     database.until_statements_run(3).await;
     let grown = program.peak() - idle;
     assert!(grown < LITTLE, "{grown} KiB more for three slow readers");

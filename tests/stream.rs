@@ -1,10 +1,10 @@
-//! Lists that are longer than anything that is kept in memory at once.
+//! Lists that are longer than the service keeps in memory.
 
 use std::io::Read;
 use std::time::Duration;
 
-use customer_groups::grpc::pb;
-use customer_groups::server::Timeouts;
+use customer_groups::testing::Timeouts;
+use customer_groups::testing::pb;
 use flate2::read::GzDecoder;
 use futures_util::StreamExt;
 use http_body_util::BodyExt;
@@ -15,16 +15,16 @@ use tonic::transport::Endpoint;
 use tonic::{Code, Response, Streaming};
 
 use crate::rest::{COLLECTION, Rest};
-use crate::support::face::{Face, rpc};
 use crate::support::http::{framed, open};
+use crate::support::protocol::{Protocol, rpc};
 use crate::support::{Api, Calls, Client, KEY, TIMEOUTS, TestDatabase, eventually, reason};
 
 const STREAM: &str = "/overplane.setup.v1.CustomerGroupService/StreamCustomerGroupDescendants";
 
-/// Far more than all buffers between PostgreSQL and a client hold.
+/// Far more than all buffers between PostgreSQL and a client can hold.
 const MANY: i32 = 10_000;
 
-/// With one connection for calls, and one tree.
+/// A service with one connection for calls, and one tree.
 async fn api(count: i32, children: i32) -> (Api, String) {
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 1, Duration::from_secs(30)).await;
     let root = api.database.plant(count, children).await;
@@ -39,7 +39,7 @@ async fn stream(client: &Client, root: &str) -> Response<Streaming<pb::CustomerG
     client.clone().stream_customer_group_descendants(all_of(root)).await.unwrap()
 }
 
-/// Begins to read the list of descendants over REST.
+/// Opens the list of descendants over REST.
 pub async fn open_list(
     address: std::net::SocketAddr,
     root: &str,
@@ -50,7 +50,7 @@ pub async fn open_list(
     open(address, "GET", &format!("{COLLECTION}/{root}/descendants"), &headers, Bytes::new()).await
 }
 
-/// Begins to read the stream of descendants over gRPC-Web.
+/// Opens the stream of descendants over gRPC-Web.
 pub async fn open_web(
     address: std::net::SocketAddr,
     root: &str,
@@ -63,7 +63,7 @@ pub async fn open_web(
     open(address, "POST", STREAM, &headers, framed(&all_of(root).encode_to_vec())).await
 }
 
-/// Reads what is left of a body, and whether it came to its end.
+/// Reads the rest of a body. Returns the bytes and whether the end was reached.
 pub async fn read_on(body: &mut Incoming) -> (Vec<u8>, bool) {
     let mut read = Vec::new();
     while let Some(frame) = body.frame().await {
@@ -76,7 +76,7 @@ pub async fn read_on(body: &mut Incoming) -> (Vec<u8>, bool) {
 }
 
 #[tokio::test]
-async fn every_face_streams_what_the_list_has() {
+async fn every_protocol_streams_the_content_of_the_list() {
     let (api, root) = api(1000, 7).await;
     let list = Rest(api.address()).get(&format!("/{root}/descendants")).await.json();
     assert_eq!((&list["has_more"], &list["total"]), (&Value::from(false), &Value::from(1000)));
@@ -84,18 +84,18 @@ async fn every_face_streams_what_the_list_has() {
         list["data"].as_array().unwrap().iter().map(|group| group["id"].as_str().unwrap()).collect();
     assert_eq!(expected.len(), 1000);
     let key = format!("Bearer {KEY}");
-    for face in Face::RPC {
+    for protocol in Protocol::RPC {
         let metadata = [("authorization", key.as_str())];
         let method = "StreamCustomerGroupDescendants";
-        let answer = rpc(face, api.address(), method, &metadata, &all_of(&root).encode_to_vec()).await;
-        assert_eq!(answer.status.code(), Code::Ok, "{face:?}");
-        let groups = answer.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
-        assert!(groups.map(|group| group.id).eq(expected.iter().copied()), "{face:?}");
+        let response = rpc(protocol, api.address(), method, &metadata, &all_of(&root).encode_to_vec()).await;
+        assert_eq!(response.status.code(), Code::Ok, "{protocol:?}");
+        let groups = response.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
+        assert!(groups.map(|group| group.id).eq(expected.iter().copied()), "{protocol:?}");
     }
 }
 
 #[tokio::test]
-async fn what_is_compressed_is_the_same_list() {
+async fn a_compressed_list_has_the_same_content() {
     let (api, root) = api(1000, 7).await;
     let rest = Rest(api.address());
     for walk in ["children", "descendants", "descendants?limit=7", "descendants?limit=0"] {
@@ -108,33 +108,34 @@ async fn what_is_compressed_is_the_same_list() {
     }
 }
 
-/// A message of a list of the tree, whose fields are the same for each.
+/// The request message of a tree list. All of them have the same fields.
 fn page_of(id: &str, limit: Option<i32>) -> Vec<u8> {
     pb::ListCustomerGroupChildrenRequest { id: id.to_owned(), limit, ..Default::default() }.encode_to_vec()
 }
 
 #[tokio::test]
-async fn an_answer_of_more_than_4_mib_is_no_message_but_a_list_over_rest() {
+async fn a_list_over_4_mib_fails_over_grpc_and_works_over_rest() {
     let (api, root) = api(1200, 1200).await;
     let list = pb::ListCustomerGroupsRequest { limit: Some(1000), ..Default::default() }.encode_to_vec();
     let key = format!("Bearer {KEY}");
     let metadata = [("authorization", key.as_str())];
-    for face in Face::RPC {
+    for protocol in Protocol::RPC {
         for (method, message, streams) in [
             ("ListCustomerGroups", list.clone(), false),
             ("ListCustomerGroupChildren", page_of(&root, None), false),
             ("ListCustomerGroupDescendants", page_of(&root, None), true),
             ("ListCustomerGroupDescendants", page_of(&root, Some(1000)), true),
         ] {
-            let status = rpc(face, api.address(), method, &metadata, &message).await.status;
-            assert_eq!(status.code(), Code::ResourceExhausted, "{face:?} {method}");
+            let status = rpc(protocol, api.address(), method, &metadata, &message).await.status;
+            assert_eq!(status.code(), Code::ResourceExhausted, "{protocol:?} {method}");
             assert_eq!(reason(&status), "ANSWER_TOO_LARGE");
             let said = status.message();
             assert!(said.contains("4194304 bytes") && said.contains("limit and starting_after"), "{said}");
             assert_eq!(said.contains("StreamCustomerGroupDescendants"), streams, "{said}");
         }
         let most = page_of(&root, Some(900));
-        let page = rpc(face, api.address(), "ListCustomerGroupDescendants", &metadata, &most).await.message();
+        let page =
+            rpc(protocol, api.address(), "ListCustomerGroupDescendants", &metadata, &most).await.message();
         let page = pb::ListCustomerGroupDescendantsResponse::decode(page).unwrap();
         assert_eq!((page.data.len(), page.has_more, page.total), (900, true, 1200));
     }
@@ -146,7 +147,7 @@ async fn an_answer_of_more_than_4_mib_is_no_message_but_a_list_over_rest() {
 }
 
 #[tokio::test]
-async fn who_leaves_in_the_middle_of_a_list_ends_its_statement_and_frees_its_connection() {
+async fn a_disconnect_during_a_list_ends_its_statement_and_frees_its_connection() {
     let (api, root) = api(MANY, 50).await;
     let client = api.client().await;
     for round in 0..3 {
@@ -158,12 +159,12 @@ async fn who_leaves_in_the_middle_of_a_list_ends_its_statement_and_frees_its_con
         api.database.until_statements_run(0).await;
 
         for is_web in [false, true] {
-            let answer = if is_web {
+            let response = if is_web {
                 open_web(api.address(), &root, &[]).await
             } else {
                 open_list(api.address(), &root, &[]).await
             };
-            let mut body = answer.into_body();
+            let mut body = response.into_body();
             body.frame().await.unwrap().unwrap();
             api.database.until_statements_are_stalled(1).await;
             drop(body);
@@ -174,8 +175,8 @@ async fn who_leaves_in_the_middle_of_a_list_ends_its_statement_and_frees_its_con
 }
 
 #[tokio::test]
-async fn who_leaves_the_end_of_a_list_unread_keeps_nobody_waiting() {
-    // One long list at once. What is left of it fits into what the service keeps for a reader who is slow.
+async fn an_unread_end_of_a_list_blocks_nobody() {
+    // A single long list. Its unread rest fits into the send buffer of a slow reader.
     let api = Api::start_with(TestDatabase::create().await, TIMEOUTS, 2, Duration::from_secs(5)).await;
     let root = api.database.plant(160, 50).await;
     let endpoint = Endpoint::from_shared(format!("http://{}", api.address())).unwrap();
@@ -188,17 +189,17 @@ async fn who_leaves_the_end_of_a_list_unread_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn who_takes_nothing_for_too_long_gets_an_error_and_no_shorter_list() {
+async fn a_reader_that_stalls_too_long_gets_an_error_instead_of_a_truncated_list() {
     let timeouts = Timeouts { request: Duration::from_secs(1), ..TIMEOUTS };
     let api = Api::start_with(TestDatabase::create().await, timeouts, 4, Duration::from_secs(30)).await;
     let root = api.database.plant(MANY, 50).await;
     let client = api.client().await;
-    // The beginning must come in time, which a busy machine may miss.
+    // The beginning must arrive in time, and a busy machine may be too slow for that.
     let list = eventually("the list begins", async {
         loop {
-            let answer = open_list(api.address(), &root, &[]).await;
-            if answer.status() == 200 {
-                break answer;
+            let response = open_list(api.address(), &root, &[]).await;
+            if response.status() == 200 {
+                break response;
             }
         }
     });
@@ -225,7 +226,7 @@ async fn who_takes_nothing_for_too_long_gets_an_error_and_no_shorter_list() {
 }
 
 #[tokio::test]
-async fn a_list_that_does_not_start_after_a_group_keeps_its_connection() {
+async fn a_rejected_starting_after_does_not_cost_the_connection() {
     let (api, root) = api(10, 3).await;
     let rest = Rest(api.address());
     let connection = "select pid::bigint from pg_stat_activity where datname = current_database()

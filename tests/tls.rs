@@ -1,4 +1,4 @@
-//! Encrypted connections from callers.
+//! TLS connections from callers.
 
 use std::cell::{Cell, RefCell};
 use std::fs;
@@ -6,7 +6,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use prost::Message;
@@ -19,12 +19,12 @@ use tonic::transport::Endpoint;
 use tower::service_fn;
 
 use crate::rest::COLLECTION;
-use crate::support::face::of_web;
-use crate::support::http::{Answer, RawGrpc, framed, open_on};
+use crate::support::http::{HttpResponse, RawGrpc, framed, open_on};
+use crate::support::protocol::of_web;
 use crate::support::tls::{Authority, Identity, connect, write};
 use crate::support::{Api, Calls, Client, KEY, Program, TestDatabase, eventually, named};
 
-/// A service over TLS, and who signed its certificate.
+/// A service over TLS, and the authority that issued its certificate.
 struct Tls {
     program: Program,
     authority: Authority,
@@ -51,7 +51,7 @@ impl Tls {
         Api::client_on(endpoint.connect_with_connector(connect).await.unwrap())
     }
 
-    /// The status of a list over HTTP/1.1, on a connection of its own.
+    /// The status of a list over HTTP/1.1, on a new connection.
     async fn list(&self, client: &TlsConnector) -> Result<StatusCode, Box<dyn std::error::Error>> {
         let stream = connect(client, self.program.address).await?;
         let headers = [("authorization", format!("Bearer {KEY}"))];
@@ -59,7 +59,7 @@ impl Tls {
         Ok(open_on(stream, self.program.address, "GET", COLLECTION, &headers, "").await?.status())
     }
 
-    /// Whether a new connection gets that certificate.
+    /// Whether a new connection gets this certificate.
     async fn shows(&self, identity: &Identity) -> bool {
         let client = self.authority.client("h2", None);
         let stream = connect(&client, self.program.address).await.unwrap();
@@ -67,7 +67,7 @@ impl Tls {
     }
 }
 
-/// A service with the certificate of a folder.
+/// Starts a service with the certificate in a folder.
 async fn serve(folder: &Path, settings: &[(&str, &str)]) -> Program {
     let url = TestDatabase::create().await.url();
     let (cert, key) = (folder.join("tls.crt"), folder.join("tls.key"));
@@ -80,7 +80,7 @@ fn path(path: &Path) -> &str {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_face_answers_over_tls() {
+async fn every_protocol_works_over_tls() {
     let tls = Tls::start(&[]).await;
     let address = tls.program.address;
     let (http1, http2) = (tls.authority.client("http/1.1", None), tls.authority.client("h2", None));
@@ -90,8 +90,8 @@ async fn every_face_answers_over_tls() {
     let get = [("authorization", key.as_str())];
     let path = format!("{COLLECTION}/{}", created.id);
     let stream = connect(&http1, address).await.unwrap();
-    let answer = Answer::read(open_on(stream, address, "GET", &path, &get, "").await.unwrap()).await;
-    assert_eq!(answer.json()["id"], created.id);
+    let response = HttpResponse::read(open_on(stream, address, "GET", &path, &get, "").await.unwrap()).await;
+    assert_eq!(response.json()["id"], created.id);
 
     let mut connection = RawGrpc::connect_on(connect(&http2, address).await.unwrap(), address).await;
     let json = [get[0], ("content-type", "application/json")];
@@ -102,9 +102,9 @@ async fn every_face_answers_over_tls() {
     let method = "/overplane.setup.v1.CustomerGroupService/GetCustomerGroup";
     let message = framed(&pb::GetCustomerGroupRequest { id: created.id.clone() }.encode_to_vec());
     let stream = connect(&http1, address).await.unwrap();
-    let answer = open_on(stream, address, "POST", method, &web, message.clone()).await.unwrap();
-    for answer in [Answer::read(answer).await, connection.post(method, &web, message).await] {
-        let found = pb::CustomerGroup::decode(of_web(answer).message()).unwrap();
+    let response = open_on(stream, address, "POST", method, &web, message.clone()).await.unwrap();
+    for response in [HttpResponse::read(response).await, connection.post(method, &web, message).await] {
+        let found = pb::CustomerGroup::decode(of_web(response).message()).unwrap();
         assert_eq!(found, created);
     }
 
@@ -113,7 +113,7 @@ async fn every_face_answers_over_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_protocol_is_the_one_that_both_speak() {
+async fn alpn_selects_the_common_protocol() {
     let tls = Tls::start(&[]).await;
     for protocol in ["h2", "http/1.1"] {
         let client = tls.authority.client(protocol, None);
@@ -133,7 +133,7 @@ async fn a_caller_who_trusts_another_authority_does_not_connect() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_tls_nothing_is_served_on_a_port_of_tls() {
+async fn plaintext_on_a_tls_port_is_not_served() {
     let tls = Tls::start(&[]).await;
     let stream = TcpStream::connect(tls.program.address).await.unwrap();
     open_on(stream, tls.program.address, "GET", "/livez", &[], "").await.unwrap_err();
@@ -141,7 +141,7 @@ async fn without_tls_nothing_is_served_on_a_port_of_tls() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_need_a_certificate_where_an_authority_for_them_is_set() {
+async fn with_a_client_ca_callers_need_a_certificate() {
     let (callers, folder) = (Authority::new("callers"), tempfile::tempdir().unwrap());
     let authority = write(folder.path(), "callers.crt", &callers.pem());
     let tls = Tls::start(&[("TLS_CLIENT_CA", path(&authority))]).await;
@@ -156,8 +156,9 @@ async fn callers_need_a_certificate_where_an_authority_for_them_is_set() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_is_replaced_under_load_and_no_call_fails() {
-    // As Kubernetes mounts a secret: what is read is a link to a link, and that one is swapped.
+async fn no_call_fails_while_a_certificate_is_replaced() {
+    // The layout of a secret mounted by Kubernetes: the path is a link to a link, and the inner one is
+    // swapped.
     let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
     let (first, second) = (authority.issue("localhost"), authority.issue("localhost"));
     for (version, identity) in [("first", &first), ("second", &second)] {
@@ -195,7 +196,7 @@ async fn a_certificate_is_replaced_under_load_and_no_call_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_certificate_that_cannot_be_used_is_told_and_the_old_one_stays() {
+async fn an_unusable_certificate_is_logged_and_the_old_one_stays() {
     let tls = Tls::start(&[]).await;
     let (folder, other) = (tls.folder.path(), tls.authority.issue("localhost"));
     let told = RefCell::new(Vec::new());
@@ -219,14 +220,14 @@ async fn a_certificate_that_cannot_be_used_is_told_and_the_old_one_stays() {
     until("TLS_KEY: ");
     assert!(tls.shows(&tls.identity).await);
     write(folder, "tls.key", &other.key);
-    until("new connections get the certificate that is in TLS_CERT now");
+    until("certificate reloaded");
     assert!(tls.shows(&other).await);
     let told = told.borrow();
     assert!(told.len() == 3 && told.iter().all(|told| told.contains("TLS_")), "{told:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_on_which_nothing_comes_is_closed_in_time_at_each_step() {
+async fn an_idle_connection_is_closed_in_time_at_each_step() {
     let tls = Tls::start(&[("HEADER_TIMEOUT", "200ms")]).await;
     let mut silent = TcpStream::connect(tls.program.address).await.unwrap();
     eventually("no handshake", silent.read_to_end(&mut Vec::new())).await.unwrap();
@@ -237,7 +238,7 @@ async fn a_connection_on_which_nothing_comes_is_closed_in_time_at_each_step() {
         let mut stream = connect(&client, tls.program.address).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();
         let ended = eventually("a request that has not begun", stream.read_to_end(&mut Vec::new())).await;
-        // The server takes no leave of it.
+        // The server sends no close_notify.
         let is_end = |error: std::io::Error| error.kind() == ErrorKind::UnexpectedEof;
         assert!(ended.map_or_else(is_end, |_| true), "{protocol} {begun:?}");
     }
@@ -245,7 +246,7 @@ async fn a_connection_on_which_nothing_comes_is_closed_in_time_at_each_step() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_that_others_reach_is_warned_of_unless_it_is_encrypted() {
+async fn a_public_address_without_tls_causes_a_warning() {
     let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
     let (cert, key) = authority.issue("localhost").write(folder.path());
     let tls = [("TLS_CERT", path(&cert)), ("TLS_KEY", path(&key))];
@@ -270,7 +271,7 @@ async fn an_address_that_others_reach_is_warned_of_unless_it_is_encrypted() {
 }
 
 #[test]
-fn a_key_of_another_certificate_stops_the_start() {
+fn a_key_that_does_not_match_the_certificate_fails_the_start() {
     let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
     let (cert, _) = authority.issue("localhost").write(folder.path());
     let key = write(folder.path(), "other.key", &authority.issue("localhost").key);

@@ -1,8 +1,8 @@
-//! Traces, as a collector gets them.
+//! OpenTelemetry traces, as a collector receives them.
 
 use std::net::SocketAddr;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use nix::sys::signal::Signal;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
@@ -21,17 +21,17 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Code, Request, Response, Status};
 
-use crate::metrics::figures;
+use crate::metrics::samples;
 use crate::process::call_line;
-use crate::support::face::{Face, rpc};
+use crate::rest::COLLECTION;
 use crate::support::http::get;
+use crate::support::protocol::{Protocol, rpc};
 use crate::support::{Calls, KEY, Program, TestDatabase, eventually, named};
 
 const SERVICE: &str = "overplane.setup.v1.CustomerGroupService";
-const COLLECTION: &str = "/api/setup/customer-group";
 const CALLER: [u8; 8] = [0xca; 8];
 
-/// A collector of traces, which hands on what it gets.
+/// A trace collector that forwards what it receives.
 struct Collector {
     address: SocketAddr,
     got: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
@@ -61,7 +61,7 @@ impl Collector {
         Self { address, got }
     }
 
-    /// A service that sends it traces, soon.
+    /// Starts a service that exports its spans to the collector without delay.
     fn program(&self, database: &TestDatabase, settings: &[(&str, &str)]) -> Program {
         let (url, endpoint) = (database.url(), format!("http://{}", self.address));
         let own = [
@@ -72,7 +72,7 @@ impl Collector {
         Program::serve(&[&own, settings].concat())
     }
 
-    /// All spans of a trace, once there are so many.
+    /// All spans of a trace, once this many have arrived.
     async fn trace(&mut self, id: [u8; 16], count: usize) -> Vec<Span> {
         let mut found = Vec::new();
         let all = async {
@@ -85,7 +85,7 @@ impl Collector {
         found
     }
 
-    /// All spans that have come by the time that a program has ended.
+    /// Stops the program and returns all remaining spans.
     async fn rest(&mut self, mut program: Program) -> Vec<Span> {
         program.signal(Signal::SIGTERM);
         assert_eq!(tokio::task::spawn_blocking(move || program.wait()).await.unwrap().code(), Some(0));
@@ -117,7 +117,7 @@ fn attribute(span: &Span, name: &str) -> Option<String> {
     }
 }
 
-/// The span of the call, and that of its one statement, after checking how they hang together.
+/// The span of the call and the span of its only statement, after checking how they are linked.
 fn call_and_statement(spans: &[Span]) -> (&Span, &Span) {
     assert_eq!(spans.len(), 2, "{spans:#?}");
     let of_kind = |kind: SpanKind| spans.iter().find(|span| span.kind == kind as i32).unwrap();
@@ -133,14 +133,14 @@ fn call_and_statement(spans: &[Span]) -> (&Span, &Span) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_trace_leads_from_the_caller_through_the_call_to_its_statement() {
+async fn a_trace_links_the_caller_the_call_and_its_statement() {
     let (mut collector, database) = (Collector::start().await, TestDatabase::create().await);
     let program = collector.program(&database, &[("OTEL_SERVICE_NAME", "groups of the test")]);
     let group = program.client().await.create(named("Export")).await.unwrap();
     let authorization = format!("Bearer {KEY}");
     let name = format!("{SERVICE}/GetCustomerGroup");
 
-    for (number, face) in (1..).zip(Face::RPC) {
+    for (number, protocol) in (1..).zip(Protocol::RPC) {
         let trace = [number; 16];
         let traceparent = traceparent(trace, true);
         let metadata = [("authorization", authorization.as_str()), ("traceparent", &traceparent)];
@@ -148,7 +148,7 @@ async fn one_trace_leads_from_the_caller_through_the_call_to_its_statement() {
             [(group.id.as_str(), "OK"), ("customer-group_00000000000000000000000000", "NOT_FOUND")]
         {
             let message = pb::GetCustomerGroupRequest { id: id.to_owned() }.encode_to_vec();
-            rpc(face, program.address, "GetCustomerGroup", &metadata, &message).await;
+            rpc(protocol, program.address, "GetCustomerGroup", &metadata, &message).await;
             let expected = if code == "OK" { 2 } else { 1 };
             let spans = collector.trace(trace, expected).await;
             let call = spans.iter().find(|span| span.kind == SpanKind::Server as i32).unwrap();
@@ -186,9 +186,9 @@ async fn one_trace_leads_from_the_caller_through_the_call_to_its_statement() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_that_nobody_samples_have_no_span_and_those_under_way_at_the_end_do() {
+async fn unsampled_calls_have_no_span_and_shutdown_flushes_sampled_ones() {
     let (mut collector, database) = (Collector::start().await, TestDatabase::create().await);
-    // Only the end of the service sends them.
+    // Only the shutdown of the service flushes them.
     let settings =
         [("OTEL_TRACES_SAMPLER", "parentbased_always_off"), ("OTEL_BSP_SCHEDULE_DELAY", "3600000")];
     let program = collector.program(&database, &settings);
@@ -203,7 +203,7 @@ async fn calls_that_nobody_samples_have_no_span_and_those_under_way_at_the_end_d
     list(&[("traceparent", &traceparent([2; 16], true)), ("x-request-id", "sampled")]).await;
     list(&[("x-request-id", "not-sampled")]).await;
     get(program.address, "/readyz", &[("traceparent", &traceparent([3; 16], true))]).await;
-    // Those without a key decide nothing.
+    // The sampling flag of calls without a key is ignored.
     assert_eq!(
         get(program.address, COLLECTION, &[("traceparent", &traceparent([4; 16], true))]).await.status,
         401
@@ -217,19 +217,17 @@ async fn calls_that_nobody_samples_have_no_span_and_those_under_way_at_the_end_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reads_that_one_statement_answers_have_it_in_the_trace_of_each() {
+async fn a_batched_statement_is_in_the_trace_of_each_read() {
     let (mut collector, database) = (Collector::start().await, TestDatabase::create().await);
     let program =
         collector.program(&database, &[("WORKERS", "1"), ("OTEL_TRACES_SAMPLER", "parentbased_always_off")]);
     let client = program.client().await;
     let group = client.create(named("Export")).await.unwrap();
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let (first, id) = (client.clone(), group.id.clone());
     let first = tokio::spawn(async move { first.get(&id).await });
     database.until_statements_run(1).await;
-    // They go out with the next statement.
+    // They share the next statement.
     let authorization = format!("Bearer {KEY}");
     let path = format!("{COLLECTION}/{}", group.id);
     let reads = [1, 2, 3].map(|number| {
@@ -241,8 +239,8 @@ async fn reads_that_one_statement_answers_have_it_in_the_trace_of_each() {
         })
     });
     let under_way = "http_server_active_requests{http_request_method=\"GET\"}";
-    eventually("all have come", async { while figures(program.admin).await[under_way] < 3.0 {} }).await;
-    held.rollback().await.unwrap();
+    eventually("all have come", async { while samples(program.admin).await[under_way] < 3.0 {} }).await;
+    lock.release().await;
     first.await.unwrap().unwrap();
     for read in reads {
         assert_eq!(read.await.unwrap(), 200);
@@ -257,18 +255,16 @@ async fn reads_that_one_statement_answers_have_it_in_the_trace_of_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_fails_for_a_fault_of_ours_is_marked_and_says_why() {
+async fn internal_errors_are_marked_in_the_span_with_their_cause() {
     let (mut collector, database) = (Collector::start().await, TestDatabase::create().await);
     let program = collector.program(&database, &[("REQUEST_TIMEOUT", "200ms")]);
-    let mut sql = database.sql().await;
-    let held = sql.transaction().await.unwrap();
-    held.batch_execute("lock table customer_group").await.unwrap();
+    let lock = database.lock("customer_group").await;
     let authorization = format!("Bearer {KEY}");
     let traceparent = traceparent([7; 16], true);
     let metadata = [("authorization", authorization.as_str()), ("traceparent", &traceparent)];
-    let answer = rpc(Face::Grpc, program.address, "ListCustomerGroups", &metadata, &[]).await;
-    assert_eq!(answer.status.code(), Code::DeadlineExceeded);
-    held.rollback().await.unwrap();
+    let response = rpc(Protocol::Grpc, program.address, "ListCustomerGroups", &metadata, &[]).await;
+    assert_eq!(response.status.code(), Code::DeadlineExceeded);
+    lock.release().await;
     for span in collector.trace([7; 16], 2).await {
         assert_eq!(span.status.clone().unwrap().code, StatusCode::Error as i32, "{span:#?}");
         let error = attribute(&span, "error.type").unwrap();
@@ -279,7 +275,7 @@ async fn what_fails_for_a_fault_of_ours_is_marked_and_says_why() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_of_a_key_or_of_a_group_is_in_a_trace() {
+async fn traces_contain_nothing_of_a_key_or_a_group() {
     let (mut collector, database) = (Collector::start().await, TestDatabase::create().await);
     let program = collector.program(&database, &[]);
     let client = program.client().await;
@@ -307,7 +303,7 @@ async fn nothing_of_a_key_or_of_a_group_is_in_a_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_collector_that_is_not_there_holds_nothing_up_and_is_told_of_once() {
+async fn an_unavailable_collector_blocks_nothing_and_is_logged_once() {
     let database = TestDatabase::create().await;
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("http://{}", taken.local_addr().unwrap());
@@ -325,7 +321,7 @@ async fn a_collector_that_is_not_there_holds_nothing_up_and_is_told_of_once() {
             client.list(None, None).await.unwrap();
         }
         let is_told = |line: &serde_json::Value| {
-            line["message"].as_str().is_some_and(|message| message.contains("the collector takes no traces"))
+            line["message"].as_str().is_some_and(|message| message.contains("trace collector unavailable"))
         };
         program.log_line(is_told);
         for _ in 0..100 {

@@ -1,6 +1,6 @@
-//! UpdateCustomerGroup: masks and fields. Moves are in `tree`.
+//! UpdateCustomerGroup: field masks and fields. Moves are covered in `contract::writes` and `concurrency`.
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::pb;
 use tonic::Code;
 
 use crate::support::{Api, Calls, Client, below, fields, named, reason, update_of};
@@ -18,12 +18,12 @@ async fn full(client: &Client) -> pb::CustomerGroup {
     client.create(group).await.unwrap()
 }
 
-/// The group with only its id.
+/// A group with only the id set.
 fn only_id(group: &pb::CustomerGroup) -> pb::CustomerGroup {
     pb::CustomerGroup { id: group.id.clone(), ..Default::default() }
 }
 
-/// All but the version and its time.
+/// The group without its version and time of update.
 fn without_time(group: pb::CustomerGroup) -> pb::CustomerGroup {
     pb::CustomerGroup { updated_at: None, etag: String::new(), ..group }
 }
@@ -44,7 +44,7 @@ async fn only_the_fields_in_the_mask_change() {
 }
 
 #[tokio::test]
-async fn a_named_field_without_a_value_is_cleared() {
+async fn a_field_in_the_mask_without_a_value_is_cleared() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     let mask = ["parent_id", "is_group", "parent_customer_group", "default_price_list", "payment_terms"];
@@ -61,7 +61,7 @@ async fn a_named_field_without_a_value_is_cleared() {
 }
 
 #[tokio::test]
-async fn without_a_mask_or_with_an_empty_one_the_populated_fields_change() {
+async fn without_mask_paths_the_populated_fields_change() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     for (mask, terms) in [(None, "Net 60"), (Some(prost_types::FieldMask::default()), "Net 90")] {
@@ -96,7 +96,7 @@ async fn a_group_that_was_read_can_be_sent_back_whole() {
 }
 
 #[tokio::test]
-async fn updated_at_grows_with_every_update_also_within_a_millisecond() {
+async fn updated_at_increases_with_every_update_even_within_a_millisecond() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     let mut last = group.updated_at.unwrap();
@@ -112,7 +112,7 @@ async fn updated_at_grows_with_every_update_also_within_a_millisecond() {
 }
 
 #[tokio::test]
-async fn an_update_that_names_nothing_changes_nothing() {
+async fn an_update_without_fields_changes_nothing() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     for mask in [vec![], vec!["id"], vec!["id", "created_at", "updated_at", "etag"]] {
@@ -138,7 +138,7 @@ async fn output_only_fields_in_the_mask_are_ignored() {
 }
 
 #[tokio::test]
-async fn unknown_paths_in_the_mask_are_refused_and_named() {
+async fn unknown_mask_paths_are_rejected_by_name() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     let sent = pb::CustomerGroup { payment_terms: Some("Net 60".to_owned()), ..only_id(&group) };
@@ -155,7 +155,7 @@ async fn unknown_paths_in_the_mask_are_refused_and_named() {
 }
 
 #[tokio::test]
-async fn any_number_of_unknown_paths_is_refused_in_a_short_answer() {
+async fn many_unknown_mask_paths_get_a_short_error() {
     let client = Api::start().await.client().await;
     let group = full(&client).await;
     let paths: Vec<String> = (0..50_000).map(|number| format!("{}{number}", "🌳".repeat(10))).collect();
@@ -199,7 +199,7 @@ async fn a_name_cannot_be_cleared() {
 }
 
 #[tokio::test]
-async fn an_update_of_no_group_is_not_found_whatever_else_is_wrong() {
+async fn an_update_of_an_unknown_group_is_not_found_despite_other_violations() {
     let client = Api::start().await.client().await;
     for id in ["", "nobody", "customer-group_01h455vb4pex5vsknk084sn02q"] {
         for name in ["Renamed", "\0"] {

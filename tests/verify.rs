@@ -1,16 +1,16 @@
-//! The `verify` command: a sound database passes, and what is wrong with one is named.
+//! The `verify` command: a consistent database passes; every inconsistency is reported.
 
 use std::process::Output;
 
-use customer_groups::domain::GroupId;
-use customer_groups::grpc::pb;
+use customer_groups::testing::GroupId;
+use customer_groups::testing::pb;
 use tokio_postgres::Client as Sql;
 use uuid::Uuid;
 
 use crate::support::{Api, Calls, Program, TestDatabase, below, data_dir, move_of, named};
 
 /// A UUIDv7 that no group has.
-const NOBODY: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+const UNKNOWN_UUID: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 fn verify(database: &TestDatabase) -> Output {
     Program::run(&["verify"], &[("DATABASE_URL", &database.url())])
@@ -20,29 +20,29 @@ fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).unwrap()
 }
 
-/// What is found in a database in which something is wrong.
+/// The report on a database that has an inconsistency.
 fn findings(database: &TestDatabase) -> Vec<String> {
     let output = verify(database);
-    let (found, said) = (text(output.stdout), text(output.stderr));
+    let (said, found) = (Program::messages(&output), text(output.stdout));
     assert_eq!((output.status.code(), said.as_str()), (Some(1), ""), "{found}");
     found.lines().map(str::to_owned).collect()
 }
 
-pub fn sound(database: &TestDatabase) -> String {
+pub fn assert_consistent(database: &TestDatabase) -> String {
     let output = verify(database);
-    let (found, said) = (text(output.stdout), text(output.stderr));
+    let (said, found) = (Program::messages(&output), text(output.stdout));
     assert_eq!((output.status.code(), said.as_str()), (Some(0), ""), "{found}");
     found
 }
 
-/// A connection that no constraint to another table and no trigger holds back.
+/// A connection on which no foreign key and no trigger fires.
 async fn unguarded(database: &TestDatabase) -> Sql {
     let sql = database.sql().await;
     sql.batch_execute("set session_replication_role = replica").await.unwrap();
     sql
 }
 
-/// A service with a root and two groups below each other, and the three.
+/// A service with a root, a child and a grandchild, and the three groups.
 async fn chain() -> (Api, Vec<pb::CustomerGroup>) {
     let api = Api::start().await;
     let chain = api.client().await.chain(3).await;
@@ -54,7 +54,7 @@ fn uuid(group: &pb::CustomerGroup) -> Uuid {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_the_service_has_worked_on_is_sound_also_while_it_does() {
+async fn a_database_is_consistent_during_and_after_use() {
     let api = Api::start().await;
     let client = api.client().await;
     let chain = client.chain(5).await;
@@ -72,11 +72,11 @@ async fn a_database_that_the_service_has_worked_on_is_sound_also_while_it_does()
     }
     let made = Program::run(&["keys", "create", "--name", "shop"], &[("DATABASE_URL", &api.database.url())]);
     assert!(made.status.success());
-    assert_eq!(sound(&api.database), "8 customer groups were checked, and nothing is wrong\n");
+    assert_eq!(assert_consistent(&api.database), "8 customer groups were checked, and nothing is wrong\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_are_under_way_look_like_no_fault() {
+async fn writes_in_progress_are_not_reported() {
     let api = Api::start().await;
     let client = api.client().await;
     let root = client.create(named("root")).await.unwrap();
@@ -94,16 +94,18 @@ async fn writes_that_are_under_way_look_like_no_fault() {
         made
     });
     let database = api.database.clone();
-    tokio::task::spawn_blocking(move || (0..5).for_each(|_| drop(sound(&database)))).await.unwrap();
+    tokio::task::spawn_blocking(move || (0..5).for_each(|_| drop(assert_consistent(&database))))
+        .await
+        .unwrap();
     stop.send(()).unwrap();
     assert!(writer.await.unwrap() > 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_orphan_is_named_with_the_parent_that_is_gone_and_what_is_below_it_is_not() {
+async fn an_orphan_is_reported_with_its_missing_parent_but_its_descendants_are_not() {
     let (api, chain) = chain().await;
     let sql = unguarded(&api.database).await;
-    // Neither the foreign key nor the trigger of the counters runs.
+    // Neither the foreign key nor the trigger of the counters fires.
     sql.execute("delete from customer_group where id = $1", &[&uuid(&chain[0])]).await.unwrap();
     sql.batch_execute("update customer_group_count set groups = case shard when 0 then 2 else 0 end")
         .await
@@ -114,11 +116,11 @@ async fn an_orphan_is_named_with_the_parent_that_is_gone_and_what_is_below_it_is
     assert_eq!(findings(&api.database), [expected]);
 
     api.client().await.update(move_of(&chain[1], None)).await.unwrap();
-    sound(&api.database);
+    assert_consistent(&api.database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cycle_is_told_once_with_those_on_it_and_without_those_below() {
+async fn a_cycle_is_reported_once_with_its_members_but_without_their_descendants() {
     let (api, chain) = chain().await;
     let client = api.client().await;
     let lone = client.create(named("lone")).await.unwrap();
@@ -133,7 +135,7 @@ async fn a_cycle_is_told_once_with_those_on_it_and_without_those_below() {
         .unwrap();
     sql.execute(close, &[&uuid(&lone), &uuid(&lone)]).await.unwrap();
     let [root, middle, leaf] = [&chain[0].id, &chain[1].id, &chain[2].id];
-    let remedy = "and no root above them; give one the parent_id null";
+    let remedy = "with no root above them; set the parent_id of one to null";
     let expected = [
         format!("cycle: {root}, {leaf}, {middle}: each is below the next, 3 in all, {remedy}"),
         format!("cycle: {}: each is below the next, 1 in all, {remedy}", lone.id),
@@ -143,11 +145,11 @@ async fn a_cycle_is_told_once_with_those_on_it_and_without_those_below() {
     for group in [&chain[0], &lone] {
         client.update(move_of(group, None)).await.unwrap();
     }
-    sound(&api.database);
+    assert_consistent(&api.database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_that_are_not_the_number_of_groups_are_told_with_the_way_to_set_them() {
+async fn wrong_counters_are_reported_with_the_statement_that_repairs_them() {
     let (api, _) = chain().await;
     let sql = api.database.sql().await;
     sql.batch_execute(
@@ -158,20 +160,20 @@ async fn counters_that_are_not_the_number_of_groups_are_told_with_the_way_to_set
     .await
     .unwrap();
     let found = findings(&api.database);
-    let expected = "wrong counter: customer_group_count adds up to 3, and there are 4 groups; run ";
+    let expected = "wrong counter: the sum of customer_group_count is 3, but there are 4 groups; run ";
     assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
 
     sql.batch_execute(&statements(&found[0])).await.unwrap();
-    sound(&api.database);
+    assert_consistent(&api.database);
 }
 
-/// The statements that a finding gives as what to do.
+/// The SQL statements that a finding recommends.
 fn statements(finding: &str) -> String {
     finding.split('`').skip(1).step_by(2).collect::<Vec<_>>().join("; ")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn counters_that_are_not_there_are_named_with_the_way_to_make_them() {
+async fn missing_counters_are_reported_with_the_statement_that_creates_them() {
     let database = TestDatabase::create().await;
     let sql = database.sql().await;
     sql.batch_execute("delete from customer_group_count where shard in (7, 63)").await.unwrap();
@@ -180,14 +182,14 @@ async fn counters_that_are_not_there_are_named_with_the_way_to_make_them() {
     assert!(found.len() == 1 && found[0].starts_with(expected), "{found:?}");
 
     sql.batch_execute(&statements(&found[0])).await.unwrap();
-    sound(&database);
+    assert_consistent(&database);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_group_that_could_not_have_been_written_is_named_with_what_is_wrong() {
+async fn an_invalid_group_is_reported_with_its_violation() {
     let cases = [
         ("customer_group_name = ''", "customer_group_name is required"),
-        ("customer_group_name = ' a'", "customer_group_name has white space around it: \" a\""),
+        ("customer_group_name = ' a'", "customer_group_name has surrounding white space: \" a\""),
         ("customer_group_name = E'a\\x07'", "customer_group_name has the control character U+0007"),
         ("customer_group_name = repeat('n', 256)", "customer_group_name has 256 characters"),
         ("parent_customer_group = E'a\\nb'", "parent_customer_group has the control character U+000A"),
@@ -195,8 +197,14 @@ async fn a_group_that_could_not_have_been_written_is_named_with_what_is_wrong() 
         ("payment_terms = repeat('t', 256)", "payment_terms has 256 characters"),
         ("updated_at = 'infinity'", "updated_at is out of range"),
         ("updated_at = '-infinity'", "updated_at is out of range"),
-        ("updated_at = updated_at + interval '1 microsecond'", "updated_at is finer than milliseconds"),
-        ("updated_at = '2001-01-01'", "updated_at is 2001-01-01T00:00:00.000Z, before the creation at "),
+        (
+            "updated_at = updated_at + interval '1 microsecond'",
+            "updated_at is more precise than milliseconds",
+        ),
+        (
+            "updated_at = '2001-01-01'",
+            "updated_at is 2001-01-01T00:00:00.000Z, which is before the creation at ",
+        ),
     ];
     let api = Api::start().await;
     let chain = api.client().await.chain(1 + cases.len()).await;
@@ -221,23 +229,23 @@ async fn a_group_that_could_not_have_been_written_is_named_with_what_is_wrong() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_id_that_is_no_uuidv7_is_named_and_so_are_the_groups_that_it_leaves_behind() {
+async fn an_id_that_is_not_a_uuidv7_is_reported_with_the_groups_that_refer_to_it() {
     let (api, chain) = chain().await;
     let other = "5e4fd2c0-2d2c-4b5e-8f3a-0d5b1f3c7a11";
     let change = format!("update customer_group set id = '{other}' where id = $1");
     unguarded(&api.database).await.execute(&change, &[&uuid(&chain[0])]).await.unwrap();
     let found = findings(&api.database);
     let orphan = format!("orphan: {}: its parent {} does not exist", chain[1].id, chain[0].id);
-    let invalid = format!("invalid group: id {other}: the stored id {other} is no UUIDv7");
+    let invalid = format!("invalid group: id {other}: the stored id {other} is not a UUIDv7");
     let [first, second] = found.as_slice() else { panic!("{found:?}") };
     assert!(first.starts_with(&orphan) && second.starts_with(&invalid), "{found:?}");
 }
 
-/// Inserts a row for each of the cases, each of a column and a value that it must not have, and answers what is found.
-/// The columns are in the order of their numbers; the values of a row that is sound may depend on its number.
+/// Inserts a row for each case: a column and an invalid value. Returns the report. The columns are in the
+/// order of their numbers; valid values may depend on the number of the row.
 async fn insert_wrong(
     table: &str,
-    sound: impl Fn(usize) -> Vec<String>,
+    consistent: impl Fn(usize) -> Vec<String>,
     cases: &[(usize, String, &str)],
     drop: &str,
 ) -> Vec<String> {
@@ -245,7 +253,7 @@ async fn insert_wrong(
     let sql = database.sql().await;
     sql.batch_execute(drop).await.unwrap();
     for (number, (column, value, _)) in cases.iter().enumerate() {
-        let mut values = sound(number);
+        let mut values = consistent(number);
         value.clone_into(&mut values[*column]);
         sql.batch_execute(&format!("insert into {table} values ({})", values.join(", "))).await.unwrap();
     }
@@ -255,29 +263,29 @@ async fn insert_wrong(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_idempotency_record_that_could_not_have_been_written_is_named_by_its_key() {
+async fn an_invalid_idempotency_record_is_reported_by_its_key() {
     let columns = "idempotency_key (api_key_digest, key, request_digest, customer_group_id, customer_group_ids, created_at)";
-    let sound = |number| {
+    let consistent = |number| {
         let digest = "sha256('a')".to_owned();
-        let (key, id) = (format!("'order {number}'"), format!("'{NOBODY}'"));
+        let (key, id) = (format!("'order {number}'"), format!("'{UNKNOWN_UUID}'"));
         vec![digest.clone(), key, digest, id, "null".to_owned(), "now()".to_owned()]
     };
-    let ids = format!("array_fill('{NOBODY}'::uuid, array[1001])");
+    let ids = format!("array_fill('{UNKNOWN_UUID}'::uuid, array[1001])");
     let cases = [
-        (0, "'short'", "a digest has 5 bytes and not 32"),
+        (0, "'short'", "a digest has 5 bytes instead of 32"),
         (1, "'é'", "\"é\", of 1 characters"),
         (1, "''", "of 0 characters"),
         (1, "repeat('k', 256)", "of 256 characters"),
-        (2, "''", "a digest has 0 bytes and not 32"),
-        (3, "gen_random_uuid()", "no UUIDv7"),
-        (4, "'{}'", "it is of a batch of 0 groups"),
-        (4, &ids, "it is of a batch of 1001 groups"),
-        (4, "array[gen_random_uuid()]", "no UUIDv7"),
+        (2, "''", "a digest has 0 bytes instead of 32"),
+        (3, "gen_random_uuid()", "not a UUIDv7"),
+        (4, "'{}'", "its batch has 0 groups"),
+        (4, &ids, "its batch has 1001 groups"),
+        (4, "array[gen_random_uuid()]", "not a UUIDv7"),
         (4, "array[null]::uuid[]", "deserializing column 4"),
         (5, "'infinity'", "created_at is out of range"),
     ]
     .map(|(column, value, problem)| (column, value.to_owned(), problem));
-    let found = insert_wrong(columns, sound, &cases, "").await;
+    let found = insert_wrong(columns, consistent, &cases, "").await;
     for (number, (column, _, problem)) in cases.iter().enumerate() {
         let key = if *column == 1 { String::new() } else { format!("\"order {number}\": ") };
         let place = format!("invalid idempotency record: key {key}");
@@ -288,27 +296,27 @@ async fn an_idempotency_record_that_could_not_have_been_written_is_named_by_its_
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_key_that_could_not_have_been_made_is_named_by_its_id() {
+async fn an_invalid_api_key_is_reported_by_its_id() {
     let id = |number: usize| format!("01890a5d-ac96-774b-bcce-{number:012x}");
-    let sound = |number| {
+    let consistent = |number| {
         let (id, digest) = (format!("'{}'", id(number)), format!("sha256('{number}')"));
         [id.as_str(), &digest, "'shop'", "'read'", "'test'", "null"].map(str::to_owned).to_vec()
     };
     let drop = "alter table api_key drop constraint api_key_digest_check,
         drop constraint api_key_scope_check, drop constraint api_key_mode_check";
     let cases = [
-        (1, "'short'", "a digest has 5 bytes and not 32"),
+        (1, "'short'", "a digest has 5 bytes instead of 32"),
         (2, "' '", "name is required"),
         (2, "E'a\\x07'", "name has the control character U+0007"),
-        (2, "'a '", "name has white space around it"),
-        (3, "'all'", "a stored key has the scope all"),
-        (4, "'prod'", "a stored key has the mode prod"),
+        (2, "'a '", "name has surrounding white space"),
+        (3, "'all'", "a stored key has the invalid scope all"),
+        (4, "'prod'", "a stored key has the invalid mode prod"),
         (5, "'infinity'", "revoked_at is out of range"),
-        (0, "'5e4fd2c0-2d2c-4b5e-8f3a-0d5b1f3c7a11'", "no UUIDv7"),
+        (0, "'5e4fd2c0-2d2c-4b5e-8f3a-0d5b1f3c7a11'", "not a UUIDv7"),
     ]
     .map(|(column, value, problem)| (column, value.to_owned(), problem));
     let found =
-        insert_wrong("api_key (id, digest, name, scope, mode, revoked_at)", sound, &cases, drop).await;
+        insert_wrong("api_key (id, digest, name, scope, mode, revoked_at)", consistent, &cases, drop).await;
     for (number, (line, (column, _, problem))) in found.iter().zip(cases).enumerate() {
         let id = if column == 0 { "5e4fd2c0-2d2c-4b5e-8f3a-0d5b1f3c7a11".to_owned() } else { id(number) };
         assert!(line.starts_with(&format!("invalid API key: id {id}: ")), "{line}");
@@ -320,7 +328,7 @@ async fn an_api_key_that_could_not_have_been_made_is_named_by_its_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_findings_of_a_kind_the_first_are_told_and_the_others_counted() {
+async fn the_first_of_many_findings_are_listed_and_the_rest_counted() {
     let database = TestDatabase::create().await;
     database.plant(100, 100).await;
     let sql = unguarded(&database).await;
@@ -333,7 +341,7 @@ async fn of_many_findings_of_a_kind_the_first_are_told_and_the_others_counted() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_without_the_tables_is_not_checked_and_gets_none() {
+async fn a_database_without_tables_is_not_checked_or_changed() {
     let database = TestDatabase::create_empty().await;
     let output = verify(&database);
     let said = text(output.stderr);
@@ -346,7 +354,7 @@ async fn a_database_without_the_tables_is_not_checked_and_gets_none() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_of_an_older_version_is_not_checked_and_stays_as_it_is() {
+async fn a_database_of_an_older_version_is_not_checked_or_changed() {
     let database = TestDatabase::create().await;
     let older = "delete from customer_group_migration where version > 3;
                  alter table idempotency_key drop column customer_group_ids";
@@ -359,7 +367,7 @@ async fn a_database_of_an_older_version_is_not_checked_and_stays_as_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_is_not_there_is_told_from_one_in_which_something_is_wrong() {
+async fn an_unreachable_database_has_another_exit_code_than_an_inconsistent_one() {
     let settings = [("DATABASE_URL", "postgres://nobody@127.0.0.1:1/nowhere")];
     let output = Program::run(&["verify"], &settings);
     let said = text(output.stderr);
@@ -368,7 +376,7 @@ async fn a_database_that_is_not_there_is_told_from_one_in_which_something_is_wro
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_private_postgresql_is_checked_while_the_service_runs_and_while_it_does_not() {
+async fn the_embedded_postgresql_is_checked_with_and_without_a_running_service() {
     let folder = data_dir();
     let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
     let program = Program::serve(&settings);

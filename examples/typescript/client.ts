@@ -15,14 +15,14 @@ function authorize(key: string): Interceptor {
   };
 }
 
-// Repeats a call while the service is away. Only reads, and creates with an idempotency key.
+// Retries calls while the service is unavailable. Only reads, and creates with an idempotency key.
 const retry: Interceptor = (next) => async (request) => {
-  const repeatable = /^(Get|List)/.test(request.method.name) || request.header.has("Idempotency-Key");
+  const isRetryable = /^(Get|List)/.test(request.method.name) || request.header.has("Idempotency-Key");
   for (let attempt = 1; ; attempt++) {
     try {
       return await next(request);
     } catch (error) {
-      if (!repeatable || attempt === 3 || ConnectError.from(error).code !== Code.Unavailable) throw error;
+      if (!isRetryable || attempt === 3 || ConnectError.from(error).code !== Code.Unavailable) throw error;
       await setTimeout(100 * 4 ** (attempt - 1));
     }
   }
@@ -30,7 +30,7 @@ const retry: Interceptor = (next) => async (request) => {
 
 const names = (groups: CustomerGroup[]) => groups.map((group) => group.customerGroupName).join(", ");
 
-// All or none, in one call. A parent in the same call is named by its reference.
+// Creates a tree in one atomic call. An entry names its parent by the reference of another entry.
 async function createTree(groups: Groups) {
   const entry = (name: string, parentReference?: string) => {
     return { customerGroup: { customerGroupName: name }, reference: name, parentReference };
@@ -46,7 +46,7 @@ async function showLists(groups: Groups, parent: CustomerGroup) {
   const roots = await groups.listCustomerGroups({ parentId: "null" });
   console.log(`roots: ${roots.data.length} of ${roots.total}: ${names(roots.data)}`);
   const found = await groups.listCustomerGroups({ customerGroupName: "SALE" });
-  console.log(`SALE in the name: ${found.data.length} of ${found.total}: ${names(found.data)}`);
+  console.log(`name contains SALE: ${found.data.length} of ${found.total}: ${names(found.data)}`);
   for (let startingAfter: string | undefined, hasMore = true; hasMore; ) {
     const page = await groups.listCustomerGroupChildren({ id: parent.id, limit: 2, startingAfter });
     console.log(`page of children: ${names(page.data)}`);
@@ -55,7 +55,7 @@ async function showLists(groups: Groups, parent: CustomerGroup) {
   }
 }
 
-// Changes the version that was read. When that is no longer the current one, reads and tries again.
+// Updates the version that was read. If the group has changed since, reads it again and retries.
 async function setTerms(groups: Groups, { id, etag }: CustomerGroup, paymentTerms: string) {
   for (let attempt = 1; ; attempt++) {
     try {
@@ -66,13 +66,13 @@ async function setTerms(groups: Groups, { id, etag }: CustomerGroup, paymentTerm
     } catch (error) {
       const reasons = ConnectError.from(error).findDetails(ErrorInfoSchema).map(({ reason }) => reason);
       if (attempt === 3 || !reasons.includes("ETAG_MISMATCH")) throw error;
-      console.log("refused: ETAG_MISMATCH, so read again");
+      console.log("rejected: ETAG_MISMATCH; reading again");
       ({ etag } = await groups.getCustomerGroup({ id }));
     }
   }
 }
 
-// Makes one group, however often it is called with the same idempotency key.
+// Creates a group. A repeated call with the same idempotency key creates no second one.
 async function create(groups: Groups, key: string, customerGroup: { customerGroupName?: string; parentId: string }) {
   try {
     let replayed = false;
@@ -81,25 +81,25 @@ async function create(groups: Groups, key: string, customerGroup: { customerGrou
     };
     const headers = { "Idempotency-Key": key };
     const created = await groups.createCustomerGroup({ customerGroup }, { headers, onHeader });
-    console.log(`created: ${created.customerGroupName}${replayed ? ", already" : ""}`);
+    console.log(`created: ${created.customerGroupName}${replayed ? " (replayed)" : ""}`);
   } catch (error) {
-    const refused = ConnectError.from(error);
-    if (refused.code !== Code.InvalidArgument) throw error;
-    for (const { field, description } of refused.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations)) {
-      console.log(`refused: ${field}: ${description}`);
+    const rejection = ConnectError.from(error);
+    if (rejection.code !== Code.InvalidArgument) throw error;
+    for (const { field, description } of rejection.findDetails(BadRequestSchema).flatMap((bad) => bad.fieldViolations)) {
+      console.log(`rejected: ${field}: ${description}`);
     }
   }
 }
 
-// A parent comes before its children, so that in the reverse order no group has children any more.
+// Deletes a tree bottom-up. The stream lists parents before children, so the reverse order is safe.
 async function deleteTree(groups: Groups, root: CustomerGroup) {
-  const read = [root];
+  const tree = [root];
   for await (const group of groups.streamCustomerGroupDescendants({ id: root.id })) {
     console.log(`streamed: ${group.customerGroupName}`);
-    read.push(group);
+    tree.push(group);
   }
-  for (const { id } of read.reverse()) await groups.deleteCustomerGroup({ id });
-  console.log(`deleted: ${read.length} groups`);
+  for (const { id } of tree.reverse()) await groups.deleteCustomerGroup({ id });
+  console.log(`deleted: ${tree.length} groups`);
 }
 
 async function tour(baseUrl: string, key: string) {
@@ -113,7 +113,7 @@ async function tour(baseUrl: string, key: string) {
     const [root, wholesale] = await createTree(groups);
     await showLists(groups, root);
     await setTerms(groups, wholesale, "Net 30");
-    // What was read before is no longer the current version.
+    // `wholesale` is stale now, so this update is rejected and retried.
     await setTerms(groups, wholesale, "Net 60");
     await create(groups, `nameless of ${root.id}`, { parentId: "nobody" });
     for (let time = 0; time < 2; time++) {
@@ -127,9 +127,9 @@ async function tour(baseUrl: string, key: string) {
 
 try {
   const key = process.env.API_KEY;
-  if (!key) throw new Error("API_KEY is not set; give it a key that may write");
+  if (!key) throw new Error("API_KEY is not set; set it to a key with write access");
   await tour(process.env.ADDRESS ?? "http://127.0.0.1:8080", key);
 } catch (error) {
-  console.error(`the tour ended early: ${error instanceof Error ? error.message : error}`);
+  console.error(`the tour failed: ${error instanceof Error ? error.message : error}`);
   process.exitCode = 1;
 }

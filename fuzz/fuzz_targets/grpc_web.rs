@@ -1,5 +1,5 @@
-//! Frames of gRPC-Web, in binary and in text and in whatever parts they come: a service gets what was sent, and its
-//! caller what it answers, with the trailers in a frame of their own.
+//! gRPC-Web frames, binary or text, split anywhere: the service receives the bytes that were sent. The caller
+//! receives the response with the trailers in their own frame.
 #![no_main]
 
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use tower::{Layer, ServiceExt, service_fn};
 
 const TRAILERS: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
 
-/// What a service gets of what was sent, and what comes back of it.
+/// The bytes that a service receives, and the bytes that its response becomes.
 fn exchange(content_type: &str, parts: Vec<Vec<u8>>) -> (Option<Bytes>, Bytes) {
     let sent = Body::from_stream(stream::iter(parts.into_iter().map(Ok::<_, Infallible>)));
     let request = Request::post("/").header("content-type", content_type).header("accept", content_type);
@@ -39,7 +39,7 @@ fn exchange(content_type: &str, parts: Vec<Vec<u8>>) -> (Option<Bytes>, Bytes) {
     (told.recv().unwrap(), answer)
 }
 
-/// Each part is written as a text of its own.
+/// Each part is encoded on its own.
 fn decode(text: &[u8]) -> Vec<u8> {
     text.chunks(4).flat_map(|four| STANDARD.decode(four).unwrap()).collect()
 }

@@ -1,7 +1,7 @@
-//! Ids, etags and idempotency keys: what is one is written as it was read.
+//! Ids, etags and idempotency keys: a valid one is written as it was read.
 #![no_main]
 
-use customer_groups::domain::{GroupId, IdempotencyKey, IfMatch, KeyId};
+use customer_groups::testing::{GroupId, IdempotencyKey, IfMatch, KeyId};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

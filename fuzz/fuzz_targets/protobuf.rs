@@ -1,12 +1,12 @@
-//! Protobuf requests: a group that is taken says the same when its message is sent back, and what is refused names
-//! the field. The first byte says which request the others are.
+//! Protobuf requests: an accepted group keeps its meaning when it is encoded again; an error names the field.
+//! The first byte selects the kind of request.
 #![no_main]
 
 use std::collections::HashSet;
 
-use customer_groups::domain::{Changes, GroupId, NewBatch, NewGroup, Violations};
-use customer_groups::error::Error;
-use customer_groups::grpc::{self, pb};
+use customer_groups::testing::{GroupPatch, GroupId, NewBatch, NewGroup, Violations};
+use customer_groups::testing::Error;
+use customer_groups::testing::{self, pb};
 use libfuzzer_sys::fuzz_target;
 use prost::Message;
 
@@ -33,9 +33,9 @@ fn create(request: pb::CreateCustomerGroupRequest) {
 fn update(request: pb::UpdateCustomerGroupRequest) {
     let id = request.customer_group.as_ref().map(|group| group.id.clone());
     match grpc::update(request) {
-        Ok((of, draft)) => {
+        Ok((of, input)) => {
             assert_eq!(Some(of), id);
-            if let Err(violations) = Changes::parse(draft) {
+            if let Err(violations) = GroupPatch::parse(input) {
                 check_violations(&violations);
             }
         }
@@ -46,8 +46,8 @@ fn update(request: pb::UpdateCustomerGroupRequest) {
 
 fn batch_create(request: pb::BatchCreateCustomerGroupsRequest) {
     let count = request.requests.len();
-    let Ok(draft) = grpc::new_batch(request) else { return };
-    match NewBatch::parse(draft) {
+    let Ok(input) = grpc::new_batch(request) else { return };
+    match NewBatch::parse(input) {
         Ok(new) => {
             let ids: HashSet<GroupId> = new.groups().map(|group| group.id).collect();
             assert_eq!(ids.len(), count);

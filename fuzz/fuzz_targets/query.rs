@@ -1,17 +1,17 @@
-//! Queries of lists: a page asks for what its query says, and what is refused names the parameter.
+//! List queries: a page equals its query; an error names the parameter.
 #![no_main]
 
 use axum::body::Body;
 use axum::extract::Request;
-use customer_groups::domain::{Page, Violations};
-use customer_groups::rest;
+use customer_groups::testing::{Page, Violations};
+use customer_groups::testing::rest;
 use libfuzzer_sys::fuzz_target;
 
 fn asked(query: &str) -> Option<Request> {
     Request::get(format!("/?{query}")).body(Body::empty()).ok()
 }
 
-/// The query that asks for a page.
+/// The query of a page.
 fn written(page: Page) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     query.extend_pairs(page.limit.map(|limit| ("limit", limit.to_string())));
@@ -20,7 +20,7 @@ fn written(page: Page) -> String {
     query.finish()
 }
 
-/// Each parameter that is wrong is in the query by its name, or by what its name begins with.
+/// Asserts that each violation names a parameter of the query, or its beginning.
 fn check_violations(query: &str, violations: &Violations) {
     let names: Vec<_> = form_urlencoded::parse(query.as_bytes()).map(|(name, _)| name).collect();
     for violation in violations.as_slice() {

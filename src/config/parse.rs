@@ -1,4 +1,4 @@
-//! The forms of single settings.
+//! Parsers of single settings.
 
 use std::fmt::Display;
 use std::net::SocketAddr;
@@ -10,16 +10,18 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::auth::{Mode, Secret};
+use crate::domain::{Mode, Secret};
 use crate::store::Database;
 use crate::telemetry::LogFormat;
 
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| format!("{text:?} is no address and port, such as 127.0.0.1:8080 or [::]:8080"))
+    text.parse().map_err(|_| {
+        format!("{text:?} is not a valid address and port; use one such as 127.0.0.1:8080 or [::]:8080")
+    })
 }
 
-/// None for nothing.
-pub(super) fn admin(text: &str) -> Result<Option<SocketAddr>, String> {
+/// Returns `None` for an empty text.
+pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String> {
     if text.is_empty() { Ok(None) } else { address(text).map(Some) }
 }
 
@@ -30,40 +32,40 @@ pub(super) fn database(text: &str) -> Result<Database, String> {
     text.parse()
 }
 
-pub(super) fn standby(text: &str, primary: Option<&str>) -> Result<Database, String> {
+pub(super) fn replica(text: &str, primary: Option<&str>) -> Result<Database, String> {
     if text.is_empty() {
         return Err(empty("unset it"));
     }
     if primary.is_none() {
         return Err(
-            "the private PostgreSQL has no standbys; set DATABASE_URL to their primary, too".to_owned()
+            "the private PostgreSQL has no read replicas; set DATABASE_URL to their primary, too".to_owned()
         );
     }
     text.parse()
 }
 
 fn empty(remedy: &str) -> String {
-    format!("it is empty; {remedy}, or give one such as postgres://user:password@host:5432/database")
+    format!("it is empty; {remedy}, or use a URL such as postgres://user:password@host:5432/database")
 }
 
 pub(super) fn key(mode: Mode, text: &str) -> Result<Secret, String> {
-    let remedy = format!("give one such as `echo {}$(openssl rand -hex 16)` prints", mode.prefix());
+    let remedy = format!("use one such as `echo {}$(openssl rand -hex 16)` prints", mode.prefix());
     Secret::parse(mode, text).map_err(|problem| format!("{problem}; {remedy}"))
 }
 
 pub(super) fn mode(text: &str) -> Result<Mode, String> {
-    Mode::parse(text).ok_or_else(|| format!("{text:?} is no mode; give test or live"))
+    Mode::parse(text).ok_or_else(|| format!("{text:?} is not a valid mode; use test or live"))
 }
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "pretty" => Ok(LogFormat::Pretty),
         "json" => Ok(LogFormat::Json),
-        _ => Err(format!("{text:?} is no form of log; give pretty or json")),
+        _ => Err(format!("{text:?} is not a valid log format; use pretty or json")),
     }
 }
 
-/// A whole number in that range of those things.
+/// Parses a whole number. `things` is the noun for the message.
 pub(super) fn number<T: FromStr + PartialOrd + Display>(
     things: &str,
     range: RangeInclusive<T>,
@@ -71,11 +73,11 @@ pub(super) fn number<T: FromStr + PartialOrd + Display>(
 ) -> Result<T, String> {
     let number = text.parse().ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
-        format!("{text:?} is no number of {things}; give {} to {}", range.start(), range.end())
+        format!("{text:?} is not a valid number of {things}; use {} to {}", range.start(), range.end())
     })
 }
 
-/// As many threads as are asked for, or as can run at once.
+/// Returns the given number of threads, or the number of cores.
 pub(super) fn workers(text: Option<&str>) -> Result<NonZeroUsize, String> {
     const MAX: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
     match text {
@@ -85,11 +87,11 @@ pub(super) fn workers(text: Option<&str>) -> Result<NonZeroUsize, String> {
 }
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    // PostgreSQL counts in milliseconds, and takes 0 for no limit.
+    // PostgreSQL counts in milliseconds, and 0 means no limit.
     const MIN: Duration = Duration::from_millis(1);
     const MAX: Duration = Duration::from_hours(24);
     let duration = text.parse::<SignedDuration>().ok().and_then(|duration| Duration::try_from(duration).ok());
-    duration
-        .filter(|duration| (MIN..=MAX).contains(duration))
-        .ok_or_else(|| format!("{text:?} is no time; give one such as 500ms, 5s or 2m, from 1ms to 24h"))
+    duration.filter(|duration| (MIN..=MAX).contains(duration)).ok_or_else(|| {
+        format!("{text:?} is not a valid time; use one such as 500ms, 5s or 2m, from 1ms to 24h")
+    })
 }

@@ -5,11 +5,11 @@ use super::*;
 #[derive(Parser)]
 struct Line {
     #[command(flatten)]
-    settings: Settings,
+    settings: ServeSettings,
 }
 
 fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
-    Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings)
+    Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings).map(|(config, _)| config)
 }
 
 #[test]
@@ -81,13 +81,13 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
-fn a_database_that_is_set_to_nothing_is_not_taken_for_the_private_one() {
+fn an_empty_database_url_does_not_select_the_private_postgresql() {
     let problems = parse(&["--database-url="]).unwrap_err();
     assert!(problems[0].contains("it is empty; unset it for the private PostgreSQL"), "{problems:?}");
 }
 
 #[test]
-fn metrics_are_told_on_an_address_or_nowhere() {
+fn the_address_of_the_metrics_can_be_empty() {
     let address = |flags: &[&str]| parse(flags).unwrap().server.admin;
     assert_eq!(address(&[]), Some("127.0.0.1:9090".parse().unwrap()));
     assert_eq!(address(&["--admin-listen=[::]:0"]), Some("[::]:0".parse().unwrap()));
@@ -95,7 +95,7 @@ fn metrics_are_told_on_an_address_or_nowhere() {
 }
 
 #[test]
-fn there_are_traces_when_there_is_a_collector_for_them() {
+fn traces_need_a_collector() {
     let traces = |flags: &[&str]| parse(flags).unwrap().traces;
     assert!(traces(&["--otel-exporter-otlp-endpoint=", "--otel-traces-sampler=xray"]).is_none());
     let collector = "--otel-exporter-otlp-endpoint=http://collector:4317";
@@ -111,12 +111,12 @@ fn there_are_traces_when_there_is_a_collector_for_them() {
 }
 
 #[test]
-fn standbys_are_set_beside_their_primary() {
+fn read_replicas_need_a_primary() {
     let (primary, standby) =
         ("--database-url=postgres://user@a/groups", "--database-read-url=postgres://user@b,c/groups");
     let config = parse(&[primary, standby]).unwrap();
-    assert_eq!(config.standby.unwrap().to_string(), "b:5432,c:5432/groups");
-    assert!(parse(&[primary]).unwrap().standby.is_none());
+    assert_eq!(config.replica.unwrap().to_string(), "b:5432,c:5432/groups");
+    assert!(parse(&[primary]).unwrap().replica.is_none());
     for (wrong, what) in
         [(&[standby][..], "set DATABASE_URL"), (&[primary, "--database-read-url="], "unset it")]
     {
@@ -126,7 +126,7 @@ fn standbys_are_set_beside_their_primary() {
 }
 
 #[test]
-fn a_key_that_is_too_short_comes_with_the_way_to_a_longer_one() {
+fn a_key_that_is_too_short_is_rejected_with_a_way_to_generate_one() {
     let problems = parse(&["--mode=live", "--api-key=sk_live_short"]).unwrap_err();
     assert!(problems[0].contains("at least 24 characters"), "{problems:?}");
     assert!(problems[0].contains("sk_live_$(openssl rand -hex 16)"), "{problems:?}");
@@ -134,19 +134,20 @@ fn a_key_that_is_too_short_comes_with_the_way_to_a_longer_one() {
 }
 
 #[test]
-fn a_database_on_a_unix_socket_is_taken_in_each_form() {
+fn a_database_on_a_unix_socket_can_be_written_in_three_forms() {
     for url in [
         "postgres://user@%2Fvar%2Frun%2Fpostgresql/groups",
         "postgres://user@/groups?host=/var/run/postgresql",
         "host=/var/run/postgresql user=user dbname=groups",
     ] {
-        let Source::Given(database) = parse(&["--database-url", url]).unwrap().source else { panic!() };
+        let source = parse(&["--database-url", url]).unwrap().database.source;
+        let DatabaseSource::External(database) = source else { panic!() };
         assert_eq!(database.to_string(), "/var/run/postgresql/groups");
     }
 }
 
 #[test]
-fn a_certificate_and_its_key_come_together() {
+fn a_certificate_needs_its_key() {
     for flags in [&["--tls-cert=a"][..], &["--tls-key=a"], &["--tls-cert=a", "--tls-client-ca=a"]] {
         let problems = parse(flags).unwrap_err();
         assert!(problems[0].starts_with("TLS_CERT and TLS_KEY: one is set without"), "{problems:?}");
@@ -156,12 +157,12 @@ fn a_certificate_and_its_key_come_together() {
 }
 
 #[test]
-fn what_the_encryption_to_postgresql_lacks_is_told() {
+fn mistakes_in_the_encryption_to_postgresql_are_named() {
     for (parameters, what) in [
         ("sslmode=verify-full", "needs a sslrootcert"),
         ("sslmode=verify-ca", "needs a sslrootcert"),
-        ("sslmode=always", "\"always\" is no sslmode; give disable, prefer"),
-        ("sslmode=require&sslrootcert=system", "give it with sslmode=verify-full"),
+        ("sslmode=always", "\"always\" is not a valid sslmode; use disable, prefer"),
+        ("sslmode=require&sslrootcert=system", "use it with sslmode=verify-full"),
         ("sslmode=require&sslrootcert=/nowhere", "sslrootcert: /nowhere cannot be read"),
         ("sslcert=/nowhere", "sslcert and sslkey"),
     ] {

@@ -1,81 +1,66 @@
-//! The settings of traces, by the names that OpenTelemetry has for them.
+//! Settings of traces, with the names that OpenTelemetry defines.
 
 use clap::Args;
 use http::Uri;
 use opentelemetry_sdk::trace::Sampler;
 
-use super::Problems;
-use crate::traces::Options;
+use super::{Checked, Problems};
+use crate::telemetry::traces::TraceOptions;
 
-const SAMPLER: &str = "parentbased_always_on";
-const RATIO: &str = "1";
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
+const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+const DEFAULT_SAMPLER: &str = "parentbased_always_on";
+const DEFAULT_RATIO: &str = "1";
 
-/// Where traces go, and which.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Settings of traces")]
-pub(super) struct Traces {
-    /// The collector that traces are sent to, by OTLP over gRPC, such as http://localhost:4317; without it there are no
-    /// traces
-    #[arg(
-        long = "otel-exporter-otlp-endpoint",
-        env = "OTEL_EXPORTER_OTLP_ENDPOINT",
-        global = true,
-        value_name = "URL"
-    )]
+#[command(next_help_heading = "Traces")]
+pub(super) struct TraceSettings {
+    /// URL of the collector that receives traces by OTLP over gRPC, such as http://localhost:4317 [default: no traces]
+    #[arg(long = "otel-exporter-otlp-endpoint", env = ENDPOINT, value_name = "URL")]
     endpoint: Option<String>,
 
-    /// Which calls have traces: always_on, always_off, traceidratio, and each with parentbased_ before it, for the
-    /// caller to decide who has a trace
+    /// Sampler: always_on, always_off or traceidratio; with the prefix parentbased_, the decision of the caller has
+    /// priority
     #[arg(
         long = "otel-traces-sampler",
-        env = "OTEL_TRACES_SAMPLER",
-        global = true,
-        default_value = SAMPLER,
+        env = SAMPLER,
+        default_value = DEFAULT_SAMPLER,
         value_name = "SAMPLER"
     )]
     sampler: String,
 
-    /// How many of them for traceidratio, from 0 to 1
+    /// Ratio of sampled traces for traceidratio, 0 to 1
     #[arg(
         long = "otel-traces-sampler-arg",
-        env = "OTEL_TRACES_SAMPLER_ARG",
-        global = true,
-        default_value = RATIO,
+        env = SAMPLER_ARG,
+        default_value = DEFAULT_RATIO,
         value_name = "RATIO"
     )]
     ratio: String,
 
-    /// What the service is called in traces
-    #[arg(long = "otel-service-name", env = "OTEL_SERVICE_NAME", global = true, value_name = "NAME")]
+    /// Name of the service in traces
+    #[arg(long = "otel-service-name", env = "OTEL_SERVICE_NAME", value_name = "NAME")]
     service_name: Option<String>,
 }
 
-impl Traces {
-    /// The collector; `None` for no traces.
-    pub(super) fn endpoint(&self) -> Option<&str> {
-        self.endpoint.as_deref().and_then(given)
-    }
-
-    /// The settings for a collector.
-    pub(super) fn parse(&self, endpoint: &str, problems: &mut Problems) -> Option<Options> {
-        let endpoint = problems.check("OTEL_EXPORTER_OTLP_ENDPOINT", collector(endpoint));
-        let ratio = problems.check("OTEL_TRACES_SAMPLER_ARG", ratio(given(&self.ratio).unwrap_or(RATIO)));
-        // With a ratio that is none, the sampler may still be one.
-        let sampler = problems.check(
-            "OTEL_TRACES_SAMPLER",
-            sampler(given(&self.sampler).unwrap_or(SAMPLER), ratio.unwrap_or(1.0)),
-        );
+impl TraceSettings {
+    /// Without a collector, the other settings are not checked.
+    pub(super) fn check(&self, problems: &mut Problems) -> Checked<Option<TraceOptions>> {
+        let Some(endpoint) = self.endpoint.as_deref().and_then(non_empty) else { return Some(None) };
+        let endpoint = problems.check(ENDPOINT, collector(endpoint));
+        let ratio = problems.check(SAMPLER_ARG, ratio(non_empty(&self.ratio).unwrap_or(DEFAULT_RATIO)));
+        // With an invalid ratio, the sampler is checked all the same.
+        let sampler = sampler(non_empty(&self.sampler).unwrap_or(DEFAULT_SAMPLER), ratio.unwrap_or(1.0));
+        let sampler = problems.check(SAMPLER, sampler);
         ratio?;
-        Some(Options {
-            endpoint: endpoint?,
-            sampler: sampler?,
-            service_name: self.service_name.as_deref().and_then(given).map(str::to_owned),
-        })
+        let service_name = self.service_name.as_deref().and_then(non_empty).map(str::to_owned);
+        Some(Some(TraceOptions { endpoint: endpoint?, sampler: sampler?, service_name }))
     }
 }
 
-/// Set to nothing is as good as not set, by OpenTelemetry's rules.
-fn given(text: &str) -> Option<&str> {
+/// An empty value counts as unset, by OpenTelemetry's rules.
+fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
@@ -84,14 +69,14 @@ fn collector(text: &str) -> Result<String, String> {
     match text.parse() {
         Ok(uri) if is_http(&uri) => Ok(text.to_owned()),
         Ok(_) | Err(_) => {
-            Err(format!("{text:?} is no address of a collector; give one such as http://localhost:4317"))
+            Err(format!("{text:?} is not a valid URL of a collector; use one such as http://localhost:4317"))
         }
     }
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
     let ratio = text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    ratio.ok_or_else(|| format!("{text:?} is no ratio; give one from 0 to 1, such as 0.01"))
+    ratio.ok_or_else(|| format!("{text:?} is not a valid ratio; use one from 0 to 1, such as 0.01"))
 }
 
 fn sampler(name: &str, ratio: f64) -> Result<Sampler, String> {
@@ -104,8 +89,8 @@ fn sampler(name: &str, ratio: f64) -> Result<Sampler, String> {
         "always_off" => Sampler::AlwaysOff,
         "traceidratio" => Sampler::TraceIdRatioBased(ratio),
         _ => {
-            let known = "always_on, always_off, traceidratio or one of them with parentbased_ before it";
-            return Err(format!("{name:?} is no sampler; give {known}"));
+            let known = "always_on, always_off or traceidratio, with or without the prefix parentbased_";
+            return Err(format!("{name:?} is not a valid sampler; use {known}"));
         }
     };
     Ok(if is_parent_based { Sampler::ParentBased(Box::new(sampler)) } else { sampler })

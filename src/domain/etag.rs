@@ -1,19 +1,19 @@
-//! Versions of a customer group, by which a caller says which one it means (RFC 9110, AIP-154).
+//! Versions of a customer group, for conditional requests (RFC 9110, AIP-154).
 
 use std::fmt;
 
 use super::Timestamp;
 
-/// The version of a customer group: when it was last updated, which no two of its versions share.
+/// The version of a customer group: the time of its last update, which is different for each version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Etag(Timestamp);
 
-/// Which versions of a customer group a change is meant for.
+/// The precondition of a change: the versions of a customer group that it applies to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum IfMatch {
-    /// Any version: the caller did not say, or said `*`.
+    /// Any version: the precondition is absent or `*`.
     Any,
-    /// One of these. What the caller sent and was never made is left out, since it matches nothing.
+    /// One of these. Tags that the service cannot have generated are left out, because they match nothing.
     OneOf(Vec<Etag>),
 }
 
@@ -22,20 +22,19 @@ impl Etag {
         Self(updated_at)
     }
 
-    /// When the version was made.
-    #[must_use]
-    pub fn updated_at(self) -> Timestamp {
+    /// The time of the update that made the version.
+    pub(crate) fn updated_at(self) -> Timestamp {
         self.0
     }
 
-    /// Reads a strong entity tag; `None` for anything that the service could not have made.
+    /// Parses a strong entity tag; `None` for any text that the service cannot have generated.
     fn parse(text: &str) -> Option<Self> {
         let digits = text.strip_prefix('"')?.strip_suffix('"')?;
         let etag = Timestamp::from_milliseconds(digits.parse().ok()?).map(Self)?;
         (etag.to_string() == text).then_some(etag)
     }
 
-    /// Whether the etags of an `If-None-Match` header name this version, compared as weak ones.
+    /// Whether an `If-None-Match` header names this version. The comparison is weak.
     #[must_use]
     pub fn is_any_of(self, header: &str) -> bool {
         header.trim() == "*"
@@ -47,14 +46,14 @@ impl Etag {
 }
 
 impl fmt::Display for Etag {
-    /// As in a header, in its quotes.
+    /// With quotes, as in a header.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "\"{}\"", self.0.milliseconds())
     }
 }
 
 impl IfMatch {
-    /// Reads the value of an `If-Match` header: `*`, or etags between commas.
+    /// Parses an `If-Match` header: `*`, or etags with commas between them.
     #[must_use]
     pub fn parse(header: &str) -> Self {
         if header.trim() == "*" {
@@ -63,7 +62,7 @@ impl IfMatch {
         Self::OneOf(header.split(',').filter_map(|tag| Etag::parse(tag.trim())).collect())
     }
 
-    /// Whether a change is meant for this version.
+    /// Whether a change applies to this version.
     #[must_use]
     pub fn allows(&self, etag: Etag) -> bool {
         match self {

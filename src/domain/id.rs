@@ -13,7 +13,10 @@ use uuid::Uuid;
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LENGTH: usize = 26;
 
-/// What each byte stands for in the alphabet.
+/// 26 characters of the alphabet: 130 bits, so the first one carries only three.
+const SUFFIX_PATTERN: &str = "[0-7][0-9a-hjkmnp-tv-z]{25}";
+
+/// The value of each byte in the alphabet.
 const VALUES: [u8; 256] = {
     let mut values = [NO_VALUE; 256];
     let mut value: u8 = 0;
@@ -31,14 +34,12 @@ pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
     /// The whole seconds since the Unix epoch.
-    #[must_use]
-    pub fn seconds(self) -> i64 {
+    pub(crate) fn seconds(self) -> i64 {
         self.0.as_second()
     }
 
-    /// The nanoseconds past [`Timestamp::seconds`], a multiple of 1,000,000.
-    #[must_use]
-    pub fn nanoseconds(self) -> i32 {
+    /// The nanoseconds after [`Timestamp::seconds`], a multiple of 1,000,000.
+    pub(crate) fn nanoseconds(self) -> i32 {
         self.0.subsec_nanosecond()
     }
 
@@ -48,22 +49,20 @@ impl Timestamp {
         self.0.as_millisecond()
     }
 
-    /// Reads [`Timestamp::milliseconds`] back; `None` outside of the years -9999 to 9999.
-    #[must_use]
-    pub fn from_milliseconds(milliseconds: i64) -> Option<Self> {
+    /// The inverse of [`Timestamp::milliseconds`]; `None` outside of the years -9999 to 9999.
+    pub(crate) fn from_milliseconds(milliseconds: i64) -> Option<Self> {
         jiff::Timestamp::from_millisecond(milliseconds).ok().map(Self)
     }
 
-    /// Reads a time of RFC 3339; `None` when it is none, or finer than milliseconds.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
+    /// Parses RFC 3339; `None` for other texts, and for times finer than milliseconds.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         let time: jiff::Timestamp = text.parse().ok()?;
         (time.subsec_nanosecond() % 1_000_000 == 0).then_some(Self(time))
     }
 
     fn of_uuid(uuid: Uuid) -> Self {
-        // The first 48 bits of a UUIDv7 are its milliseconds since the Unix epoch, and the largest 48-bit
-        // number of them is the year 10889, past what can be written as RFC 3339.
+        // The first 48 bits of a UUIDv7 are milliseconds since the Unix epoch. They reach to the year 10889, and
+        // RFC 3339 only to 9999.
         let milliseconds = i64::try_from(uuid.as_u128() >> 80).unwrap_or(i64::MAX);
         Self(jiff::Timestamp::from_millisecond(milliseconds).unwrap_or(jiff::Timestamp::MAX))
     }
@@ -72,7 +71,7 @@ impl Timestamp {
 impl TryFrom<Timestamp> for SystemTime {
     type Error = jiff::Error;
 
-    /// Fails where the system's own times do not reach.
+    /// Fails outside of the range of the system's times.
     fn try_from(timestamp: Timestamp) -> Result<Self, jiff::Error> {
         timestamp.0.try_into()
     }
@@ -95,7 +94,7 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Writes an id type with its prefix.
+/// Defines an id type with its prefix.
 macro_rules! id_type {
     ($(#[$doc:meta])* $name:ident, $prefix:literal) => {
         $(#[$doc])*
@@ -103,35 +102,41 @@ macro_rules! id_type {
         pub struct $name(Uuid);
 
         impl $name {
-            /// Makes a new id. Within a process each is greater than the ones before it, also when the
-            /// clock stands still or goes back.
+            /// The regular expression of the ids.
+            #[allow(dead_code, reason = "only the ids of groups are described")]
+            pub(crate) fn pattern() -> String {
+                [concat!($prefix, "_"), SUFFIX_PATTERN].concat()
+            }
+
+            /// Generates an id. Within a process each is greater than the ones before it, even if the clock stops
+            /// or goes back.
             #[must_use]
             pub fn generate() -> Self {
                 Self(Uuid::now_v7())
             }
 
-            /// Reads an id; `None` for anything that this service could not have made.
+            /// Parses an id; `None` for any text that this service cannot have generated.
             #[must_use]
             pub fn parse(text: &str) -> Option<Self> {
                 Self::from_uuid(decode(text.strip_prefix(concat!($prefix, "_"))?)?)
             }
 
-            /// Takes a stored UUID; `None` when it is not a UUIDv7.
+            /// Converts a stored UUID; `None` if it is not a UUIDv7.
             #[must_use]
             pub fn from_uuid(uuid: Uuid) -> Option<Self> {
-                let made_here = uuid.get_version_num() == 7
+                let is_valid = uuid.get_version_num() == 7
                     && uuid.get_variant() == uuid::Variant::RFC4122
                     && Timestamp::of_uuid(uuid).0 < jiff::Timestamp::MAX;
-                made_here.then_some(Self(uuid))
+                is_valid.then_some(Self(uuid))
             }
 
-            /// The UUID that is stored.
+            /// The UUID to store.
             #[must_use]
             pub fn uuid(self) -> Uuid {
                 self.0
             }
 
-            /// When the id was made: the millisecond inside it.
+            /// The creation time: the millisecond inside the id.
             #[must_use]
             pub fn created_at(self) -> Timestamp {
                 Timestamp::of_uuid(self.0)
@@ -154,14 +159,11 @@ id_type! {
 }
 
 id_type! {
-    /// The id by which an API key is listed and revoked: `key_` and 26 characters. It is no secret.
+    /// The id by which an API key is listed and revoked: `key_` and 26 characters. It is not secret.
     KeyId, "key"
 }
 
-/// The header, or the metadata, that has the id of a request.
-pub const REQUEST_ID: &str = "x-request-id";
-
-/// A new id for one request: `req_` and 26 characters.
+/// Generates a request id: `req_` and 26 characters.
 #[must_use]
 pub fn request_id() -> String {
     ["req_", Suffix::of(Uuid::now_v7()).as_str()].concat()
@@ -187,7 +189,6 @@ impl Suffix {
 }
 
 fn decode(suffix: &str) -> Option<Uuid> {
-    // 26 characters carry 130 bits, so the first may only stand for three.
     if suffix.len() != SUFFIX_LENGTH || suffix.as_bytes()[0] > b'7' {
         return None;
     }
@@ -215,6 +216,16 @@ mod tests {
             assert_eq!(Suffix::of(uuid).as_str(), suffix);
             assert_eq!(decode(suffix), Some(uuid));
         }
+    }
+
+    #[test]
+    fn the_pattern_has_the_alphabet() {
+        let class = SUFFIX_PATTERN.strip_prefix("[0-7][").unwrap().strip_suffix("]{25}").unwrap();
+        let is_in = |byte: u8| {
+            let range = |ends: &[u8]| ends[1] == b'-' && (ends[0]..=ends[2]).contains(&byte);
+            class.as_bytes().windows(3).any(range) || byte != b'-' && class.as_bytes().contains(&byte)
+        };
+        assert_eq!((0..=u8::MAX).filter(|byte| is_in(*byte)).collect::<Vec<_>>(), ALPHABET);
     }
 
     #[test]
@@ -247,7 +258,7 @@ mod tests {
             "customer-group_é1h455vb4pex5vsknk084sn02",
             "01h455vb4pex5vsknk084sn02q",
             "key_01h455vb4pex5vsknk084sn02q",
-            // Not version 7, not the RFC's variant, and a time that RFC 3339 cannot write.
+            // Not version 7, not the variant of the RFC, and a time out of the range of RFC 3339.
             "customer-group_00000000000000000000000000",
             "customer-group_7zzzzzzzzzzzzzzzzzzzzzzzzz",
             "customer-group_7zzzzzzzzzey89zzzzzzzzzzzz",

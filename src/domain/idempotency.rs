@@ -1,25 +1,18 @@
-//! Keys by which a caller repeats a create without making a second group.
+//! Idempotency keys: a create that is repeated under its key makes no second group.
 
 use std::fmt;
 
-use super::violation::{Violation, ViolationKind, excerpt, field};
+use super::{Text, Violation, ViolationKind, excerpt, field};
 
-/// A caller's name for one create: 1 to 255 printable ASCII characters, which mean nothing to the service.
+/// A caller's name for one create: 1 to [`IdempotencyKey::MAX_CHARACTERS`] printable ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
-/// What tells one create from another: the SHA-256 of all that it asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Fingerprint(pub [u8; 32]);
-
 impl IdempotencyKey {
-    const MAX_CHARACTERS: usize = 255;
+    /// As for other texts.
+    pub(crate) const MAX_CHARACTERS: usize = Text::MAX_CHARACTERS;
 
-    /// Takes the values of the header or the metadata of that name; `None` when there are none.
-    ///
-    /// # Errors
-    ///
-    /// A violation when there are several, or when the one is empty, too long or has other characters.
+    /// Parses the values of the header or metadata; `None` if there are none. More than one is a violation.
     pub fn parse<'a>(values: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Self>, Violation> {
         let mut values = values.into_iter();
         let Some(value) = values.next() else { return Ok(None) };
@@ -38,7 +31,7 @@ impl IdempotencyKey {
         }
     }
 
-    /// The key's text.
+    /// The text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0

@@ -1,32 +1,52 @@
-//! What a customer group is, without I/O and without wire types.
+//! The rules for customer groups, without I/O and without wire types.
 //!
-//! Values are made by parsing, so one that exists is valid. Parsing reports every violation at once.
+//! Values are created by parsing, so each one is valid. Parsing reports every violation at once.
 
+mod api_key;
 mod batch;
-mod draft;
+mod consistency;
 mod etag;
+mod fields;
 mod filter;
-mod freshness;
+mod fingerprint;
 mod group;
+mod header_budget;
 mod id;
+mod id_list;
 mod idempotency;
 mod import;
+mod input;
+mod new_group;
 mod page;
-mod room;
+mod patch;
+mod references;
+mod report;
 mod text;
+mod tree_list;
 mod violation;
 
-pub(crate) use batch::name_missing;
-pub use batch::{BatchDraft, BatchViolations, EntryDraft, IdList, MAX_BATCH, NewBatch};
-pub use draft::{Change, Changes, Draft, Field, NewGroup};
+pub use api_key::{Digest, Key, Mode, Principal, Scope, Secret};
+pub use batch::{BatchInput, BatchViolations, EntryInput, NewBatch};
+pub use consistency::Consistency;
 pub use etag::{Etag, IfMatch};
-pub use filter::{Filter, ListRequest};
-pub use freshness::Freshness;
-pub use group::{CustomerGroup, List};
-pub use id::{GroupId, KeyId, REQUEST_ID, Timestamp, request_id};
-pub use idempotency::{Fingerprint, IdempotencyKey};
-pub use import::{ImportDraft, ImportGroup, ImportLine, ImportProblems};
+pub use fields::{Field, TextField, Texts, field};
+pub use filter::{GroupFilter, ListRequest};
+pub use fingerprint::Fingerprint;
+pub use group::{CustomerGroup, GroupList};
+pub use id::{GroupId, KeyId, Timestamp, request_id};
+pub use id_list::IdList;
+pub(crate) use id_list::name_missing;
+pub use idempotency::IdempotencyKey;
+pub use import::{ImportGroup, ImportInput, ImportLine};
+pub use input::{FieldInput, GroupInput};
+pub use new_group::NewGroup;
 pub use page::{Page, PageRequest};
+pub use patch::{Change, GroupPatch};
+pub use report::Report;
 pub use text::{Name, Text};
-pub use violation::{Violation, ViolationKind, Violations, field};
+pub use tree_list::TreeList;
+pub use violation::{Violation, ViolationKind, Violations};
 pub(crate) use violation::{cut, excerpt};
+
+/// The most customer groups in a batch create or a batch read.
+pub const MAX_BATCH: usize = 1000;

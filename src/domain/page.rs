@@ -1,12 +1,11 @@
-//! Which part of a list is asked for.
+//! Pages of lists.
 
-use super::violation::{Violation, ViolationKind, Violations, excerpt, field};
-use super::{CustomerGroup, GroupId, List};
+use super::{CustomerGroup, GroupId, GroupList, Violation, ViolationKind, Violations, excerpt, field};
 
-/// A part of a list: where it starts, how many objects to skip from there, and the most to return.
+/// A part of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Page {
-    /// The most objects to return; `None` for all of them.
+    /// The most objects to return; `None` for all.
     pub limit: Option<u32>,
     /// The number of objects to skip.
     pub offset: u32,
@@ -16,17 +15,12 @@ pub struct Page {
 
 impl Page {
     /// Whether it is the whole list.
-    #[must_use]
-    pub fn is_all(self) -> bool {
+    pub(crate) fn is_all(self) -> bool {
         self == Self { limit: None, offset: 0, starting_after: None }
     }
 
-    /// The part of a list that is there as a whole.
-    ///
-    /// # Errors
-    ///
-    /// That the object to start after is not in the list.
-    pub fn of(self, mut whole: Vec<CustomerGroup>) -> Result<List, Violation> {
+    /// Cuts the page out of a whole list, which must contain the object to start after.
+    pub(crate) fn of(self, mut whole: Vec<CustomerGroup>) -> Result<GroupList, Violation> {
         let total = i32::try_from(whole.len()).unwrap_or(i32::MAX);
         let start = match self.starting_after {
             None => 0,
@@ -40,36 +34,29 @@ impl Page {
         let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
         let has_more = data.len() > limit;
         data.truncate(limit);
-        Ok(List { data, has_more, total })
+        Ok(GroupList { data, has_more, total })
     }
 }
 
-/// `limit`, `offset` and `starting_after` as a face read them.
+/// The parameters of a page: well-formed, not yet checked.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PageRequest {
-    /// The page size, when given.
+    /// The page size, if given.
     pub limit: Option<i32>,
-    /// The number of objects to skip, when given.
+    /// The number of objects to skip, if given.
     pub offset: Option<i32>,
-    /// The id of the object to start after, when given.
+    /// The id of the object to start after, if given.
     pub starting_after: Option<String>,
-    /// What the face found wrong itself, such as parameters that do not exist.
+    /// Violations found while reading, such as unknown parameters.
     pub violations: Vec<Violation>,
 }
 
 impl PageRequest {
-    /// What a face was given that can only be given these.
-    #[must_use]
-    pub fn new(limit: Option<i32>, offset: Option<i32>, starting_after: Option<String>) -> Self {
+    pub(crate) fn new(limit: Option<i32>, offset: Option<i32>, starting_after: Option<String>) -> Self {
         Self { limit, offset, starting_after, violations: Vec::new() }
     }
 
-    /// A page of the list of all groups: 20 objects unless asked otherwise, and never more than 1000
-    /// (AIP-158).
-    ///
-    /// # Errors
-    ///
-    /// A violation for each number that is negative, and for a start that is no id.
+    /// A page of the list of all groups: 20 objects by default, and at most 1000 (AIP-158).
     pub fn parse(self) -> Result<Page, Violations> {
         const DEFAULT_LIMIT: u32 = 20;
         const MAX_LIMIT: u32 = 1000;
@@ -78,32 +65,23 @@ impl PageRequest {
         Ok(Page { limit: Some(limit), ..page })
     }
 
-    /// A part of a tree list: everything unless asked otherwise.
-    ///
-    /// # Errors
-    ///
-    /// A violation for each number that is negative, and for a start that is no id.
+    /// A part of a tree list: everything by default.
     pub fn parse_unbounded(self) -> Result<Page, Violations> {
         let mut found = Vec::new();
         let limit = self.limit.and_then(|limit| count(field::LIMIT, limit, &mut found));
         let offset = self.offset.and_then(|offset| count(field::OFFSET, offset, &mut found));
         let starting_after = self.starting_after.and_then(|text| start(&text, &mut found));
         found.extend(self.violations);
-        match Violations::of(found) {
-            None => Ok(Page { limit, offset: offset.unwrap_or(0), starting_after }),
-            Some(violations) => Err(violations),
-        }
+        let page = Page { limit, offset: offset.unwrap_or(0), starting_after };
+        Violations::of(found).map_or(Ok(page), Err)
     }
 }
 
 fn count(field: &str, number: i32, found: &mut Vec<Violation>) -> Option<u32> {
     let count = u32::try_from(number).ok();
     if count.is_none() {
-        found.push(Violation::new(
-            field,
-            ViolationKind::Invalid,
-            format!("{field} is {number}; give it 0 or more"),
-        ));
+        let description = format!("{field} must be 0 or more; got {number}");
+        found.push(Violation::new(field, ViolationKind::Invalid, description));
     }
     count
 }
@@ -112,8 +90,9 @@ fn start(text: &str, found: &mut Vec<Violation>) -> Option<GroupId> {
     let id = GroupId::parse(text);
     if id.is_none() {
         let (field, text) = (field::STARTING_AFTER, excerpt(text));
-        let description =
-            format!("{field} is {text}, no id of a customer group; give that of the last object before");
+        let description = format!(
+            "{field} {text} is not the id of a customer group; give that of the last object before the page"
+        );
         found.push(Violation::new(field, ViolationKind::Invalid, description));
     }
     id

@@ -1,21 +1,13 @@
-//! The two kinds of text that a customer group holds.
+//! The kinds of text in a customer group.
 
-use super::violation::{Violation, ViolationKind, excerpt};
+use super::{Violation, ViolationKind, excerpt};
 
-/// The most characters (Unicode code points) of any text.
-const MAX_CHARACTERS: usize = 255;
-
-/// The name of a customer group: 1 to 255 characters, no control characters, no white space around it.
+/// A display name: 1 to [`Text::MAX_CHARACTERS`] characters, no control characters, no white space around it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// Removes the white space around `text` and takes the rest as a name.
-    ///
-    /// # Errors
-    ///
-    /// A violation of `field` when nothing is left, when more than 255 characters are, or when one of
-    /// them is a control character.
+    /// Removes the white space around `text` and checks the rest.
     pub fn parse(field: &str, text: &str) -> Result<Self, Violation> {
         let name = text.trim();
         if name.is_empty() {
@@ -32,16 +24,15 @@ impl Name {
     }
 }
 
-/// An optional text: up to 255 characters, no control characters. It may be empty.
+/// A text of up to [`Text::MAX_CHARACTERS`] characters, without control characters. It may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// Takes `text` as it is.
-    ///
-    /// # Errors
-    ///
-    /// A violation of `field` when it has more than 255 characters or a control character.
+    /// The most characters (Unicode code points) of any text.
+    pub const MAX_CHARACTERS: usize = 255;
+
+    /// Checks `text` and keeps it as it is.
     pub fn parse(field: &str, text: String) -> Result<Self, Violation> {
         check(field, &text)?;
         Ok(Self(text))
@@ -66,12 +57,15 @@ impl From<Text> for String {
     }
 }
 
-/// The violation of a required text that has no character.
+/// The violation of a required text without characters.
 pub(super) fn missing(field: &str) -> Violation {
     Violation::new(
         field,
         ViolationKind::Missing,
-        format!("{field} is required; give it 1 to {MAX_CHARACTERS} characters that are not white space"),
+        format!(
+            "{field} is required; give it 1 to {} characters that are not white space",
+            Text::MAX_CHARACTERS
+        ),
     )
 }
 
@@ -82,10 +76,10 @@ fn check(field: &str, text: &str) -> Result<(), Violation> {
         return invalid(format!("{field} has the control character U+{code:04X}; leave it out"));
     }
     let characters = text.chars().count();
-    if characters > MAX_CHARACTERS {
-        let shown = excerpt(text);
+    if characters > Text::MAX_CHARACTERS {
+        let (shown, max) = (excerpt(text), Text::MAX_CHARACTERS);
         return invalid(format!(
-            "{field} has {characters} characters, beginning with {shown}; give it at most {MAX_CHARACTERS}"
+            "{field} has {characters} characters, beginning with {shown}; give it at most {max}"
         ));
     }
     Ok(())

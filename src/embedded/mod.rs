@@ -1,44 +1,43 @@
-//! A private PostgreSQL for when none is configured: no set-up, no network, and its data as safe as any
-//! PostgreSQL's.
+//! A private PostgreSQL for a service without DATABASE_URL: no set-up, no network, the same durability as any PostgreSQL.
 //!
-//! It listens on a Unix socket in a folder that only its user can enter. It stops with the service, also when
-//! that is killed. Root is not taken as its user: it runs as `postgres`, or as `nobody`.
+//! It listens on a Unix socket in a folder that only its user can enter. It stops with the service, also when the service
+//! is killed. PostgreSQL refuses to run as root; for root it runs as `postgres` or `nobody`.
 
-mod account;
 mod cluster;
-mod process;
+mod postgres_process;
+mod user;
 
 use std::fs::{self, File, Permissions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use crate::error::Cause;
+use crate::error::BoxError;
 use crate::store::Database;
 use cluster::Cluster;
-use process::Process;
+use postgres_process::PostgresProcess;
 
-/// The file whose lock, and whose text, says who uses the folder.
+/// The file in the data folder that the current user of the folder locks. Its text is the kind of user.
 const LOCK: &str = "lock";
 
-/// How long is waited before it is looked again whether something has happened.
-const PAUSE: Duration = Duration::from_millis(20);
+/// The pause between two checks whether something has happened.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Where the private PostgreSQL is, and what it is started from.
+/// The options of the private PostgreSQL.
 #[derive(Debug, Clone)]
-pub struct Options {
-    /// The folder of all that it keeps; made when it is not there.
+pub struct EmbeddedOptions {
+    /// The data folder.
     pub data_dir: PathBuf,
-    /// The folder of `postgres` and `initdb`; looked for when `None`.
+    /// The folder of `postgres` and `initdb`; `None` to search for it.
     pub bin_dir: Option<PathBuf>,
-    /// The most connections that it takes.
-    pub connections: usize,
+    /// PostgreSQL's `max_connections`.
+    pub max_connections: usize,
 }
 
-/// A private PostgreSQL that answers.
+/// A running private PostgreSQL.
 #[derive(Debug)]
 pub struct Embedded {
     database: Database,
@@ -46,23 +45,23 @@ pub struct Embedded {
     owned: Option<Owned>,
 }
 
-/// What its owner holds. The lock is freed last.
+/// The process and the lock on the data folder. The lock is released last.
 #[derive(Debug)]
 struct Owned {
-    process: Process,
+    process: PostgresProcess,
     _lock: File,
 }
 
-/// Who uses the folder, as its lock file says.
+/// The kind of process that locks the data folder, as the text of its lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum User {
+enum LockOwner {
     /// A service, for as long as it runs.
     Service,
-    /// A command, for a moment.
+    /// A command, for a short time.
     Command,
 }
 
-impl User {
+impl LockOwner {
     fn name(self) -> &'static str {
         match self {
             Self::Service => "service",
@@ -72,55 +71,62 @@ impl User {
 }
 
 impl Embedded {
-    /// Starts it for a service, after making its cluster when there is none yet.
+    /// Starts PostgreSQL for a service. Creates the data folder and the cluster when they do not exist.
     ///
     /// # Errors
     ///
-    /// That another service uses the folder, that no PostgreSQL is installed, that the folder cannot be used,
-    /// that its cluster was made by another major version, or what PostgreSQL says of why it does not start.
-    pub async fn start(options: &Options) -> Result<Self, Cause> {
-        Self::start_as(User::Service, options).await
+    /// Another service uses the folder, PostgreSQL is not installed or of another major version, or it does not start.
+    pub async fn start(options: &EmbeddedOptions) -> Result<Self, BoxError> {
+        // Without PostgreSQL, no folder is created, and the remedy is not to make the folder writable.
+        cluster::find_binaries(options.bin_dir.as_deref())?;
+        let data_dir = create_data_dir(&options.data_dir)?;
+        Self::start_as(LockOwner::Service, options, &data_dir).await
     }
 
-    /// Starts it for a command, or uses the one that a service runs.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Embedded::start`] but the first; that a service's PostgreSQL does not answer in 10 seconds.
-    pub async fn start_or_join(options: &Options) -> Result<Self, Cause> {
-        Self::start_as(User::Command, options).await
+    /// Starts PostgreSQL for a command, or joins the one that a service runs. Fails when no service has created the
+    /// cluster.
+    pub(crate) async fn start_or_join(options: &EmbeddedOptions) -> Result<Self, BoxError> {
+        let data_dir = &options.data_dir;
+        let data_dir = data_dir.canonicalize().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => no_cluster(data_dir),
+            _ => format!("DATA_DIR {} cannot be opened: {error}", data_dir.display()).into(),
+        })?;
+        Self::start_as(LockOwner::Command, options, &data_dir).await
     }
 
-    async fn start_as(user: User, options: &Options) -> Result<Self, Cause> {
-        /// The most time for a command that uses the folder, or for a service to start.
-        const PATIENCE: Duration = Duration::from_secs(10);
-        let data_dir = data_dir(&options.data_dir)?;
+    async fn start_as(
+        owner: LockOwner,
+        options: &EmbeddedOptions,
+        data_dir: &Path,
+    ) -> Result<Self, BoxError> {
+        /// The longest wait for a command to release the folder, or for a service to start.
+        const MAX_WAIT: Duration = Duration::from_secs(10);
         let begun = Instant::now();
         loop {
-            if let Some(lock) = lock(&data_dir, user)? {
-                return Self::start_locked(options, &data_dir, lock).await;
+            if let Some(lock) = lock(data_dir, owner)? {
+                return Self::start_locked(options, data_dir, lock).await;
             }
-            match (used_by_service(&data_dir)?, user) {
-                (true, User::Service) => return Err(in_use(&data_dir)),
-                (true, User::Command) => {
-                    let database = Cluster::database(&data_dir);
+            match (used_by_service(data_dir)?, owner) {
+                (true, LockOwner::Service) => return Err(in_use(data_dir)),
+                (true, LockOwner::Command) => {
+                    let database = Cluster::database(data_dir);
                     if database.ping().await? {
                         return Ok(Self { database, owned: None });
                     }
                 }
-                (false, _) => {}
+                (false, LockOwner::Service | LockOwner::Command) => {}
             }
-            if begun.elapsed() > PATIENCE {
-                return Err(in_use(&data_dir));
+            if begun.elapsed() > MAX_WAIT {
+                return Err(in_use(data_dir));
             }
-            sleep(PAUSE).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    async fn start_locked(options: &Options, data_dir: &Path, lock: File) -> Result<Self, Cause> {
+    async fn start_locked(options: &EmbeddedOptions, data_dir: &Path, lock: File) -> Result<Self, BoxError> {
         let cluster = Cluster::prepare(data_dir, options.bin_dir.as_deref())?;
-        cluster.stop_orphan().await?;
-        let mut process = Process::spawn(cluster.postgres(options.connections)?)?;
+        cluster.stop_stale().await?;
+        let mut process = PostgresProcess::spawn(cluster.postgres(options.max_connections)?)?;
 
         let database = Cluster::database(data_dir);
         loop {
@@ -128,19 +134,19 @@ impl Embedded {
                 () = process.exited() => {
                     return Err(format!("PostgreSQL did not start:\n{}", cluster.log_tail()).into());
                 }
-                answers = database.ping() => if answers? { break } else { sleep(PAUSE).await },
+                answers = database.ping() => if answers? { break } else { sleep(POLL_INTERVAL).await },
             }
         }
         Ok(Self { database, owned: Some(Owned { process, _lock: lock }) })
     }
 
-    /// Where it is.
+    /// The address of the database.
     #[must_use]
     pub fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Waits until it has stopped by itself; for ever when another process runs it.
+    /// Waits until PostgreSQL has stopped by itself; never returns when another process runs it.
     pub async fn exited(&mut self) {
         match &mut self.owned {
             Some(owned) => owned.process.exited().await,
@@ -148,12 +154,12 @@ impl Embedded {
         }
     }
 
-    /// Stops it and waits until it has; leaves one alone that another process runs.
+    /// Stops PostgreSQL and waits until it has ended; does nothing when another process runs it.
     ///
     /// # Errors
     ///
-    /// That it could not be told to stop.
-    pub async fn stop(self) -> Result<(), Cause> {
+    /// PostgreSQL cannot be signalled.
+    pub async fn stop(self) -> Result<(), BoxError> {
         match self.owned {
             Some(mut owned) => owned.process.stop().await,
             None => Ok(()),
@@ -161,40 +167,63 @@ impl Embedded {
     }
 }
 
-/// Makes the folder where there is none, open to the user of PostgreSQL whatever the umask is: what is in it is
-/// closed for itself.
-fn data_dir(path: &Path) -> Result<PathBuf, Cause> {
-    let make = || {
+/// Creates the data folder if necessary. The user of PostgreSQL can enter it whatever the umask is: the files in it have
+/// permissions of their own.
+fn create_data_dir(path: &Path) -> Result<PathBuf, BoxError> {
+    let create = || {
         if !path.exists() {
             fs::create_dir_all(path)?;
             fs::set_permissions(path, Permissions::from_mode(0o755))?;
         }
         path.canonicalize()
     };
-    make().map_err(|error| format!("DATA_DIR {} cannot be made: {error}", path.display()).into())
+    let remedy = "set DATA_DIR to a folder that can be written, or DATABASE_URL to a database";
+    create()
+        .map_err(|error| format!("DATA_DIR {} cannot be created: {error}; {remedy}", path.display()).into())
 }
 
-fn in_use(data_dir: &Path) -> Cause {
+fn in_use(data_dir: &Path) -> BoxError {
     let folder = data_dir.display();
-    let remedy = "stop that one, or set DATA_DIR to a folder of its own";
+    let remedy = "stop that process, or set DATA_DIR to another folder";
     format!("{folder} is in use by another customer-groups process; {remedy}").into()
 }
 
-/// Takes the folder until the file is closed; `None` when another process has it.
-fn lock(data_dir: &Path, user: User) -> Result<Option<File>, Cause> {
+fn no_cluster(data_dir: &Path) -> BoxError {
+    let folder = absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+    format!(
+        "DATA_DIR {} contains no database; run this command in the folder where the service runs, set DATA_DIR or \
+         DATABASE_URL as for the service, or start `customer-groups serve` once to create a database",
+        folder.display()
+    )
+    .into()
+}
+
+/// Locks the data folder until the file is closed; `None` when another process holds the lock. Only a service may lock a
+/// folder without a cluster.
+fn lock(data_dir: &Path, owner: LockOwner) -> Result<Option<File>, BoxError> {
     let path = data_dir.join(LOCK);
-    let failed = |error: io::Error| format!("{} cannot be locked: {error}", path.display());
-    let mut file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    let may_create = owner == LockOwner::Service || Cluster::exists(data_dir);
+    let failed =
+        |error: io::Error| -> BoxError { format!("{} cannot be locked: {error}", path.display()).into() };
+    let mut file = match File::options().create(may_create).truncate(false).write(true).open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !may_create => {
+            return Err(no_cluster(data_dir));
+        }
+        Err(error) => return Err(failed(error)),
+    };
     match file.try_lock() {
+        // Checked again: a service may have created the cluster and stopped since.
+        Ok(()) if owner == LockOwner::Command && !Cluster::exists(data_dir) => Err(no_cluster(data_dir)),
         Ok(()) => {
-            file.set_len(0).and_then(|()| file.write_all(user.name().as_bytes())).map_err(failed)?;
+            file.set_len(0).and_then(|()| file.write_all(owner.name().as_bytes())).map_err(failed)?;
             Ok(Some(file))
         }
         Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(failed(error).into()),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
     }
 }
 
 fn used_by_service(data_dir: &Path) -> io::Result<bool> {
-    Ok(fs::read_to_string(data_dir.join(LOCK))? == User::Service.name())
+    Ok(fs::read_to_string(data_dir.join(LOCK))? == LockOwner::Service.name())
 }

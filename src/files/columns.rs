@@ -1,49 +1,45 @@
-//! Which columns a CSV file has.
-
-use crate::domain::{excerpt, field};
+//! The columns of CSV files.
 
 use super::Parents;
+use crate::domain::{Field, TextField, excerpt, field};
 
-/// What is in a column.
+/// The content of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
     Id,
     CreatedAt,
     UpdatedAt,
-    ParentId,
-    IsGroup,
-    CustomerGroupName,
-    ParentCustomerGroup,
-    DefaultPriceList,
-    PaymentTerms,
-    /// What ERPNext calls a group by, which is its name.
+    Field(Field),
+    /// The key of a group in ERPNext, which is its name.
     ErpnextName,
-    /// The places in ERPNext's own order, which follow from the parents.
+    /// Positions in ERPNext's nested set, which follow from the parents.
     ErpnextOrder,
 }
 
-/// The columns of a file of this service, in the order in which they are written.
-pub(super) const OWN: [(&str, Column); 9] = [
-    (field::ID, Column::Id),
-    (field::CREATED_AT, Column::CreatedAt),
-    (field::UPDATED_AT, Column::UpdatedAt),
-    (field::PARENT_ID, Column::ParentId),
-    (field::IS_GROUP, Column::IsGroup),
-    (field::CUSTOMER_GROUP_NAME, Column::CustomerGroupName),
-    (field::PARENT_CUSTOMER_GROUP, Column::ParentCustomerGroup),
-    (field::DEFAULT_PRICE_LIST, Column::DefaultPriceList),
-    (field::PAYMENT_TERMS, Column::PaymentTerms),
-];
+/// The columns that the service writes, in this order.
+pub(super) fn own_columns() -> impl Iterator<Item = (&'static str, Column)> {
+    let fixed = [
+        (field::ID, Column::Id),
+        (field::CREATED_AT, Column::CreatedAt),
+        (field::UPDATED_AT, Column::UpdatedAt),
+    ];
+    fixed.into_iter().chain(Field::EDITABLE.map(|field| (field.name(), Column::Field(field))))
+}
 
-/// Other names of columns in ERPNext's exports: the labels, and the fields that a group has only there.
-const OF_ERPNEXT: [(&str, Column); 10] = [
+/// The names of the columns that the service writes, separated by commas.
+pub(crate) fn column_names() -> String {
+    own_columns().map(|(name, _)| name).collect::<Vec<_>>().join(", ")
+}
+
+/// Other names of columns in ERPNext's exports: labels, and fields that only ERPNext has.
+const ERPNEXT_COLUMNS: [(&str, Column); 10] = [
     ("ID", Column::ErpnextName),
     ("name", Column::ErpnextName),
-    ("Customer Group Name", Column::CustomerGroupName),
-    ("Parent Customer Group", Column::ParentCustomerGroup),
-    ("Is Group", Column::IsGroup),
-    ("Default Price List", Column::DefaultPriceList),
-    ("Default Payment Terms Template", Column::PaymentTerms),
+    ("Customer Group Name", Column::Field(Field::CustomerGroupName)),
+    ("Parent Customer Group", Column::Field(Field::Text(TextField::ParentCustomerGroup))),
+    ("Is Group", Column::Field(Field::IsGroup)),
+    ("Default Price List", Column::Field(Field::Text(TextField::DefaultPriceList))),
+    ("Default Payment Terms Template", Column::Field(Field::Text(TextField::PaymentTerms))),
     ("lft", Column::ErpnextOrder),
     ("rgt", Column::ErpnextOrder),
     ("old_parent", Column::ErpnextOrder),
@@ -57,34 +53,27 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Reads a header.
-    ///
-    /// # Errors
-    ///
-    /// All that is wrong with it.
+    /// Parses a header. Reports every problem.
     pub(super) fn parse(header: &[String]) -> Result<Self, String> {
         let mut problems = Vec::new();
         let mut all = Vec::new();
         for name in header.iter().map(|name| name.trim()) {
-            match OWN.iter().chain(&OF_ERPNEXT).find(|(known, _)| *known == name) {
+            match own_columns().chain(ERPNEXT_COLUMNS).find(|(known, _)| *known == name) {
                 None => problems.push(format!("there is no column {}", excerpt(name))),
-                Some((_, column)) if *column != Column::ErpnextOrder && all.contains(column) => {
+                Some((_, column)) if column != Column::ErpnextOrder && all.contains(&column) => {
                     problems.push(format!("the column {} is given twice; give it once", excerpt(name)));
                 }
-                Some((_, column)) => all.push(*column),
+                Some((_, column)) => all.push(column),
             }
         }
-        if !all.contains(&Column::CustomerGroupName) {
+        if !all.contains(&Column::Field(Field::CustomerGroupName)) {
             problems.push(format!("the column {} is missing", field::CUSTOMER_GROUP_NAME));
         }
         if !problems.is_empty() {
-            let known = OWN.map(|(name, _)| name).join(", ");
-            return Err(format!(
-                "{}; the columns are {known}, or as ERPNext labels them",
-                problems.join("; ")
-            ));
+            let problems = problems.join("; ");
+            return Err(format!("{problems}; the columns are {}, or the labels of ERPNext", column_names()));
         }
-        let has_ids = all.contains(&Column::Id) || all.contains(&Column::ParentId);
+        let has_ids = all.contains(&Column::Id) || all.contains(&Column::Field(Field::ParentId));
         Ok(Self { all, parents: if has_ids { Parents::ById } else { Parents::ByName } })
     }
 }
@@ -110,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn all_that_is_wrong_with_a_header_is_told_at_once_with_the_columns_that_there_are() {
+    fn every_problem_of_a_header_is_reported_with_the_known_columns() {
         let problem = columns("id,colour,Is Group,is_group").unwrap_err();
         for part in [
             "there is no column \"colour\"",

@@ -1,17 +1,16 @@
-//! Comma-separated values, as RFC 4180 has them.
+//! CSV files (RFC 4180).
 //!
-//! A value that is not there is an empty field, and an empty text is one in quotation marks, as in PostgreSQL.
+//! As in PostgreSQL, an empty field is null, and an empty field in quotation marks is an empty text.
 
-use std::fmt::Display;
 use std::io::{self, BufRead, Write};
 
 use csv_core::{ReadFieldResult, Reader};
 
-use super::columns::{Column, Columns, OWN};
+use super::columns::{Column, Columns, own_columns};
 use super::{MAX_LINE, Parents, import_group, not_utf8, too_long, unreadable};
 use crate::domain::{
-    CustomerGroup, Draft, Field, ImportDraft, ImportGroup, ImportLine, Text, Violation, ViolationKind,
-    excerpt, field,
+    CustomerGroup, Field, FieldInput, GroupInput, ImportGroup, ImportInput, ImportLine, Text, Violation,
+    ViolationKind, excerpt, field,
 };
 
 /// The lines of a file after its header.
@@ -20,11 +19,10 @@ pub(super) struct Lines<R> {
     header: Header,
 }
 
-/// What is known of the columns.
 enum Header {
     Unread,
     Read(Columns),
-    /// Nothing that comes can be told.
+    /// No further line can be read.
     Invalid,
 }
 
@@ -68,47 +66,45 @@ fn columns(header: Record) -> Result<Columns, String> {
 fn group(columns: &Columns, record: Record) -> ImportGroup {
     match record.fields() {
         Ok(fields) if fields.len() == columns.all.len() => {
-            import_group(draft(columns, fields), columns.parents)
+            import_group(input(columns, fields), columns.parents)
         }
         Ok(fields) => {
             let (given, wanted) = (fields.len(), columns.all.len());
             unreadable(format!(
-                "it has {given} fields and the header {wanted}; quote those with commas in them"
+                "it has {given} fields and the header {wanted}; quote fields that contain commas"
             ))
         }
         Err(problem) => unreadable(problem),
     }
 }
 
-fn draft(columns: &Columns, record: Vec<CsvField>) -> ImportDraft {
-    let mut draft = ImportDraft::default();
-    let mut erpnext_name = Field::Absent;
-    let fields = &mut draft.fields;
+fn input(columns: &Columns, record: Vec<CsvField>) -> ImportInput {
+    let mut input = ImportInput::default();
+    let mut erpnext_name = FieldInput::Absent;
+    let fields = &mut input.fields;
     for (column, csv) in columns.all.iter().zip(record) {
         match column {
-            Column::Id => draft.id = csv.value(),
-            Column::CreatedAt => draft.created_at = csv.value(),
-            Column::UpdatedAt => draft.updated_at = csv.value(),
-            Column::ParentId => fields.parent_id = csv.value(),
-            Column::IsGroup => fields.is_group = csv.truth(&mut fields.violations),
-            Column::CustomerGroupName => fields.customer_group_name = csv.value(),
-            Column::ParentCustomerGroup => fields.parent_customer_group = csv.text(columns.parents),
-            Column::DefaultPriceList => fields.default_price_list = csv.text(columns.parents),
-            Column::PaymentTerms => fields.payment_terms = csv.text(columns.parents),
+            Column::Id => input.id = csv.value(),
+            Column::CreatedAt => input.created_at = csv.value(),
+            Column::UpdatedAt => input.updated_at = csv.value(),
+            Column::Field(Field::ParentId) => fields.parent_id = csv.value(),
+            Column::Field(Field::IsGroup) => fields.is_group = csv.boolean(&mut fields.violations),
+            Column::Field(Field::CustomerGroupName) => fields.customer_group_name = csv.value(),
+            Column::Field(Field::Text(text)) => fields.texts[*text] = csv.text(columns.parents),
             Column::ErpnextName => erpnext_name = csv.value(),
             Column::ErpnextOrder => {}
         }
     }
-    if let Field::Value(name) = erpnext_name {
+    if let FieldInput::Value(name) = erpnext_name {
         check_erpnext_name(&name, fields);
     }
-    draft
+    input
 }
 
-/// Parents are named by what ERPNext calls a group, which is its name there. An id of this service in its place would be
-/// lost.
-fn check_erpnext_name(name: &str, fields: &mut Draft) {
-    if let Field::Value(given) = &fields.customer_group_name
+/// Checks that the key of a group in ERPNext is its name, by which parents are named. An id of this service in its place
+/// would be lost.
+fn check_erpnext_name(name: &str, fields: &mut GroupInput) {
+    if let FieldInput::Value(given) = &fields.customer_group_name
         && name.trim() != given.trim()
     {
         let (name, given) = (excerpt(name), excerpt(given));
@@ -124,14 +120,14 @@ fn check_erpnext_name(name: &str, fields: &mut Draft) {
 struct Records<R> {
     source: R,
     parser: Reader,
-    /// The line that comes, from 1.
+    /// The number of the next line, from 1.
     line: i64,
 }
 
 struct Record {
     line: i64,
     fields: Vec<RawField>,
-    /// The bytes of all, and one more for each.
+    /// The bytes of all fields, and one more for each.
     size: usize,
 }
 
@@ -182,7 +178,7 @@ impl<R: BufRead> Records<R> {
         }
     }
 
-    /// So that the line of a record is the one on which it begins.
+    /// Skips blank lines, so that the line of a record is the one on which it begins.
     fn skip_ends_of_lines(&mut self) -> io::Result<()> {
         while let Some(byte @ (b'\r' | b'\n')) = self.source.fill_buf()?.first().copied() {
             self.line += i64::from(byte == b'\n');
@@ -205,57 +201,57 @@ impl Record {
 }
 
 impl CsvField {
-    /// What it says where an empty text is no value.
-    fn value(self) -> Field<String> {
-        if self.text.is_empty() { Field::Null } else { Field::Value(self.text) }
+    /// The value of a field that cannot be an empty text.
+    fn value(self) -> FieldInput<String> {
+        if self.text.is_empty() { FieldInput::Null } else { FieldInput::Value(self.text) }
     }
 
-    /// What it says where an empty text is one. ERPNext, which names parents by their names, quotes all that is
-    /// missing, too.
-    fn text(self, parents: Parents) -> Field<String> {
+    /// The value of a field that can be an empty text. In ERPNext's files, which name parents by their names, absent values
+    /// have quotation marks too.
+    fn text(self, parents: Parents) -> FieldInput<String> {
         match parents {
-            Parents::ById if self.is_quoted => Field::Value(self.text),
+            Parents::ById if self.is_quoted => FieldInput::Value(self.text),
             Parents::ById | Parents::ByName => self.value(),
         }
     }
 
-    fn truth(self, found: &mut Vec<Violation>) -> Field<bool> {
+    fn boolean(self, found: &mut Vec<Violation>) -> FieldInput<bool> {
         match self.text.as_str() {
-            "" => Field::Null,
-            "true" | "1" => Field::Value(true),
-            "false" | "0" => Field::Value(false),
+            "" => FieldInput::Null,
+            "true" | "1" => FieldInput::Value(true),
+            "false" | "0" => FieldInput::Value(false),
             other => {
                 let description =
                     format!("is_group is {}; give true or 1, false or 0, or nothing", excerpt(other));
                 found.push(Violation::new(field::IS_GROUP, ViolationKind::Invalid, description));
-                Field::Absent
+                FieldInput::Absent
             }
         }
     }
 }
 
 pub(super) fn write_header(file: &mut impl Write) -> io::Result<()> {
-    writeln!(file, "{}", OWN.map(|(name, _)| name).join(","))
+    let names: Vec<_> = own_columns().map(|(name, _)| name).collect();
+    writeln!(file, "{}", names.join(","))
 }
 
-/// Writes a group. Texts are written as they are, whatever a spreadsheet makes of one that begins with `=`.
+/// Writes a group. Texts are written as they are, even if a spreadsheet takes one that begins with `=` for a formula.
 pub(super) fn write(group: &CustomerGroup, file: &mut impl Write) -> io::Result<()> {
-    let (id, created, updated, is_group) = (group.id, group.created_at(), group.updated_at, group.is_group);
-    let parent: &dyn Display = group.parent_id.as_ref().map_or(&"" as &dyn Display, |id| id);
-    write!(file, "{id},{created},{updated},{parent},{is_group}")?;
-    for text in [
-        Some(group.customer_group_name.as_str()),
-        group.parent_customer_group.as_ref().map(Text::as_str),
-        group.default_price_list.as_ref().map(Text::as_str),
-        group.payment_terms.as_ref().map(Text::as_str),
-    ] {
+    let CustomerGroup { id, updated_at, parent_id, is_group, customer_group_name, texts } = group;
+    write!(file, "{id},{},{updated_at}", group.created_at())?;
+    for field in Field::EDITABLE {
         file.write_all(b",")?;
-        write_text(text, file)?;
+        match field {
+            Field::ParentId => parent_id.iter().try_for_each(|parent| write!(file, "{parent}"))?,
+            Field::IsGroup => write!(file, "{is_group}")?,
+            Field::CustomerGroupName => write_text(Some(customer_group_name.as_str()), file)?,
+            Field::Text(text) => write_text(texts[text].as_ref().map(Text::as_str), file)?,
+        }
     }
     file.write_all(b"\n")
 }
 
-/// Writes a text, in quotation marks where it must be.
+/// Writes a text, in quotation marks if necessary.
 fn write_text(text: Option<&str>, file: &mut impl Write) -> io::Result<()> {
     match text {
         None => Ok(()),

@@ -1,12 +1,15 @@
-//! Customer groups in files: CSV (RFC 4180) with a header, and NDJSON, the objects of the REST API one a line.
+//! Files of customer groups: CSV (RFC 4180) with a header, and NDJSON, one REST object a line.
 //!
-//! A file with an `id` or a `parent_id` is one of this service: parents are named by their ids, and
-//! `parent_customer_group` is a text like others. One with neither, such as an export of ERPNext, names parents by
+//! A file with `id` or `parent_id` is in the format of this service: it names parents by their ids, and
+//! `parent_customer_group` is a text like others. A file without both, such as an export of ERPNext, names parents by
 //! their names in `parent_customer_group`.
 
 mod columns;
 mod csv;
+pub(crate) mod json;
 mod ndjson;
+
+pub(crate) use columns::column_names;
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, Cursor, Read, Write};
@@ -14,22 +17,24 @@ use std::path::Path;
 
 use clap::ValueEnum;
 
-use crate::domain::{CustomerGroup, Field, GroupId, ImportDraft, ImportGroup, ImportLine, Name, field};
+use crate::domain::{
+    CustomerGroup, FieldInput, GroupId, ImportGroup, ImportInput, ImportLine, Name, TextField, field,
+};
 
-/// The most bytes of a line. The longest that can be right has some 13,000.
+/// The most bytes of a line. The longest valid one has about 13,000.
 const MAX_LINE: usize = 64 << 10;
 
-/// How a file is written.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// Comma-separated values, with a header.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object a line.
     Ndjson,
 }
 
 impl Format {
-    /// The format that the ending of a file's name tells.
+    /// The format by the extension of a file's name.
     #[must_use]
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension().and_then(OsStr::to_str)? {
@@ -50,10 +55,6 @@ enum Parents {
 }
 
 /// Reads the groups of a file one by one, in constant memory.
-///
-/// # Errors
-///
-/// What reading ends in. What is wrong with a line is in the line.
 pub fn read(
     source: impl BufRead + Send + 'static,
     format: Format,
@@ -65,7 +66,7 @@ pub fn read(
     })
 }
 
-/// Leaves out the byte order mark that some programs begin files in UTF-8 with.
+/// Skips the byte order mark that some programs write.
 fn without_mark(mut source: impl BufRead) -> io::Result<impl BufRead> {
     const MARK: &[u8] = "\u{feff}".as_bytes();
     let mut start = Vec::new();
@@ -84,10 +85,6 @@ pub struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     /// Begins a file.
-    ///
-    /// # Errors
-    ///
-    /// What writing ends in.
     pub fn new(mut file: W, format: Format) -> io::Result<Self> {
         if format == Format::Csv {
             csv::write_header(&mut file)?;
@@ -96,10 +93,6 @@ impl<W: Write> Writer<W> {
     }
 
     /// Writes a group.
-    ///
-    /// # Errors
-    ///
-    /// What writing ends in.
     pub fn write(&mut self, group: &CustomerGroup) -> io::Result<()> {
         match self.format {
             Format::Csv => csv::write(group, &mut self.file),
@@ -107,22 +100,23 @@ impl<W: Write> Writer<W> {
         }
     }
 
-    /// The file, once all groups are written.
+    /// The file, after all groups were written.
     pub fn into_inner(self) -> W {
         self.file
     }
 }
 
-/// What is in a line, by what was read of it.
-fn import_group(draft: ImportDraft, parents: Parents) -> ImportGroup {
-    // A name that is no name is no text either, unless it is blank, as that of a root's parent.
-    let parent_name = match (parents, &draft.fields.parent_customer_group) {
-        (Parents::ByName, Field::Value(text)) => Name::parse(field::PARENT_CUSTOMER_GROUP, text).ok(),
-        (Parents::ByName, Field::Null | Field::Absent) | (Parents::ById, _) => None,
+/// Checks the fields of a line.
+fn import_group(input: ImportInput, parents: Parents) -> ImportGroup {
+    // An invalid name is an invalid text too, and reported as such. A blank one means that there is no parent.
+    const PARENT_NAME: TextField = TextField::ParentCustomerGroup;
+    let parent_name = match (parents, &input.fields.texts[PARENT_NAME]) {
+        (Parents::ByName, FieldInput::Value(text)) => Name::parse(PARENT_NAME.name(), text).ok(),
+        (Parents::ByName, FieldInput::Null | FieldInput::Absent) | (Parents::ById, _) => None,
     };
-    let id = draft.id.clone().value().and_then(|id| GroupId::parse(&id));
-    let name = draft.fields.customer_group_name.clone().value();
-    match draft.parse() {
+    let id = input.id.clone().value().and_then(|id| GroupId::parse(&id));
+    let name = input.fields.customer_group_name.clone().value();
+    match input.parse() {
         Ok(group) => ImportGroup::Valid { group, parent_name },
         Err(violations) => ImportGroup::Invalid {
             problem: violations.to_string(),
@@ -132,7 +126,7 @@ fn import_group(draft: ImportDraft, parents: Parents) -> ImportGroup {
     }
 }
 
-/// A line of which nothing can be read.
+/// A line that cannot be read.
 fn unreadable(problem: impl Into<String>) -> ImportGroup {
     ImportGroup::Invalid { problem: problem.into(), id: GroupId::generate(), name: None }
 }

@@ -1,18 +1,17 @@
-//! A JSON object a line, as the REST API writes it.
+//! NDJSON files: one object a line, in the form of the REST API.
 
 use std::io::{self, BufRead, Read, Write};
 
-use super::{MAX_LINE, Parents, import_group, not_utf8, too_long, unreadable};
+use super::{MAX_LINE, Parents, import_group, json, not_utf8, too_long, unreadable};
 use crate::domain::{
-    CustomerGroup, Field, ImportDraft, ImportGroup, ImportLine, Violation, ViolationKind, field,
+    CustomerGroup, FieldInput, ImportGroup, ImportInput, ImportLine, Violation, ViolationKind, field,
 };
-use crate::rest;
 
 /// The lines of a file.
 pub(super) struct Lines<R> {
     source: R,
     number: i64,
-    /// Known from the first object on.
+    /// Known after the first object.
     parents: Option<Parents>,
 }
 
@@ -43,20 +42,20 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn group(&mut self, line: &str) -> ImportGroup {
-        let mut draft = match rest::import_draft(line) {
-            Ok(draft) => draft,
+        let mut input = match json::import_input(line) {
+            Ok(input) => input,
             Err(problem) => return unreadable(problem),
         };
-        let parents = *self.parents.get_or_insert_with(|| parents(&draft));
-        if parents == Parents::ByName && self::parents(&draft) == Parents::ById {
-            draft.fields.violations.push(Violation::new(
+        let parents = *self.parents.get_or_insert_with(|| parents(&input));
+        if parents == Parents::ByName && self::parents(&input) == Parents::ById {
+            input.fields.violations.push(Violation::new(
                 field::PARENT_ID,
                 ViolationKind::Invalid,
                 "the first object has no id and no parent_id, so that parents are named by parent_customer_group; \
                  give that one a parent_id, which may be null, or leave both out here",
             ));
         }
-        import_group(draft, parents)
+        import_group(input, parents)
     }
 }
 
@@ -68,14 +67,16 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-fn parents(draft: &ImportDraft) -> Parents {
-    match (&draft.id, &draft.fields.parent_id) {
-        (Field::Absent, Field::Absent) => Parents::ByName,
-        (Field::Null | Field::Value(_), _) | (_, Field::Null | Field::Value(_)) => Parents::ById,
+fn parents(input: &ImportInput) -> Parents {
+    match (&input.id, &input.fields.parent_id) {
+        (FieldInput::Absent, FieldInput::Absent) => Parents::ByName,
+        (FieldInput::Null | FieldInput::Value(_), _) | (_, FieldInput::Null | FieldInput::Value(_)) => {
+            Parents::ById
+        }
     }
 }
 
 pub(super) fn write(group: &CustomerGroup, mut file: impl Write) -> io::Result<()> {
-    rest::write_object(group, &mut file)?;
+    serde_json::to_writer(&mut file, &json::CustomerGroupObject::from(group))?;
     file.write_all(b"\n")
 }

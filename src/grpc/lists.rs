@@ -1,15 +1,18 @@
-//! Lists as one message, and as a stream of messages.
+//! Lists in one message, and as a stream of messages.
+
+use std::sync::Arc;
 
 use futures_util::stream::{self, Stream, StreamExt};
 use prost::Message;
 use tonic::Status;
 
 use super::{pb, status};
-use crate::domain::List;
-use crate::error::{Error, LateRecord, MAX_ANSWER_BYTES};
-use crate::service::Groups;
+use crate::api::CallState;
+use crate::domain::GroupList;
+use crate::error::{Error, MAX_RESPONSE_BYTES};
+use crate::service::GroupStream;
 
-/// A list as one message has it.
+/// A list in one message.
 pub(super) struct Collected {
     data: Vec<pb::CustomerGroup>,
     has_more: bool,
@@ -17,13 +20,9 @@ pub(super) struct Collected {
 }
 
 impl Collected {
-    /// Reads a list to its end.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AnswerTooLarge`] with the advice, as soon as it is.
-    pub(super) async fn from(mut groups: Groups, advice: &'static str) -> Result<Self, Error> {
-        /// What a message in a list costs beside its own bytes, at the most.
+    /// Reads a list to its end, or returns [`Error::AnswerTooLarge`] with the remedy.
+    pub(super) async fn from(mut groups: GroupStream, remedy: &'static str) -> Result<Self, Error> {
+        /// The maximum of bytes by which a list entry is larger than its message.
         const HEAD: usize = 5;
         let mut list = Self { data: Vec::new(), has_more: false, total: 0 };
         let mut size = 0;
@@ -33,8 +32,8 @@ impl Collected {
             for group in part.data {
                 let group = pb::CustomerGroup::from(group);
                 size += group.encoded_len() + HEAD;
-                if size > MAX_ANSWER_BYTES {
-                    return Err(Error::AnswerTooLarge(advice));
+                if size > MAX_RESPONSE_BYTES {
+                    return Err(Error::AnswerTooLarge(remedy));
                 }
                 list.data.push(group);
             }
@@ -43,7 +42,7 @@ impl Collected {
     }
 }
 
-/// The four list responses have one shape, but a type each, as the style of protobuf wants it.
+/// The list responses have the same fields. Each is a type of its own, as protobuf's style guide requires.
 macro_rules! from_list {
     ($($response:ident),+) => {
         $(impl From<Collected> for pb::$response {
@@ -61,20 +60,16 @@ from_list!(
     ListCustomerGroupDescendantsResponse
 );
 
-/// The groups of a list one by one, and the error that it breaks off with, if it does.
+/// Streams the groups of a list one by one. An error ends the stream.
 pub(super) fn one_by_one(
-    groups: Groups,
-    request_id: String,
-    late: LateRecord,
+    groups: GroupStream,
+    state: Arc<CallState>,
 ) -> impl Stream<Item = Result<pb::CustomerGroup, Status>> {
     let parts = stream::unfold(groups, |mut groups| async { groups.next().await.map(|part| (part, groups)) });
     parts.flat_map(move |part| {
         let messages: Vec<_> = match part {
-            Ok(List { data, .. }) => data.into_iter().map(|group| Ok(group.into())).collect(),
-            Err(error) => {
-                late.set(&error);
-                vec![Err(status::of(&error, &request_id))]
-            }
+            Ok(GroupList { data, .. }) => data.into_iter().map(|group| Ok(group.into())).collect(),
+            Err(error) => vec![Err(status::render(&error, &state))],
         };
         stream::iter(messages)
     })

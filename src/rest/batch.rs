@@ -1,20 +1,21 @@
-//! Many customer groups in one call.
+//! Batches of customer groups.
 
-use axum::extract::{Request, State};
+use axum::Json;
+use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
-use axum::{Extension, Json};
 use serde_json::value::RawValue;
 
-use super::input::{Entries, Given, draft, idempotency_key, misfit, object, read};
+use super::error::Call;
+use super::input::object;
 use super::openapi::{
     BatchCreateErrors, BatchGetErrors, CustomerGroupIds, IdempotencyKey, NewCustomerGroups, TAG,
 };
 use super::output::Batch;
-use super::{IDEMPOTENT_REPLAYED, MaxBytes};
-use crate::auth::Caller;
-use crate::domain::{BatchDraft, Draft, EntryDraft, IdList, MAX_BATCH, Violation, field};
+use crate::api::headers::{self, idempotency_key};
+use crate::domain::{BatchInput, EntryInput, GroupInput, IdList, MAX_BATCH, Violation, field};
 use crate::error::Error;
-use crate::service::{BatchCreated, Service};
+use crate::files::json::{Entries, FieldMap, group_input, type_mismatch};
+use crate::service::BatchCreated;
 
 /// Create many customer groups
 ///
@@ -34,18 +35,14 @@ use crate::service::{BatchCreated, Service};
         BatchCreateErrors,
     )
 )]
-pub(super) async fn batch_create(
-    State(service): State<Service>,
-    State(max): State<MaxBytes>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Result<Response, Error> {
-    let writer = caller.writer()?;
-    let key = idempotency_key(request.headers());
-    let draft = new_batch(request, max).await?;
-    let BatchCreated { groups, replayed } = service.batch_create(&writer, draft, key).await?;
-    let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
-    Ok((replayed, Json(Batch::from(&*groups))).into_response())
+pub(super) async fn batch_create(call: Call, request: Request) -> Response {
+    call.respond(async move |call| {
+        let (writer, key) = (call.context.writer()?, idempotency_key(request.headers()));
+        let input = new_batch(request, call.max_request_bytes).await?;
+        let BatchCreated { groups, replayed } = call.service.batch_create(&writer, input, key).await?;
+        Ok((headers::replayed(replayed), Json(Batch::from(&*groups))).into_response())
+    })
+    .await
 }
 
 /// Retrieve many customer groups
@@ -64,55 +61,53 @@ pub(super) async fn batch_create(
         BatchGetErrors,
     )
 )]
-pub(super) async fn batch_get(
-    State(service): State<Service>,
-    State(max): State<MaxBytes>,
-    request: Request,
-) -> Result<Response, Error> {
-    let groups = service.batch_get(ids(request, max).await?).await?;
-    Ok(Json(Batch::from(&*groups)).into_response())
+pub(super) async fn batch_get(call: Call, request: Request) -> Response {
+    call.respond(async move |call| {
+        let groups = call.service.batch_get(ids(request, call.max_request_bytes).await?).await?;
+        Ok(Json(Batch::from(&*groups)).into_response())
+    })
+    .await
 }
 
-async fn new_batch(request: Request, max: MaxBytes) -> Result<BatchDraft, Error> {
+async fn new_batch(request: Request, max: usize) -> Result<BatchInput, Error> {
     let mut found = Vec::new();
-    let mut given = object(request, max, &mut found).await?.fields(&[field::REQUESTS], &mut found);
-    let requests = array(field::REQUESTS, &mut given, &mut found);
+    let mut fields = object(request, max, &mut found).await?.fields(&[field::REQUESTS], &mut found);
+    let requests = array(field::REQUESTS, &mut fields, &mut found);
     let entries = requests.iter().take(MAX_BATCH + 1).enumerate();
     let entries = entries.map(|(number, value)| entry(number, value)).collect();
-    Ok(BatchDraft { entries, violations: found })
+    Ok(BatchInput { entries, violations: found })
 }
 
-fn entry(number: usize, value: &RawValue) -> Result<EntryDraft, Violation> {
+fn entry(number: usize, value: &RawValue) -> Result<EntryInput, Violation> {
     let object: Entries = serde_json::from_str(value.get())
-        .map_err(|_| misfit(&format!("{}[{number}]", field::REQUESTS), "an object", value))?;
+        .map_err(|_| type_mismatch(&format!("{}[{number}]", field::REQUESTS), "an object", value))?;
     let mut found = Vec::new();
     let known = [field::CUSTOMER_GROUP, field::REFERENCE, field::PARENT_REFERENCE];
-    let mut given = object.fields(&known, &mut found);
-    let customer_group = customer_group(&mut given, &mut found);
-    let mut text = |name| read(name, "a string or null", given.take(name), &mut found).value();
+    let mut fields = object.fields(&known, &mut found);
+    let customer_group = customer_group(&mut fields, &mut found);
+    let mut text = |name| fields.read(name, "a string or null", &mut found).value();
     let (reference, parent_reference) = (text(field::REFERENCE), text(field::PARENT_REFERENCE));
-    Ok(EntryDraft { customer_group, reference, parent_reference, violations: found })
+    Ok(EntryInput { customer_group, reference, parent_reference, violations: found })
 }
 
-fn customer_group(given: &mut Given<Box<RawValue>>, found: &mut Vec<Violation>) -> Option<Draft> {
+fn customer_group(fields: &mut FieldMap<Box<RawValue>>, found: &mut Vec<Violation>) -> Option<GroupInput> {
     let name = field::CUSTOMER_GROUP;
-    let object = read(name, "an object", given.take(name), found).value();
-    let is_wrong = found.iter().any(|violation| violation.field == name);
-    (!is_wrong).then(|| object.map_or_else(Draft::default, |object| draft(object, Vec::new())))
+    let object = fields.read(name, "an object", found).value();
+    let is_invalid = found.iter().any(|violation| violation.field == name);
+    (!is_invalid).then(|| object.map_or_else(GroupInput::default, |object| group_input(object, Vec::new())))
 }
 
-async fn ids(request: Request, max: MaxBytes) -> Result<IdList, Error> {
+async fn ids(request: Request, max: usize) -> Result<IdList, Error> {
     let mut found = Vec::new();
-    let mut given = object(request, max, &mut found).await?.fields(&[field::IDS], &mut found);
-    let values = array(field::IDS, &mut given, &mut found);
-    let ids = values.iter().take(MAX_BATCH + 1).enumerate().map(|(place, value)| {
+    let mut fields = object(request, max, &mut found).await?.fields(&[field::IDS], &mut found);
+    let values = array(field::IDS, &mut fields, &mut found);
+    let ids = values.iter().take(MAX_BATCH + 1).enumerate().map(|(number, value)| {
         serde_json::from_str(value.get())
-            .map_err(|_| misfit(&format!("{}[{place}]", field::IDS), "a string", value))
+            .map_err(|_| type_mismatch(&format!("{}[{number}]", field::IDS), "a string", value))
     });
     Ok(IdList { ids: ids.collect(), violations: found })
 }
 
-/// The values in an array; none where there is no array.
-fn array(name: &str, given: &mut Given<Box<RawValue>>, found: &mut Vec<Violation>) -> Vec<Box<RawValue>> {
-    read(name, "an array", given.take(name), found).value().unwrap_or_default()
+fn array(name: &str, fields: &mut FieldMap<Box<RawValue>>, found: &mut Vec<Violation>) -> Vec<Box<RawValue>> {
+    fields.read(name, "an array", found).value().unwrap_or_default()
 }

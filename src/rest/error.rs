@@ -1,105 +1,115 @@
 //! Errors as the documented JSON body.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::body::Body;
+use axum::extract::FromRequestParts;
 use axum::response::IntoResponse;
 use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderName, HeaderValue, Response, StatusCode};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::openapi::{error_codes, error_types};
+use super::Handlers;
+use crate::api::{CallContext, CallState, mapping};
+use crate::domain::excerpt;
 use crate::error::Error;
+use crate::service::Service;
 
-/// The body of every error.
-#[derive(Serialize, ToSchema)]
-#[schema(as = Error)]
+#[derive(Serialize)]
 pub(super) struct ErrorBody<'a> {
     error: ErrorObject<'a>,
 }
 
-#[derive(Serialize, ToSchema)]
-#[schema(as = ErrorObject)]
+#[derive(Serialize)]
 struct ErrorObject<'a> {
-    #[schema(schema_with = error_types)]
     r#type: &'a str,
-    #[schema(schema_with = error_codes)]
     code: &'a str,
-    /// What went wrong, with which value, and what to do, for people.
     message: String,
-    /// The one field or parameter that is to blame, if there is one.
-    #[schema(required)]
     param: Option<&'a str>,
-    /// By which the request is found in the log.
     request_id: &'a str,
 }
 
 impl<'a> ErrorBody<'a> {
     pub(super) fn new(error: &'a Error, request_id: &'a str) -> Self {
-        let answer = error.answer();
-        let (message, param) = (error.message(request_id), param(error));
-        Self { error: ErrorObject { r#type: answer.kind, code: answer.code, message, param, request_id } }
+        let mapping = mapping(error);
+        let param = if let Error::Invalid(violations) = error { violations.only() } else { None };
+        let param = param.map(|only| only.field.as_str());
+        let message = error.message(request_id);
+        Self { error: ErrorObject { r#type: mapping.kind, code: mapping.code, message, param, request_id } }
     }
 }
 
-/// Writes the error that a response carries as the caller shall see it. Leaves what the log says of it in the
-/// response's extensions.
-#[must_use]
-pub fn finish(mut response: Response<Body>, request_id: &str) -> Response<Body> {
-    match response.extensions_mut().remove::<Arc<Error>>() {
-        Some(error) => {
-            let mut rendered = render(&error, request_id);
-            if let Some(allow) = response.headers_mut().remove(ALLOW) {
-                rendered.headers_mut().insert(ALLOW, allow);
-            }
-            rendered
-        }
-        None => response,
-    }
-}
-
-fn render(error: &Error, request_id: &str) -> Response<Body> {
-    let mut response = (error.answer().http, Json(ErrorBody::new(error, request_id))).into_response();
+/// Renders an error for the caller, and records it for the access log.
+pub(crate) fn error_response(error: &Error, state: &CallState) -> Response<Body> {
+    state.record_error(error);
+    let body = Json(ErrorBody::new(error, state.request_id()));
+    let mut response = (mapping(error).http, body).into_response();
     if let Some((name, value)) = header(error) {
         response.headers_mut().insert(name, value);
     }
-    response.extensions_mut().insert(error.record());
     response
 }
 
-/// What an error needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
+/// Returns the header that an error needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
 pub(super) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
-    if error.answer().http == StatusCode::UNAUTHORIZED {
+    if mapping(error).http == StatusCode::UNAUTHORIZED {
         return Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
     error.retry_after().map(|seconds| (RETRY_AFTER, seconds.into()))
 }
 
-/// The one field that is to blame.
-fn param(error: &Error) -> Option<&str> {
-    match error {
-        Error::Invalid(violations) => violations.only().map(|only| only.field.as_str()),
-        Error::NotFound(_)
-        | Error::HasChildren(_)
-        | Error::EtagMismatch(_)
-        | Error::IdempotencyKeyReused(_)
-        | Error::KeyMissing
-        | Error::KeyInvalid(_)
-        | Error::KeyReadOnly
-        | Error::MethodNotAllowed(_)
-        | Error::RouteUnknown(_)
-        | Error::BodyTooLarge(_)
-        | Error::AnswerTooLarge(_)
-        | Error::Undecodable(_)
-        | Error::EncodingUnsupported(_)
-        | Error::Overloaded
-        | Error::RateLimited(_)
-        | Error::GuessLimited(_)
-        | Error::Unavailable(_)
-        | Error::Interrupted(_)
-        | Error::Timeout
-        | Error::Internal(_) => None,
+/// Renders the errors of the router: 404 for a path and 405 for a method without a handler.
+pub(crate) fn explain(
+    response: Response<Body>,
+    method: &Method,
+    uri: &Uri,
+    state: &CallState,
+) -> Response<Body> {
+    match response.status() {
+        _ if state.error().is_some() => response,
+        StatusCode::NOT_FOUND => {
+            error_response(&Error::RouteUnknown(format!("{method} {}", excerpt(uri.path()))), state)
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allow = response.headers().get(ALLOW).cloned();
+            let mut rendered = if method == Method::OPTIONS {
+                StatusCode::NO_CONTENT.into_response()
+            } else {
+                let method = excerpt(method.as_str());
+                let text = format!("the path does not support {method}; use a method of the Allow header");
+                error_response(&Error::MethodNotAllowed(text), state)
+            };
+            rendered.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
+            rendered
+        }
+        _ => response,
+    }
+}
+
+/// The first argument of every handler. Axum passes the context only in the request's extensions, where
+/// [`Server::call`](super::Server::call) puts it.
+pub(super) struct Call {
+    pub(super) service: Service,
+    pub(super) max_request_bytes: usize,
+    pub(super) context: CallContext,
+}
+
+impl FromRequestParts<Handlers> for Call {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, handlers: &Handlers) -> Result<Self, StatusCode> {
+        let context = parts.extensions.remove().ok_or(StatusCode::INTERNAL_SERVER_ERROR)?;
+        let Handlers { service, max_request_bytes } = handlers.clone();
+        Ok(Self { service, max_request_bytes, context })
+    }
+}
+
+impl Call {
+    /// Calls a handler's body, and renders its error.
+    pub(super) async fn respond(
+        self,
+        handle: impl AsyncFnOnce(&Self) -> Result<Response<Body>, Error>,
+    ) -> Response<Body> {
+        handle(&self).await.unwrap_or_else(|error| error_response(&error, &self.context.state))
     }
 }

@@ -3,133 +3,121 @@
 mod batch;
 mod error;
 mod input;
+mod list;
 mod openapi;
 mod output;
 
 use std::convert::Infallible;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{FromRef, OriginalUri, Request, State};
-use axum::middleware::{Next, from_fn, map_request};
+use axum::extract::Request;
+use axum::middleware::map_request;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
-use axum::{Extension, Json, Router};
+use axum::routing::{get, post};
+use axum::{Json, Router};
 use http::header::{ACCEPT_ENCODING, ETAG, LOCATION};
-use http::{HeaderName, Method, StatusCode};
-use http_body::Frame;
-use http_body_util::StreamBody;
+use http::{Extensions, HeaderMap, StatusCode, Version};
+use tower::Service as _;
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use utoipa::OpenApi;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
+use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-pub use error::finish;
-pub(crate) use input::import_draft;
+pub(crate) use error::{error_response, explain};
 pub use input::{body, list_request, page};
-pub(crate) use output::write_object;
 
-use crate::auth::Caller;
-use crate::domain::{CustomerGroup, Etag, excerpt};
-use crate::error::Error;
+use crate::api::headers::{self, consistency, idempotency_key};
+use crate::api::{AnyBody, CallContext};
+use crate::domain::{CustomerGroup, Etag, TreeList};
 use crate::service::{Created, Service};
-use input::{Id, freshness, idempotency_key, if_match, no_query, not_modified};
+use error::Call;
+use input::{Id, if_match, no_query, not_modified};
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
 };
 use output::{CustomerGroupObject, Deleted, List};
 
-/// Where the documented paths begin.
+/// The root of the documented paths.
 pub const COLLECTION: &str = "/api/setup/customer-group";
+const COLLECTION_ALIAS: &str = "/api/setup/customer-group/";
 
-/// Tells that the answer was given before.
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
-/// What the handlers work with.
+/// The state of the handlers.
 #[derive(Debug, Clone)]
-pub struct Context {
-    /// The use cases.
-    pub service: Service,
-    /// The largest body that is read, in bytes.
-    pub max_request_bytes: usize,
+struct Handlers {
+    service: Service,
+    max_request_bytes: usize,
 }
 
-/// The largest body that is read, in bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct MaxBytes(pub usize);
+/// The documented paths.
+#[derive(Debug)]
+pub(crate) struct Server {
+    routes: Router,
+}
 
-impl FromRef<Context> for Service {
-    fn from_ref(context: &Context) -> Self {
-        context.service.clone()
+impl Server {
+    pub(crate) fn new(service: Service, max_request_bytes: usize) -> Self {
+        let (routes, _) = documented().split_for_parts();
+        Self { routes: routes.with_state(Handlers { service, max_request_bytes }) }
+    }
+
+    pub(crate) async fn call<B: AnyBody>(
+        &self,
+        context: CallContext,
+        mut request: http::Request<B>,
+    ) -> Response {
+        let (method, uri, state) = (request.method().clone(), request.uri().clone(), context.state.clone());
+        request.extensions_mut().insert(context);
+        let Ok(response) = self.routes.clone().call(request.map(Body::new)).await;
+        explain(response, &method, &uri, &state)
     }
 }
 
-impl FromRef<Context> for MaxBytes {
-    fn from_ref(context: &Context) -> Self {
-        Self(context.max_request_bytes)
-    }
+/// Returns the documented paths, as templates with `{id}`.
+pub(crate) fn paths() -> Vec<String> {
+    documented().split_for_parts().1.paths.paths.into_keys().collect()
 }
 
-/// The documented paths, with errors for what no route is for, and their description, which needs no API key.
-pub fn routers() -> (Router<Context>, Router) {
-    let (described, api) = described().split_for_parts();
-    let routes = described
-        // As it is described, but with the slash that the documentation does not show.
-        .route(&format!("{COLLECTION}/"), compressed(get(list)).post(create))
-        .method_not_allowed_fallback(other_method)
-        .fallback(unknown);
-    let description = Router::from(openapi::pages(openapi::complete(api)))
-        .layer(CompressionLayer::new())
-        .layer(map_request(accept_uncompressed))
-        .layer(from_fn(explain_missing_page));
-    (routes, description)
+/// Returns the routes of the published API description, and their paths.
+pub(crate) fn description() -> (Router, Vec<String>) {
+    let (_, api) = documented().split_for_parts();
+    let pages = Router::from(openapi::pages(openapi::complete(api)));
+    (compressed(pages), openapi::PATHS.map(str::to_owned).to_vec())
 }
 
-/// The documented paths, as templates with `{id}` in them.
-#[must_use]
-pub fn paths() -> Vec<String> {
-    described().split_for_parts().1.paths.paths.into_keys().collect()
+/// Compresses responses for callers that accept it.
+pub(crate) fn compressed(routes: Router) -> Router {
+    routes.layer(compression()).layer(map_request(accept_uncompressed))
 }
 
-async fn explain_missing_page(
-    method: Method,
-    OriginalUri(uri): OriginalUri,
-    request: Request,
-    next: Next,
-) -> Response {
-    let response = next.run(request).await;
-    if response.status() == StatusCode::NOT_FOUND {
-        return unknown(method, OriginalUri(uri)).await.into_response();
-    }
-    response
+/// Compresses successes only: errors are small.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let is_success = |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_success))
 }
 
-/// The documented paths with their description.
-fn described() -> OpenApiRouter<Context> {
+/// The documented paths with their description. The path of the collection may end with a slash.
+fn documented() -> OpenApiRouter<Handlers> {
     OpenApiRouter::with_openapi(openapi::Api::openapi())
-        .routes(compressed_list(routes!(list)))
-        .routes(compressed_list(routes!(children)))
-        .routes(compressed_list(routes!(ancestors)))
-        .routes(compressed_list(routes!(descendants)))
-        .routes(compressed_list(routes!(batch::batch_create)))
-        .routes(compressed_list(routes!(batch::batch_get)))
-        // Not compressed: a strong etag is for the bytes as they are sent, and an object is small.
+        .routes(routes!(list))
+        .route(COLLECTION_ALIAS, get(list))
+        .routes(routes!(children))
+        .routes(routes!(ancestors))
+        .routes(routes!(descendants))
+        .routes(routes!(batch::batch_create))
+        .routes(routes!(batch::batch_get))
+        .layer(compression())
+        .layer(map_request(accept_uncompressed))
+        // Not compressed: an object is small, and its strong etag identifies the bytes as sent.
         .routes(routes!(create))
+        .route(COLLECTION_ALIAS, post(create))
         .routes(routes!(retrieve, update, delete))
 }
 
-fn compressed_list((schemas, paths, list): UtoipaMethodRouter<Context>) -> UtoipaMethodRouter<Context> {
-    (schemas, paths, compressed(list))
-}
-
-/// Compresses the answers for those who accept it.
-fn compressed(list: MethodRouter<Context>) -> MethodRouter<Context> {
-    list.layer(CompressionLayer::new()).layer(map_request(accept_uncompressed))
-}
-
-/// Those who rule an encoding out get what there is as it is, which RFC 9110, section 12.5.3, leaves to the server:
-/// where nothing is left, the compression would make a 406 of an answer that was given.
-pub async fn accept_uncompressed(mut request: Request) -> Request {
+/// Disables compression for a caller that rules an encoding out, as RFC 9110, section 12.5.3, permits. If it rules out
+/// all of them, the compression would replace the response by a 406.
+async fn accept_uncompressed(mut request: Request) -> Request {
     let is_ruled_out = |entry: &str| {
         let weight = entry.split(';').find_map(|part| part.trim().strip_prefix("q="));
         weight.and_then(|weight| weight.parse().ok()) == Some(0.0_f32)
@@ -159,10 +147,14 @@ pub async fn accept_uncompressed(mut request: Request) -> Request {
         GetErrors,
     )
 )]
-async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
-    no_query(&request)?;
-    let group = service.get(&id).await?;
-    Ok(if not_modified(request.headers(), group.etag()) { unchanged(group.etag()) } else { object(&group) })
+async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
+    call.respond(async move |call| {
+        no_query(&request)?;
+        let group = call.service.get(&id).await?;
+        let is_known = not_modified(request.headers(), group.etag());
+        Ok(if is_known { not_modified_response(group.etag()) } else { object(&group) })
+    })
+    .await
 }
 
 /// List all customer groups
@@ -177,9 +169,12 @@ async fn retrieve(State(service): State<Service>, Id(id): Id, request: Request) 
     params(ListPage),
     responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
 )]
-async fn list(State(service): State<Service>, request: Request) -> Result<Response, Error> {
-    let groups = service.list(list_request(&request), freshness(request.headers())).await?;
-    output::list(groups.into()).await
+async fn list(call: Call, request: Request) -> Response {
+    call.respond(async move |call| {
+        let groups = call.service.list(list_request(&request), consistency(request.headers())).await?;
+        list::list(groups.into(), &call.context.state).await
+    })
+    .await
 }
 
 /// Create a customer group
@@ -202,18 +197,15 @@ async fn list(State(service): State<Service>, request: Request) -> Result<Respon
         CreateErrors,
     )
 )]
-async fn create(
-    State(service): State<Service>,
-    State(max): State<MaxBytes>,
-    Extension(caller): Extension<Caller>,
-    request: Request,
-) -> Result<Response, Error> {
-    let writer = caller.writer()?;
-    let key = idempotency_key(request.headers());
-    let Created { group, replayed } = service.create(&writer, body(request, max).await?, key).await?;
-    let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
-    let replayed = replayed.then_some([(IDEMPOTENT_REPLAYED, "true")]);
-    Ok((StatusCode::CREATED, location, replayed, object(&group)).into_response())
+async fn create(call: Call, request: Request) -> Response {
+    call.respond(async move |call| {
+        let (writer, key) = (call.context.writer()?, idempotency_key(request.headers()));
+        let input = body(request, call.max_request_bytes).await?;
+        let Created { group, replayed } = call.service.create(&writer, input, key).await?;
+        let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
+        Ok((StatusCode::CREATED, location, headers::replayed(replayed), object(&group)).into_response())
+    })
+    .await
 }
 
 /// Update a customer group
@@ -233,17 +225,13 @@ async fn create(
         UpdateErrors,
     )
 )]
-async fn update(
-    State(service): State<Service>,
-    State(max): State<MaxBytes>,
-    Extension(caller): Extension<Caller>,
-    Id(id): Id,
-    request: Request,
-) -> Result<Response, Error> {
-    let writer = caller.writer()?;
-    let if_match = if_match(request.headers());
-    let draft = body(request, max).await?;
-    Ok(object(&service.update(&writer, &id, draft, &if_match).await?))
+async fn update(call: Call, Id(id): Id, request: Request) -> Response {
+    call.respond(async move |call| {
+        let (writer, if_match) = (call.context.writer()?, if_match(request.headers()));
+        let input = body(request, call.max_request_bytes).await?;
+        Ok(object(&call.service.update(&writer, &id, input, &if_match).await?))
+    })
+    .await
 }
 
 /// Delete a customer group
@@ -260,15 +248,14 @@ async fn update(
         DeleteErrors,
     )
 )]
-async fn delete(
-    State(service): State<Service>,
-    Extension(caller): Extension<Caller>,
-    Id(id): Id,
-    request: Request,
-) -> Result<Json<Deleted>, Error> {
-    let writer = caller.writer()?;
-    no_query(&request)?;
-    Ok(Json(service.delete(&writer, &id, &if_match(request.headers())).await?.into()))
+async fn delete(call: Call, Id(id): Id, request: Request) -> Response {
+    call.respond(async move |call| {
+        let writer = call.context.writer()?;
+        no_query(&request)?;
+        let id = call.service.delete(&writer, &id, &if_match(request.headers())).await?;
+        Ok(Json(Deleted::from(id)).into_response())
+    })
+    .await
 }
 
 /// Get children
@@ -282,8 +269,8 @@ async fn delete(
     params(Id, TreePage),
     responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
 )]
-async fn children(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
-    output::list(service.children(&id, page(&request), freshness(request.headers())).await?).await
+async fn children(call: Call, id: Id, request: Request) -> Response {
+    tree_list(TreeList::Children, call, id, request).await
 }
 
 /// Get ancestors
@@ -297,8 +284,8 @@ async fn children(State(service): State<Service>, Id(id): Id, request: Request) 
     params(Id, TreePage),
     responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
 )]
-async fn ancestors(State(service): State<Service>, Id(id): Id, request: Request) -> Result<Response, Error> {
-    output::list(service.ancestors(&id, page(&request), freshness(request.headers())).await?).await
+async fn ancestors(call: Call, id: Id, request: Request) -> Response {
+    tree_list(TreeList::Ancestors, call, id, request).await
 }
 
 /// Get descendants
@@ -312,46 +299,26 @@ async fn ancestors(State(service): State<Service>, Id(id): Id, request: Request)
     params(Id, TreePage),
     responses((status = OK, description = "A list of all descendant objects.", body = List), TreeErrors)
 )]
-async fn descendants(
-    State(service): State<Service>,
-    Id(id): Id,
-    request: Request,
-) -> Result<Response, Error> {
-    output::list(service.descendants(&id, page(&request), freshness(request.headers())).await?).await
+async fn descendants(call: Call, id: Id, request: Request) -> Response {
+    tree_list(TreeList::Descendants, call, id, request).await
 }
 
-/// The object with its version.
+async fn tree_list(which: TreeList, call: Call, Id(id): Id, request: Request) -> Response {
+    call.respond(async move |call| {
+        let (page, consistency) = (page(&request), consistency(request.headers()));
+        let groups = call.service.tree_list(which, &id, page, consistency).await?;
+        list::list(groups, &call.context.state).await
+    })
+    .await
+}
+
 fn object(group: &CustomerGroup) -> Response {
     ([(ETAG, group.etag().to_string())], Json(CustomerGroupObject::from(group))).into_response()
 }
 
-/// What is answered to someone who has the version already (RFC 9110, section 15.4.5).
-fn unchanged(etag: Etag) -> Response {
-    // Of no known length: that of the object would be one, but 0 is none (RFC 9110, section 8.6).
-    let body = Body::new(StreamBody::new(futures_util::stream::empty::<Result<Frame<Bytes>, Infallible>>()));
+/// The response to a caller that has this version (RFC 9110, section 15.4.5).
+fn not_modified_response(etag: Etag) -> Response {
+    // A body of unknown length: a content length would have to be that of the object (RFC 9110, section 8.6).
+    let body = Body::from_stream(futures_util::stream::empty::<Result<Bytes, Infallible>>());
     (StatusCode::NOT_MODIFIED, [(ETAG, etag.to_string())], body).into_response()
-}
-
-/// A method that the path has no handler for. The router adds the `Allow` header.
-///
-/// # Errors
-///
-/// [`Error::MethodNotAllowed`], but for `OPTIONS`.
-pub async fn other_method(method: Method) -> Result<StatusCode, Error> {
-    if method == Method::OPTIONS {
-        return Ok(StatusCode::NO_CONTENT);
-    }
-    let method = excerpt(method.as_str());
-    Err(Error::MethodNotAllowed(format!(
-        "the path does not take {method}; it takes what the Allow header says"
-    )))
-}
-
-/// A path that there is no handler for.
-///
-/// # Errors
-///
-/// [`Error::RouteUnknown`], always.
-pub async fn unknown(method: Method, OriginalUri(uri): OriginalUri) -> Error {
-    Error::RouteUnknown(format!("{method} {}", excerpt(uri.path())))
 }

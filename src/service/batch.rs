@@ -1,72 +1,61 @@
-//! The use cases of many customer groups at once.
+//! Use cases for many customer groups at once.
 
-use super::Service;
-use crate::audit::{Action, Change};
-use crate::auth::Writer;
+use super::audit::{Action, AuditEntry};
+use super::{Service, Writer};
 use crate::domain::{
-    BatchDraft, CustomerGroup, GroupId, IdList, IdempotencyKey, NewBatch, Violation, name_missing,
+    BatchInput, CustomerGroup, GroupId, IdList, IdempotencyKey, NewBatch, Violation, name_missing,
 };
 use crate::error::Error;
-use crate::store::BatchInsertion;
+use crate::store::BatchCreateOutcome;
 
-/// The answer to a batch create.
 #[derive(Debug)]
-pub struct BatchCreated {
-    /// The groups as they were created, in the order of the request.
-    pub groups: Vec<CustomerGroup>,
+pub(crate) struct BatchCreated {
+    /// As they were created, in the order of the request.
+    pub(crate) groups: Vec<CustomerGroup>,
     /// Whether an earlier batch create made them.
-    pub replayed: bool,
+    pub(crate) replayed: bool,
 }
 
 impl Service {
-    /// Creates customer groups, all or none. The same batch under the same idempotency key of the same API key
-    /// creates none again for 24 hours, and gets the first answer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] with every violated field of every entry, unknown parents among them;
-    /// [`Error::IdempotencyKeyReused`] when the key was used for another request.
-    pub async fn batch_create(
+    /// Creates customer groups, all or none. A repeated batch with the same idempotency key and API key within 24 hours
+    /// returns the first response. The error has every invalid field of every entry, also unknown parents.
+    pub(crate) async fn batch_create(
         &self,
         writer: &Writer,
-        mut draft: BatchDraft,
+        mut input: BatchInput,
         key: Result<Option<IdempotencyKey>, Violation>,
     ) -> Result<BatchCreated, Error> {
         let key = key.unwrap_or_else(|violation| {
-            draft.violations.push(violation);
+            input.violations.push(violation);
             None
         });
-        let violations = match NewBatch::parse(draft) {
+        let violations = match NewBatch::parse(input) {
             Ok(new) => {
-                let key = key.as_ref().map(|key| (writer.principal().digest, key));
-                let change = Change::begin(writer, Action::Create, new.groups().map(|group| group.id));
+                let key = key.as_ref().map(|key| (writer.principal.digest, key));
+                let entry = AuditEntry::begin(writer, Action::Create, new.groups().map(|group| group.id));
                 let inserted = self.store.insert_batch(&new, key).await;
-                match change.end(inserted, |insertion| *insertion == BatchInsertion::New)? {
-                    BatchInsertion::New => {
+                match entry.end(inserted, |insertion| *insertion == BatchCreateOutcome::New)? {
+                    BatchCreateOutcome::New => {
                         return Ok(BatchCreated { groups: new.into_groups(), replayed: false });
                     }
-                    BatchInsertion::Earlier(ids) => {
+                    BatchCreateOutcome::Replayed(ids) => {
                         return Ok(BatchCreated { groups: new.into_earlier(&ids), replayed: true });
                     }
-                    BatchInsertion::ParentMissing => new.into_violations(),
+                    BatchCreateOutcome::ParentMissing => new.into_violations(),
                 }
             }
             Err(violations) => violations,
         };
         let missing = self.store.missing(&violations.parents()).await?;
         let violations = violations.with_missing(&missing);
-        Err(violations.map_or_else(|| Error::internal("a parent is missing and exists"), Error::Invalid))
+        Err(violations.map_or_else(|| Error::internal("a missing parent exists"), Error::Invalid))
     }
 
-    /// The customer groups with these ids, in their order.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] with every id that no group has; [`Error::Invalid`] when there are no ids or too many.
-    pub async fn batch_get(&self, ids: IdList) -> Result<Vec<CustomerGroup>, Error> {
+    /// Returns the customer groups with these ids, in their order. The error has every id that no group has.
+    pub(crate) async fn batch_get(&self, ids: IdList) -> Result<Vec<CustomerGroup>, Error> {
         let ids = ids.parse()?;
-        let asked: Vec<GroupId> = ids.iter().filter_map(|id| GroupId::parse(id)).collect();
-        let found = self.store.get_batch(&asked).await?;
+        let parsed: Vec<GroupId> = ids.iter().filter_map(|id| GroupId::parse(id)).collect();
+        let found = self.store.get_batch(&parsed).await?;
         let find = |id: &str| GroupId::parse(id).and_then(|id| found.get(&id));
         let groups: Option<Vec<_>> = ids.iter().map(|id| find(id).cloned()).collect();
         groups.ok_or_else(|| Error::NotFound(name_missing(&ids, |id| find(id).is_none())))

@@ -5,12 +5,11 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use super::Store;
-use super::connection::{Statement, beat, query, write};
-use super::rows::read;
-use crate::auth::{Digest, Key, Mode, Principal, Scope};
-use crate::domain::{KeyId, Timestamp};
+use crate::domain::{Digest, Key, KeyId, Mode, Principal, Scope, Timestamp};
 use crate::error::Error;
+use crate::store::Store;
+use crate::store::exec::{Statement, probe, query, write};
+use crate::store::groups::rows::read;
 
 const INSERT: Statement = Statement::new(
     "insert key",
@@ -25,7 +24,7 @@ const REVOKE: Statement = Statement::new(
     "update api_key set revoked_at = coalesce(revoked_at, now()) where id = $1 returning id",
 );
 
-/// In each row, and in one without a key when there are none, also whether the server takes no writes.
+/// Returns the active keys, or one row without a key, each with whether the server is read-only.
 const ACTIVE: Statement = Statement::new(
     "active keys",
     "select id, scope, digest, current_setting('transaction_read_only')::boolean
@@ -38,49 +37,31 @@ const FIND: Statement = Statement::new(
 );
 
 impl Store {
-    /// Keeps a key.
-    ///
-    /// # Errors
-    ///
-    /// Only those that every statement can end in, as for all of these.
+    /// Stores a key.
     pub async fn insert_key(&self, key: &Key, digest: Digest) -> Result<(), Error> {
         let (scope, mode) = (key.scope.name(), key.mode.name());
         write(&self.pool, INSERT, &[&key.id.uuid(), &digest.0.as_slice(), &key.name, &scope, &mode]).await?;
         Ok(())
     }
 
-    /// All keys, the revoked ones too, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// See [`Store::insert_key`].
+    /// Returns all keys including the revoked ones, the oldest first.
     pub async fn list_keys(&self) -> Result<Vec<Key>, Error> {
         query(&self.pool, LIST, &[]).await?.iter().map(key).collect()
     }
 
-    /// Revokes a key; `false` when there is none with this id. One that was revoked before stays so.
-    ///
-    /// # Errors
-    ///
-    /// See [`Store::insert_key`].
+    /// Revokes a key; `false` when the id is unknown. A revoked key stays revoked.
     pub async fn revoke_key(&self, id: KeyId) -> Result<bool, Error> {
         Ok(!write(&self.pool, REVOKE, &[&id.uuid()]).await?.is_empty())
     }
 
-    /// All keys that open something, on the connection that does not wait behind calls. When this is not answered
-    /// twice in a row, neither at all nor within `patience`, the database counts as away: all calls that are under
-    /// way on it end in [`Error::Unavailable`] or [`Error::Interrupted`], and so do others at once until this is
-    /// answered again.
-    ///
-    /// # Errors
-    ///
-    /// See [`Store::insert_key`]; [`Error::Unavailable`] also when the server takes no writes.
+    /// Returns all keys that are not revoked. This is the health probe: after two failures in a row, the circuit breaker
+    /// ends all calls with [`Error::Unavailable`] or [`Error::Interrupted`], and refuses new ones until a probe succeeds.
     pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Principal>, Error> {
-        let rows = beat(&self.watch, ACTIVE, patience).await?;
+        let rows = probe(&self.watch, ACTIVE, patience).await?;
         if rows.first().map(|row| read(row, 3)).transpose()? == Some(true) {
-            // The next connection may be to the server that has taken its place.
-            self.watch.renew();
-            return Err(Error::Unavailable("the server takes no writes".into()));
+            // The next connection may reach the new primary.
+            self.watch.close_idle();
+            return Err(Error::Unavailable("the server accepts no writes".into()));
         }
         let mut principals = Vec::with_capacity(rows.len());
         for row in &rows {
@@ -91,11 +72,7 @@ impl Store {
         Ok(principals)
     }
 
-    /// Who uses the key with this digest; `None` when it is unknown or revoked.
-    ///
-    /// # Errors
-    ///
-    /// See [`Store::insert_key`].
+    /// Returns the principal of the key with this digest; `None` when it is unknown or revoked.
     pub async fn find_key(&self, digest: Digest) -> Result<Option<Principal>, Error> {
         let rows = query(&self.pool, FIND, &[&digest.0.as_slice()]).await?;
         rows.first().map(principal).transpose()
@@ -108,7 +85,7 @@ fn principal(row: &Row) -> Result<Principal, Error> {
 }
 
 /// Reads a key from the columns of [`LIST`].
-pub(super) fn key(row: &Row) -> Result<Key, Error> {
+pub(crate) fn key(row: &Row) -> Result<Key, Error> {
     let mode = read(row, 3)?;
     let revoked_at = read::<Option<SystemTime>>(row, 4)?.map(Timestamp::try_from).transpose();
     Ok(Key {
@@ -116,15 +93,15 @@ pub(super) fn key(row: &Row) -> Result<Key, Error> {
         name: read(row, 1)?,
         scope: scope(read(row, 2)?)?,
         mode: Mode::parse(mode)
-            .ok_or_else(|| Error::internal(format!("a stored key has the mode {mode}")))?,
+            .ok_or_else(|| Error::internal(format!("a stored key has the invalid mode {mode}")))?,
         revoked_at: revoked_at.map_err(Error::internal)?,
     })
 }
 
 fn id(uuid: Uuid) -> Result<KeyId, Error> {
-    KeyId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is no UUIDv7")))
+    KeyId::from_uuid(uuid).ok_or_else(|| Error::internal(format!("the stored id {uuid} is not a UUIDv7")))
 }
 
 fn scope(name: &str) -> Result<Scope, Error> {
-    Scope::parse(name).ok_or_else(|| Error::internal(format!("a stored key has the scope {name}")))
+    Scope::parse(name).ok_or_else(|| Error::internal(format!("a stored key has the invalid scope {name}")))
 }

@@ -1,11 +1,12 @@
-//! Rules about the bodies of batches, which can only be broken in JSON.
+//! Contract rules for the JSON bodies of batches.
 
 use serde_json::{Value, json};
 
-use super::batches::{NOBODY, entry};
+use super::batches::entry;
 use super::reads::get;
 use super::writes::total;
 use super::{Call, Step, check, rest_rule};
+use crate::support::UNKNOWN_ID;
 
 #[tokio::test]
 async fn the_bodies_of_batches() {
@@ -16,8 +17,6 @@ async fn the_bodies_of_batches() {
     let ask = |body: Value| Call::Post(":batchGet", body);
     let wrong = |call: Call, field: &str| call.fails("parameter_invalid", &[field]);
     let unknown = |call: Call, field: &str| call.fails("parameter_unknown", &[field]);
-    let paths: [&'static str; 2] = [":batchCreate", ":batchGet"];
-    let on_both = |step: fn(&'static str) -> Step| paths.map(step).into();
     check(vec![
         rest_rule(
             "unknown fields and values of the wrong type are refused and named",
@@ -47,9 +46,9 @@ async fn the_bodies_of_batches() {
                     one(json!({"customer_group": {"customer_group_name": "b"}, "parent_reference": []})),
                     "requests[1].parent_reference",
                 ),
-                unknown(ask(json!({"ids": [NOBODY], "colour": "red"})), "colour"),
-                wrong(ask(json!({"ids": NOBODY})), "ids"),
-                wrong(ask(json!({"ids": [NOBODY, null]})), "ids[1]"),
+                unknown(ask(json!({"ids": [UNKNOWN_ID], "colour": "red"})), "colour"),
+                wrong(ask(json!({"ids": UNKNOWN_ID})), "ids"),
+                wrong(ask(json!({"ids": [UNKNOWN_ID, null]})), "ids[1]"),
                 total(0),
             ],
         ),
@@ -64,11 +63,25 @@ async fn the_bodies_of_batches() {
                 ask(json!({"ids": null})).fails("parameter_missing", &["ids"]),
             ],
         ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn the_requests_of_batches() {
+    let post = |body: Value| Call::Post(":batchCreate", body);
+    let one =
+        |entry: Value| post(json!({"requests": [{"customer_group": {"customer_group_name": "a"}}, entry]}));
+    let grouped = |group: Value| one(json!({"customer_group": group}));
+    let ask = |body: Value| Call::Post(":batchGet", body);
+    let paths: [&'static str; 2] = [":batchCreate", ":batchGet"];
+    let on_both = |step: fn(&'static str) -> Step| paths.map(step).into();
+    check(vec![
         rest_rule(
             "a batch is one JSON object",
             vec![
                 post(json!([entry("a")])).fails("body_malformed", &[]),
-                ask(json!([NOBODY])).fails("body_malformed", &[]),
+                ask(json!([UNKNOWN_ID])).fails("body_malformed", &[]),
             ],
         ),
         rest_rule(
@@ -77,7 +90,7 @@ async fn the_bodies_of_batches() {
                 grouped(
                     json!({"customer_group_name": "b", "id": "mine", "created_at": 7, "updated_at": null}),
                 )
-                .works(),
+                .succeeds(),
                 get("mine").fails("resource_missing", &[]),
             ],
         ),
@@ -96,7 +109,7 @@ async fn the_bodies_of_batches() {
             vec![
                 Call::Post(":batchCreate?dry_run=1", json!({"requests": [entry("a")]}))
                     .fails("parameter_unknown", &["dry_run"]),
-                Call::Post(":batchGet?limit=1", json!({"ids": [NOBODY]}))
+                Call::Post(":batchGet?limit=1", json!({"ids": [UNKNOWN_ID]}))
                     .fails("parameter_unknown", &["limit"]),
             ],
         ),

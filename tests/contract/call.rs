@@ -1,19 +1,21 @@
-//! One call of the contract, and how each face says it.
+//! A call of the contract, and its form in each protocol.
 
 use std::net::SocketAddr;
+use std::sync::LazyLock;
 
-use customer_groups::grpc::pb;
+use customer_groups::testing::{DESCRIPTOR, TextField, pb};
 use http::HeaderMap;
 use hyper::body::Bytes;
 use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, Value as Reflected};
 use serde_json::{Map, Value, json};
 
-use super::refusal::Refusal;
+use super::error::ApiError;
 use crate::rest::COLLECTION;
-use crate::support::face::{Face, rpc};
 use crate::support::http::request;
+use crate::support::protocol::{Protocol, rpc};
 
-/// A part of a list: `limit`, `offset` and `starting_after`.
+/// The page of a list: `limit`, `offset` and `starting_after`.
 #[derive(Debug, Clone, Default)]
 pub struct Page {
     pub limit: Option<i32>,
@@ -27,19 +29,19 @@ impl From<(Option<i32>, Option<i32>)> for Page {
     }
 }
 
-/// Which of all groups are asked for.
+/// The filters of the list of all groups.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
     pub parent_id: Option<String>,
     pub customer_group_name: Option<String>,
 }
 
-/// What is asked for. Ids are texts.
+/// A call. Ids are texts, so that they can be malformed.
 #[derive(Debug, Clone)]
 pub enum Call {
     Get(String),
     List(Page),
-    /// The list of some.
+    /// The filtered list.
     Filtered(Filter, Page),
     Create(Value),
     Update(String, Value),
@@ -50,42 +52,47 @@ pub enum Call {
     Children(String, Page),
     Ancestors(String, Page),
     Descendants(String, Page),
-    /// The descendants one by one; over REST, what their list has in it.
+    /// The stream of descendants. Over REST, the data of their list.
     StreamDescendants(String, Page),
-    /// Something that is no message, or no JSON.
+    /// A body that is neither a message nor JSON.
     Malformed,
-    /// More bytes than the service reads.
+    /// A body over the size limit.
     TooLarge,
-    /// What there is not.
+    /// An unknown route or method.
     UnknownRoute,
-    /// REST as it stands: the method, the path after that of the collection, and the content type of its body.
+    /// A raw REST request: method, path after that of the collection, and content type of the body.
     Http(&'static str, &'static str, Option<&'static str>),
-    /// A body for the path after that of the collection, whatever is in it.
+    /// A raw body, sent to the path after that of the collection.
     Post(&'static str, Value),
-    /// An update whose mask has these paths, which only an RPC has.
+    /// An update with these paths in its mask. RPC only.
     Masked(String, Value, Vec<&'static str>),
 }
 
-/// What goes with a call.
+/// The headers or metadata of a call.
 #[derive(Debug, Clone, Default)]
-pub struct With {
+pub struct CallOptions {
     pub authorization: Option<String>,
     pub if_match: Option<String>,
     pub idempotency_key: Option<String>,
     pub cache_control: Option<String>,
 }
 
-/// Makes the call, and says what came of it in the words of REST.
-pub async fn make(face: Face, address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
-    match face {
-        Face::Rest => over_rest(address, call, with).await,
-        Face::Grpc | Face::GrpcWeb | Face::GrpcWebText | Face::GrpcWebOverHttp2 => {
-            over_grpc(face, address, call, with).await
+/// Makes the call and returns its result in the form of REST.
+pub async fn make(
+    protocol: Protocol,
+    address: SocketAddr,
+    call: &Call,
+    with: &CallOptions,
+) -> Result<Value, ApiError> {
+    match protocol {
+        Protocol::Rest => over_rest(address, call, with).await,
+        Protocol::Grpc | Protocol::GrpcWeb | Protocol::GrpcWebText | Protocol::GrpcWebOverHttp2 => {
+            over_grpc(protocol, address, call, with).await
         }
     }
 }
 
-async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+async fn over_rest(address: SocketAddr, call: &Call, with: &CallOptions) -> Result<Value, ApiError> {
     let named = json!({"customer_group_name": "a"}).to_string();
     let large = || json!({"customer_group_name": "n".repeat(5_000_000)}).to_string();
     let (method, path, body) = match call {
@@ -127,19 +134,19 @@ async fn over_rest(address: SocketAddr, call: &Call, with: &With) -> Result<Valu
     ] {
         headers.extend(value.as_deref().map(|value| (name, value)));
     }
-    let answer = request(address, method, &path, &headers, body.unwrap_or_default()).await;
-    if answer.status.is_success() {
+    let response = request(address, method, &path, &headers, body.unwrap_or_default()).await;
+    if response.status.is_success() {
         let created = method == "POST" && !path.contains(":batch");
-        assert_eq!(answer.status, if created { 201 } else { 200 }, "{call:?}");
-        let location = answer.headers.get("location").map(|location| location.to_str().unwrap());
-        let id = answer.json()["id"].as_str().map(|id| format!("{COLLECTION}/{id}"));
+        assert_eq!(response.status, if created { 201 } else { 200 }, "{call:?}");
+        let location = response.headers.get("location").map(|location| location.to_str().unwrap());
+        let id = response.json()["id"].as_str().map(|id| format!("{COLLECTION}/{id}"));
         assert_eq!(location, id.as_deref().filter(|_| created), "{call:?}");
         Ok(match call {
-            Call::StreamDescendants(..) => json!({"data": answer.json()["data"]}),
-            _ => with_headers(call, answer.json(), &answer.headers),
+            Call::StreamDescendants(..) => json!({"data": response.json()["data"]}),
+            _ => with_headers(call, response.json(), &response.headers),
         })
     } else {
-        Err(Refusal::of_rest(&answer))
+        Err(ApiError::from_rest(&response))
     }
 }
 
@@ -166,18 +173,23 @@ fn filtered(filter: &Filter, page: &Page) -> String {
         .map_or_else(String::new, |query| format!("?{query}"))
 }
 
-/// What REST says in headers and gRPC in the message or its metadata.
-fn with_headers(call: &Call, mut answer: Value, headers: &HeaderMap) -> Value {
+/// Adds what REST returns in headers and gRPC in the message or metadata.
+fn with_headers(call: &Call, mut response: Value, headers: &HeaderMap) -> Value {
     if let Some(etag) = headers.get("etag") {
-        answer["etag"] = json!(etag.to_str().unwrap());
+        response["etag"] = json!(etag.to_str().unwrap());
     }
     if matches!(call, Call::Create(_) | Call::BatchCreate(_)) {
-        answer["replayed"] = json!(headers.contains_key("idempotent-replayed"));
+        response["replayed"] = json!(headers.contains_key("idempotent-replayed"));
     }
-    answer
+    response
 }
 
-async fn over_grpc(face: Face, address: SocketAddr, call: &Call, with: &With) -> Result<Value, Refusal> {
+async fn over_grpc(
+    protocol: Protocol,
+    address: SocketAddr,
+    call: &Call,
+    with: &CallOptions,
+) -> Result<Value, ApiError> {
     let (method, message) = message(call, with.if_match.as_deref().unwrap_or_default());
     let mut metadata = Vec::new();
     for (name, value) in [
@@ -187,14 +199,14 @@ async fn over_grpc(face: Face, address: SocketAddr, call: &Call, with: &With) ->
     ] {
         metadata.extend(value.as_deref().map(|value| (name, value)));
     }
-    let answer = rpc(face, address, method, &metadata, &message).await;
-    match (answer.status.code(), call) {
+    let response = rpc(protocol, address, method, &metadata, &message).await;
+    match (response.status.code(), call) {
         (tonic::Code::Ok, Call::StreamDescendants(..)) => {
-            let groups = answer.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
+            let groups = response.messages.into_iter().map(|group| pb::CustomerGroup::decode(group).unwrap());
             Ok(json!({"data": groups.map(|group| object(&group)).collect::<Vec<_>>()}))
         }
-        (tonic::Code::Ok, _) => Ok(with_headers(call, json_of(call, answer.message()), &answer.metadata)),
-        _ => Err(Refusal::of_grpc(&answer.status)),
+        (tonic::Code::Ok, _) => Ok(with_headers(call, json_of(call, response.message()), &response.metadata)),
+        _ => Err(ApiError::from_grpc(&response.status)),
     }
 }
 
@@ -214,7 +226,7 @@ fn message(call: &Call, etag: &str) -> (&'static str, Vec<u8>) {
             let request = pb::CreateCustomerGroupRequest { customer_group: Some(group(body)) };
             ("CreateCustomerGroup", request.encode_to_vec())
         }
-        // Without any path a mask would mean the populated fields; there are none either then.
+        // A mask without paths would mean the populated fields, and there are none then.
         Call::Update(of, body) => update(of, body, body.as_object().unwrap().keys().cloned().collect(), etag),
         Call::Masked(of, body, paths) => {
             update(of, body, paths.iter().map(ToString::to_string).collect(), etag)
@@ -265,7 +277,7 @@ fn update(id: &str, body: &Value, paths: Vec<String>, etag: String) -> (&'static
     ("UpdateCustomerGroup", request.encode_to_vec())
 }
 
-/// An entry of a batch, whose values all fit.
+/// An entry of a batch. All values must have the right type.
 fn entry(body: &Value) -> pb::NewCustomerGroupEntry {
     let text = |name: &str| body[name].as_str().map(str::to_owned);
     pb::NewCustomerGroupEntry {
@@ -275,19 +287,29 @@ fn entry(body: &Value) -> pb::NewCustomerGroupEntry {
     }
 }
 
-/// The fields of a body, whose values all fit; null is none.
+/// The fields of a body. All values must have the right type; null means absent.
 fn group(body: &Value) -> pb::CustomerGroup {
     let text = |name: &str| body[name].as_str().map(str::to_owned);
-    pb::CustomerGroup {
+    let mut group = reflected(&pb::CustomerGroup {
         id: text("id").unwrap_or_default(),
         parent_id: text("parent_id"),
         is_group: body["is_group"].as_bool().unwrap_or_default(),
         customer_group_name: text("customer_group_name").unwrap_or_default(),
-        parent_customer_group: text("parent_customer_group"),
-        default_price_list: text("default_price_list"),
-        payment_terms: text("payment_terms"),
         ..Default::default()
+    });
+    for name in TextField::ALL.map(TextField::name) {
+        if let Some(text) = text(name) {
+            group.set_field_by_name(name, Reflected::String(text));
+        }
     }
+    group.transcode_to().unwrap()
+}
+
+/// The message with its fields by their names.
+fn reflected(group: &pb::CustomerGroup) -> DynamicMessage {
+    static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTOR).unwrap());
+    let descriptor = POOL.get_message_by_name("overplane.setup.v1.CustomerGroup").unwrap();
+    DynamicMessage::decode(descriptor, group.encode_to_vec().as_slice()).unwrap()
 }
 
 fn json_of(call: &Call, message: Bytes) -> Value {
@@ -313,8 +335,8 @@ fn json_of(call: &Call, message: Bytes) -> Value {
         Call::Ancestors(..) => list!(ListCustomerGroupAncestorsResponse),
         Call::Descendants(..) => list!(ListCustomerGroupDescendantsResponse),
         Call::Delete(_) => {
-            let answer = pb::DeleteCustomerGroupResponse::decode(message).unwrap();
-            json!({"id": answer.id, "deleted": answer.deleted})
+            let response = pb::DeleteCustomerGroupResponse::decode(message).unwrap();
+            json!({"id": response.id, "deleted": response.deleted})
         }
         Call::Get(_) | Call::Create(_) | Call::Update(..) | Call::Masked(..) => {
             let group = pb::CustomerGroup::decode(message).unwrap();
@@ -331,23 +353,25 @@ fn json_of(call: &Call, message: Bytes) -> Value {
     }
 }
 
-/// The nine fields as REST writes them.
+/// The documented fields as REST writes them.
 fn object(group: &pb::CustomerGroup) -> Map<String, Value> {
     let time = |time: &Option<prost_types::Timestamp>| {
         let time = time.unwrap();
         let time = jiff::Timestamp::new(time.seconds, time.nanos).unwrap();
         format!("{time:.3}")
     };
-    let object = json!({
+    let mut object = json!({
         "id": group.id,
         "created_at": time(&group.created_at),
         "updated_at": time(&group.updated_at),
         "parent_id": group.parent_id,
         "is_group": group.is_group,
         "customer_group_name": group.customer_group_name,
-        "parent_customer_group": group.parent_customer_group,
-        "default_price_list": group.default_price_list,
-        "payment_terms": group.payment_terms,
     });
+    let reflected = reflected(group);
+    for name in TextField::ALL.map(TextField::name) {
+        let text = reflected.has_field_by_name(name).then(|| reflected.get_field_by_name(name).unwrap());
+        object[name] = json!(text.as_ref().map(|text| text.as_str().unwrap()));
+    }
     object.as_object().unwrap().clone()
 }

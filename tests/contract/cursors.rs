@@ -1,13 +1,12 @@
-//! Rules about going on after a group of a list.
+//! Contract rules for `starting_after`.
 
 use serde_json::{Value, json};
 
-use super::reads::{ALL, WILD_IDS, ancestors, children, descendants, list, on_tree, page};
+use super::reads::{ALL, MALFORMED_IDS, ancestors, children, descendants, list, on_tree, page};
 use super::{Call, Case, Page, Step, check, rest_rule, rule};
+use crate::support::UNKNOWN_ID;
 
-const NOBODY: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
-
-/// Made at the end of the year 9999, when no service will make one.
+/// An id from the end of the year 9999, later than any that a service generates.
 const LAST: &str = "customer-group_76ez3x6900fzzr000000000001";
 
 fn after(id: &str) -> Page {
@@ -22,13 +21,13 @@ fn streamed(id: &str, page: Page) -> Call {
     Call::StreamDescendants(id.to_owned(), page)
 }
 
-/// A list of the tree, and what is in it.
+/// A tree list and its content.
 struct Listed {
     call: fn(Page) -> Call,
     names: &'static [&'static str],
 }
 
-/// Of the tree root > (a > (c, d), b).
+/// The lists of the tree root > (a > (c, d), b).
 const LISTS: [Listed; 4] = [
     Listed { call: listed, names: &["d", "c", "b", "a", "root"] },
     Listed { call: |page| children("@root", page), names: &["b", "a"] },
@@ -37,14 +36,14 @@ const LISTS: [Listed; 4] = [
 ];
 
 impl Listed {
-    /// What is after so many groups of the list.
+    /// The page after this many groups of the list.
     fn part(&self, start: usize, limit: Option<usize>, offset: usize) -> Value {
         let rest = &self.names[(start + offset).min(self.names.len())..];
         let taken = limit.unwrap_or(rest.len()).min(rest.len());
         page(&rest[..taken], taken < rest.len(), self.names.len().try_into().unwrap())
     }
 
-    /// Parts of the list: from its beginning and after each of its groups, with and without limit and offset.
+    /// Pages from the beginning and after each group, with and without limit and offset.
     fn parts(&self) -> Vec<(Page, Value)> {
         let end = self.names.len() + 1;
         let mut parts = Vec::new();
@@ -67,10 +66,10 @@ impl Listed {
 #[tokio::test]
 async fn parts_of_every_list() {
     let shown = |list: &Listed| -> Vec<Step> {
-        list.parts().into_iter().map(|(page, expected)| (list.call)(page).gives(expected)).collect()
+        list.parts().into_iter().map(|(page, expected)| (list.call)(page).returns(expected)).collect()
     };
     let groups_alone =
-        |(page, expected): (Page, Value)| streamed("@root", page).gives(json!({"data": expected["data"]}));
+        |(page, expected): (Page, Value)| streamed("@root", page).returns(json!({"data": expected["data"]}));
     let [all, children, ancestors, descendants] = &LISTS;
     check(vec![
         on_tree("the list goes on after any of its groups", shown(all)),
@@ -85,13 +84,13 @@ async fn parts_of_every_list() {
     .await;
 }
 
-/// Reads the list in pages after the last group of the page before.
+/// Reads the list page by page with `starting_after`.
 fn walk(list: &Listed, limit: usize) -> Vec<Step> {
     let mut steps = Vec::new();
     for start in (0..=list.names.len()).step_by(limit) {
         let starting_after = start.checked_sub(1).map(|last| format!("@{}", list.names[last]));
         let page = Page { limit: limit.try_into().ok(), starting_after, ..ALL };
-        steps.push((list.call)(page).gives(list.part(start, Some(limit), 0)));
+        steps.push((list.call)(page).returns(list.part(start, Some(limit), 0)));
     }
     steps
 }
@@ -108,7 +107,7 @@ async fn paging() {
 }
 
 fn delete(id: &str) -> Step {
-    Call::Delete(id.to_owned()).works()
+    Call::Delete(id.to_owned()).succeeds()
 }
 
 fn refused(call: Call) -> Step {
@@ -129,24 +128,24 @@ async fn groups_that_are_not_in_the_list() {
             "the list and children go on where a deleted group was",
             vec![
                 delete("@c"),
-                listed(after("@c")).gives(page(&["b", "a", "root"], false, 4)),
-                listed(one(after("@c"))).gives(page(&["b"], true, 4)),
-                children("@a", after("@c")).gives(page(&[], false, 1)),
-                children("@a", after("@d")).gives(page(&[], false, 1)),
+                listed(after("@c")).returns(page(&["b", "a", "root"], false, 4)),
+                listed(one(after("@c"))).returns(page(&["b"], true, 4)),
+                children("@a", after("@c")).returns(page(&[], false, 1)),
+                children("@a", after("@d")).returns(page(&[], false, 1)),
                 delete("@b"),
-                children("@root", after("@b")).gives(page(&["a"], false, 1)),
-                children("@root", one(after("@b"))).gives(page(&["a"], false, 1)),
+                children("@root", after("@b")).returns(page(&["a"], false, 1)),
+                children("@root", one(after("@b"))).returns(page(&["a"], false, 1)),
             ],
         ),
         on_tree(
             "they go on where a group would be that they do not have",
             vec![
-                listed(after(NOBODY)).gives(page(&[], false, 5)),
-                listed(after(LAST)).gives(page(&["d", "c", "b", "a", "root"], false, 5)),
-                children("@root", after("@d")).gives(page(&["b", "a"], false, 2)),
-                children("@root", after("@root")).gives(page(&[], false, 2)),
-                children("@root", one(after(LAST))).gives(page(&["b"], true, 2)),
-                children("@b", after("@a")).gives(page(&[], false, 0)),
+                listed(after(UNKNOWN_ID)).returns(page(&[], false, 5)),
+                listed(after(LAST)).returns(page(&["d", "c", "b", "a", "root"], false, 5)),
+                children("@root", after("@d")).returns(page(&["b", "a"], false, 2)),
+                children("@root", after("@root")).returns(page(&[], false, 2)),
+                children("@root", one(after(LAST))).returns(page(&["b"], true, 2)),
+                children("@b", after("@a")).returns(page(&[], false, 0)),
             ],
         ),
         on_tree(
@@ -155,11 +154,11 @@ async fn groups_that_are_not_in_the_list() {
                 refused(ancestors("@c", after("@c"))),
                 refused(ancestors("@c", after("@b"))),
                 refused(ancestors("@root", after("@a"))),
-                refused(ancestors("@c", one(after(NOBODY)))),
+                refused(ancestors("@c", one(after(UNKNOWN_ID)))),
                 refused(descendants("@a", after("@a"))),
                 refused(descendants("@a", after("@root"))),
                 refused(descendants("@a", one(after("@b")))),
-                refused(descendants("@b", after(NOBODY))),
+                refused(descendants("@b", after(UNKNOWN_ID))),
                 refused(streamed("@a", after("@b"))),
                 refused(streamed("@a", one(after("@a")))),
                 delete("@c"),
@@ -170,10 +169,10 @@ async fn groups_that_are_not_in_the_list() {
         on_tree(
             "they follow a group that was moved",
             vec![
-                Call::Update("@b".to_owned(), json!({"parent_id": "@d"})).works(),
-                descendants("@root", after("@c")).gives(page(&["b"], false, 4)),
+                Call::Update("@b".to_owned(), json!({"parent_id": "@d"})).succeeds(),
+                descendants("@root", after("@c")).returns(page(&["b"], false, 4)),
                 refused(ancestors("@b", after("@c"))),
-                ancestors("@b", after("@a")).gives(page(&["root"], false, 3)),
+                ancestors("@b", after("@a")).returns(page(&["root"], false, 3)),
             ],
         ),
     ])
@@ -181,23 +180,23 @@ async fn groups_that_are_not_in_the_list() {
 }
 
 #[tokio::test]
-async fn what_is_no_place_to_start_after() {
+async fn invalid_values_of_starting_after() {
     let every_list = |page: &Page| {
         let of_root = lists_of("@root", page);
         of_root.into_iter().chain([listed(page.clone())]).map(refused).collect::<Vec<_>>()
     };
-    let wild = WILD_IDS.into_iter().chain([""]).flat_map(|id| every_list(&after(id))).collect();
+    let malformed = MALFORMED_IDS.into_iter().chain([""]).flat_map(|id| every_list(&after(id))).collect();
     let all_wrong = Page { limit: Some(-1), offset: Some(-1), ..after("nobody") };
     let every_name = |call: Call| call.fails("parameter_invalid", &["limit", "offset", "starting_after"]);
     let missing =
-        |page: &Page| lists_of(NOBODY, page).into_iter().map(|call| call.fails("resource_missing", &[]));
+        |page: &Page| lists_of(UNKNOWN_ID, page).into_iter().map(|call| call.fails("resource_missing", &[]));
     check(vec![
-        on_tree("a text that is no id is refused by every list", wild),
+        on_tree("a text that is no id is refused by every list", malformed),
         on_tree(
             "several wrong parameters are named at once",
             lists_of("@root", &all_wrong)
                 .into_iter()
-                .chain(lists_of(NOBODY, &all_wrong))
+                .chain(lists_of(UNKNOWN_ID, &all_wrong))
                 .chain([listed(all_wrong)])
                 .map(every_name)
                 .collect(),
@@ -208,10 +207,10 @@ async fn what_is_no_place_to_start_after() {
         ),
         rule(
             "but after a text that is no id",
-            lists_of(NOBODY, &after("nobody")).into_iter().map(refused).collect(),
+            lists_of(UNKNOWN_ID, &after("nobody")).into_iter().map(refused).collect(),
         ),
         said_in_a_query(),
-        rule("the empty list after any group", vec![listed(after(LAST)).gives(page(&[], false, 0))]),
+        rule("the empty list after any group", vec![listed(after(LAST)).returns(page(&[], false, 0))]),
     ])
     .await;
 }
@@ -225,7 +224,7 @@ fn said_in_a_query() -> Case {
             refused(get("?starting_after=a&starting_after=b")),
             get("?starting_after=nobody&limit=ten").fails("parameter_invalid", &["limit", "starting_after"]),
             get("/nobody?starting_after=nobody").fails("parameter_unknown", &["starting_after"]),
-            list(None, None).gives(page(&[], false, 0)),
+            list(None, None).returns(page(&[], false, 0)),
         ],
     )
 }

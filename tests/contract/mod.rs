@@ -1,45 +1,45 @@
-//! The contract, rule by rule, through every face: the same calls have the same outcome.
+//! The contract, rule by rule, over every protocol: the same calls have the same results.
 
 mod batches;
 mod bodies;
 mod call;
 mod cursors;
+mod error;
 mod filters;
 mod reads;
-mod refusal;
-mod troubles;
+mod service_errors;
 mod writes;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use customer_groups::auth::Scope;
-use customer_groups::domain::GroupId;
+use customer_groups::testing::GroupId;
+use customer_groups::testing::Scope;
 use serde_json::{Value, json};
 
-pub use call::{Call, Filter, Page, With, make};
-pub use refusal::Refusal;
+pub use call::{Call, CallOptions, Filter, Page, make};
+pub use error::ApiError;
 
 use crate::auth::make_key;
-use crate::support::face::Face;
+use crate::support::protocol::Protocol;
 use crate::support::{Api, KEY, eventually};
 
-/// A rule of the contract, and calls that show it.
+/// A rule of the contract, and calls that demonstrate it.
 pub struct Case {
     rule: &'static str,
-    faces: &'static [Face],
+    protocols: &'static [Protocol],
     steps: Vec<Step>,
 }
 
-/// A call and what must come of it. `@name` stands for the id of the group that was given this name, and in
-/// `if_match` for its etag.
+/// A call and its expected result. `@label` stands for the id of the group with this label, and in `if_match`
+/// for its etag.
 #[derive(Clone)]
 pub struct Step {
     call: Call,
-    with: With,
+    with: CallOptions,
     key: Key,
     names: Vec<&'static str>,
-    expected: Result<Value, Refusal>,
+    expected: Result<Value, ApiError>,
 }
 
 /// The API key of a step.
@@ -54,48 +54,48 @@ pub enum Key {
 }
 
 pub fn rule(rule: &'static str, steps: Vec<Step>) -> Case {
-    Case { rule, faces: &Face::ALL, steps }
+    Case { rule, protocols: &Protocol::ALL, steps }
 }
 
-/// A rule about what can be said over REST alone.
+/// A rule that applies to REST only.
 pub fn rest_rule(rule: &'static str, steps: Vec<Step>) -> Case {
-    Case { rule, faces: &[Face::Rest], steps }
+    Case { rule, protocols: &[Protocol::Rest], steps }
 }
 
-/// A rule about what can be said over gRPC and gRPC-Web alone.
+/// A rule that applies to gRPC and gRPC-Web only.
 pub fn rpc_rule(rule: &'static str, steps: Vec<Step>) -> Case {
-    Case { rule, faces: &Face::RPC, steps }
+    Case { rule, protocols: &Protocol::RPC, steps }
 }
 
 impl Call {
-    /// The answer has at least these fields.
-    pub fn gives(self, answer: Value) -> Step {
-        self.ends(Ok(answer))
+    /// Expects a response with at least these fields.
+    pub fn returns(self, response: Value) -> Step {
+        self.ends(Ok(response))
     }
 
-    /// The answer is of no interest, but that there is one.
-    pub fn works(self) -> Step {
-        self.gives(json!({}))
+    /// Expects any successful response.
+    pub fn succeeds(self) -> Step {
+        self.returns(json!({}))
     }
 
     pub fn fails(self, code: &str, fields: &[&str]) -> Step {
         let fields = fields.iter().map(ToString::to_string).collect();
-        self.ends(Err(Refusal { code: code.to_owned(), fields, message: String::new() }))
+        self.ends(Err(ApiError { code: code.to_owned(), fields, message: String::new() }))
     }
 
-    fn ends(self, expected: Result<Value, Refusal>) -> Step {
-        Step { call: self, with: With::default(), key: Key::Writing, names: Vec::new(), expected }
+    fn ends(self, expected: Result<Value, ApiError>) -> Step {
+        Step { call: self, with: CallOptions::default(), key: Key::Writing, names: Vec::new(), expected }
     }
 }
 
 impl Step {
-    /// Gives the group of the answer a name.
+    /// Labels the group in the response.
     pub fn named(self, name: &'static str) -> Self {
         Self { names: vec![name], ..self }
     }
 
-    /// Gives the groups of a list names.
-    pub fn naming(self, names: &[&'static str]) -> Self {
+    /// Labels the groups in the list of the response.
+    pub fn labels(self, names: &[&'static str]) -> Self {
         Self { names: names.to_vec(), ..self }
     }
 
@@ -108,17 +108,17 @@ impl Step {
         self
     }
 
-    pub fn once(mut self, key: &str) -> Self {
+    pub fn idempotency_key(mut self, key: &str) -> Self {
         self.with.idempotency_key = Some(key.to_owned());
         self
     }
 }
 
-/// The groups of a case that have a name: name, id, etag.
+/// The labelled groups of a case: label, id, etag.
 #[derive(Default)]
-struct Named(Vec<(&'static str, String, String)>);
+struct Labels(Vec<(&'static str, String, String)>);
 
-impl Named {
+impl Labels {
     fn learn(&mut self, name: &'static str, group: &Value) {
         let (id, etag) = (group["id"].as_str().unwrap(), group["etag"].as_str().unwrap_or_default());
         self.0.retain(|(other, ..)| *other != name);
@@ -134,12 +134,12 @@ impl Named {
         self.0.iter().fold(text.to_owned(), |text, (name, _, etag)| text.replace(&format!("@{name}"), etag))
     }
 
-    /// The text with names for ids.
+    /// Replaces ids with labels.
     fn names(&self, text: &str) -> String {
         self.0.iter().fold(text.to_owned(), |text, (name, id, _)| text.replace(id, &format!("@{name}")))
     }
 
-    /// The same with ids for names.
+    /// Replaces labels with ids.
     fn body(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => json!(self.id(text)),
@@ -184,7 +184,7 @@ impl Named {
         }
     }
 
-    /// What must be the same on every face: all but the ids and times of one run.
+    /// The value without the ids and times of this run, so that it can be compared across protocols.
     fn neutral(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => match self.0.iter().find(|(_, id, _)| id == text) {
@@ -210,9 +210,9 @@ impl Named {
     }
 }
 
-/// Every group was created at the instant inside its id, and an older one has a lesser id.
-fn check_ids(answer: &Value) {
-    match answer {
+/// Asserts that every group has the creation time of its id, and that older groups have lower ids.
+fn check_ids(response: &Value) {
+    match response {
         Value::Object(group) if group.contains_key("created_at") => {
             let id = GroupId::parse(group["id"].as_str().unwrap()).expect("an id");
             assert_eq!(group["created_at"], id.created_at().to_string());
@@ -223,16 +223,16 @@ fn check_ids(answer: &Value) {
     }
 }
 
-/// Whether an answer has all that is expected of it.
-fn has(answer: &Value, expected: &Value) -> bool {
-    match (answer, expected) {
-        (Value::Object(answer), Value::Object(expected)) => {
-            expected.iter().all(|(name, value)| answer.get(name).is_some_and(|found| has(found, value)))
+/// Whether an answer contains everything that is expected.
+fn has(response: &Value, expected: &Value) -> bool {
+    match (response, expected) {
+        (Value::Object(response), Value::Object(expected)) => {
+            expected.iter().all(|(name, value)| response.get(name).is_some_and(|found| has(found, value)))
         }
-        (Value::Array(answer), Value::Array(expected)) => {
-            answer.len() == expected.len() && answer.iter().zip(expected).all(|(a, b)| has(a, b))
+        (Value::Array(response), Value::Array(expected)) => {
+            response.len() == expected.len() && response.iter().zip(expected).all(|(a, b)| has(a, b))
         }
-        (answer, expected) => answer == expected,
+        (response, expected) => response == expected,
     }
 }
 
@@ -244,9 +244,12 @@ impl Keys {
         let (_, read_only) = make_key(api, Scope::Read).await;
         let (id, revoked) = make_key(api, Scope::Write).await;
         assert!(api.store.revoke_key(id).await.unwrap());
-        let with = With { authorization: Some(format!("Bearer {}", revoked.expose())), ..With::default() };
+        let with = CallOptions {
+            authorization: Some(format!("Bearer {}", revoked.expose())),
+            ..CallOptions::default()
+        };
         let refused = async {
-            while make(Face::Rest, api.address(), &Call::List(Page::default()), &with).await.is_ok() {}
+            while make(Protocol::Rest, api.address(), &Call::List(Page::default()), &with).await.is_ok() {}
         };
         eventually("the revoked key is refused", refused).await;
         let keys = [("read", read_only), ("revoked", revoked)];
@@ -266,26 +269,32 @@ impl Keys {
     }
 }
 
-/// Runs a case on a face and answers all answers and messages, neutrally.
-async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<Result<Value, String>> {
-    let (mut named, mut outcomes) = (Named::default(), Vec::new());
+/// Runs a case over a protocol. Returns all responses and error messages, without the ids and times of the
+/// run.
+async fn run(
+    protocol: Protocol,
+    address: SocketAddr,
+    keys: &Keys,
+    case: &Case,
+) -> Vec<Result<Value, String>> {
+    let (mut named, mut outcomes) = (Labels::default(), Vec::new());
     for (number, step) in case.steps.iter().enumerate() {
-        let with = With {
+        let with = CallOptions {
             authorization: keys.authorization(step.key),
             if_match: step.with.if_match.as_deref().map(|etags| named.etags(etags)),
             idempotency_key: step.with.idempotency_key.clone(),
             cache_control: None,
         };
-        let outcome = make(face, address, &named.call(&step.call), &with).await;
-        if let Ok(answer) = &outcome {
-            let groups = answer["data"].as_array().map_or(std::slice::from_ref(answer), Vec::as_slice);
+        let outcome = make(protocol, address, &named.call(&step.call), &with).await;
+        if let Ok(response) = &outcome {
+            let groups = response["data"].as_array().map_or(std::slice::from_ref(response), Vec::as_slice);
             step.names.iter().zip(groups).for_each(|(name, group)| named.learn(name, group));
         }
         let as_expected = match (&outcome, &step.expected) {
-            (Ok(answer), Ok(expected)) => has(answer, &named.body(expected)),
+            (Ok(response), Ok(expected)) => has(response, &named.body(expected)),
             (Err(refusal), Err(expected)) => {
-                // REST names a field only when it alone is to blame.
-                let alone = face != Face::Rest || expected.fields.len() == 1;
+                // REST names a field only if it is the only invalid one.
+                let alone = protocol != Protocol::Rest || expected.fields.len() == 1;
                 let fields = if alone { expected.fields.as_slice() } else { &[] };
                 refusal.code == expected.code && refusal.fields == fields && !refusal.message.is_empty()
             }
@@ -294,31 +303,31 @@ async fn run(face: Face, address: SocketAddr, keys: &Keys, case: &Case) -> Vec<R
         let (rule, call, expected) = (case.rule, &step.call, &step.expected);
         assert!(
             as_expected,
-            "{rule}: step {number} by {face:?}, {call:?}, gave {outcome:#?} and not {expected:#?}"
+            "{rule}: step {number} by {protocol:?}, {call:?}, gave {outcome:#?} and not {expected:#?}"
         );
-        if let Ok(answer) = &outcome {
-            check_ids(answer);
+        if let Ok(response) = &outcome {
+            check_ids(response);
         }
         outcomes.push(match outcome {
-            Ok(answer) => Ok(named.neutral(&answer)),
+            Ok(response) => Ok(named.neutral(&response)),
             Err(refusal) => Err(named.names(&refusal.message)),
         });
     }
     outcomes
 }
 
-/// Runs every case on every face, each with no group there at first.
+/// Runs every case over every protocol, each on an empty tree.
 pub async fn check(cases: Vec<Case>) {
     let api = Api::start().await;
     let (keys, sql) = (Keys::make(&api).await, api.database.sql().await);
     for case in cases {
         let mut first: Option<Vec<_>> = None;
-        for face in case.faces {
+        for protocol in case.protocols {
             sql.batch_execute("truncate customer_group, idempotency_key").await.unwrap();
-            let outcomes = run(*face, api.address(), &keys, &case).await;
+            let outcomes = run(*protocol, api.address(), &keys, &case).await;
             match &first {
                 None => first = Some(outcomes),
-                Some(first) => assert_eq!(*first, outcomes, "{}: {face:?} differs", case.rule),
+                Some(first) => assert_eq!(*first, outcomes, "{}: {protocol:?} differs", case.rule),
             }
         }
     }

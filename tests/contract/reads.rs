@@ -1,14 +1,14 @@
-//! Rules about ids, keys, and what is read.
+//! Contract rules for ids, keys and reads.
 
 use serde_json::{Value, json};
 
 use super::{Call, Case, Key, Page, Step, check, rest_rule, rpc_rule, rule};
 
-/// The whole list.
+/// The default page.
 pub const ALL: Page = Page { limit: None, offset: None, starting_after: None };
 
-/// Texts that are no id of this service, some of them almost.
-pub const WILD_IDS: [&str; 11] = [
+/// Texts that are not ids of groups, some of them nearly so.
+pub const MALFORMED_IDS: [&str; 11] = [
     " ",
     "customer-group_",
     "customer-group_abc123",
@@ -53,15 +53,15 @@ pub fn create_below(parent: &str, name: &str) -> Call {
 /// root > (a > (c, d), b)
 fn tree() -> Vec<Step> {
     vec![
-        create("root").works().named("root"),
-        create_below("@root", "a").works().named("a"),
-        create_below("@root", "b").works().named("b"),
-        create_below("@a", "c").works().named("c"),
-        create_below("@a", "d").works().named("d"),
+        create("root").succeeds().named("root"),
+        create_below("@root", "a").succeeds().named("a"),
+        create_below("@root", "b").succeeds().named("b"),
+        create_below("@a", "c").succeeds().named("c"),
+        create_below("@a", "d").succeeds().named("d"),
     ]
 }
 
-/// A rule that is shown on the tree.
+/// A rule that is demonstrated on the tree.
 pub fn on_tree(text: &'static str, steps: Vec<Step>) -> Case {
     rule(text, tree().into_iter().chain(steps).collect())
 }
@@ -86,23 +86,23 @@ async fn ids_and_objects() {
             "an object has the nine documented fields, an unset one as null",
             vec![
                 create("a")
-                    .gives(json!({
+                    .returns(json!({
                         "parent_id": null, "is_group": false, "customer_group_name": "a",
                         "parent_customer_group": null, "default_price_list": null, "payment_terms": null
                     }))
                     .named("a"),
-                get("@a").gives(json!({"id": "@a", "customer_group_name": "a"})),
+                get("@a").returns(json!({"id": "@a", "customer_group_name": "a"})),
             ],
         ),
         rule(
             "any string that is no id of the service is simply not found",
-            WILD_IDS.into_iter().flat_map(missing).collect(),
+            MALFORMED_IDS.into_iter().flat_map(missing).collect(),
         ),
         rpc_rule("nor is no id at all", missing("")),
         rule(
             "nor is an id of no group",
             [
-                vec![create("a").works().named("a"), Call::Delete("@a".to_owned()).works()],
+                vec![create("a").succeeds().named("a"), Call::Delete("@a".to_owned()).succeeds()],
                 missing("@a"),
                 missing("customer-group_01h455vb4pex5vsknk084sn02q"),
             ]
@@ -131,7 +131,7 @@ async fn authentication() {
         ];
         calls.into_iter().map(|call| call.fails(code, &[]).by(key)).collect()
     };
-    // Each on a service of its own, which takes that many bad keys before it slows who sends them.
+    // Each on its own service, which allows this many failed attempts before it limits them.
     for (name, key, code) in [
         ("a missing key comes before anything else", Key::None, "api_key_missing"),
         ("an unknown key comes before anything else", Key::Unknown, "api_key_invalid"),
@@ -144,20 +144,20 @@ async fn authentication() {
         rule(
             "a read-only key reads",
             vec![
-                create("a").works().named("a"),
-                get("@a").works().by(Key::ReadOnly),
-                Call::BatchGet(vec!["@a".to_owned()]).works().by(Key::ReadOnly),
-                list(None, None).works().by(Key::ReadOnly),
-                children("@a", ALL).works().by(Key::ReadOnly),
-                ancestors("@a", ALL).works().by(Key::ReadOnly),
-                descendants("@a", ALL).works().by(Key::ReadOnly),
-                Call::StreamDescendants("@a".to_owned(), ALL).works().by(Key::ReadOnly),
+                create("a").succeeds().named("a"),
+                get("@a").succeeds().by(Key::ReadOnly),
+                Call::BatchGet(vec!["@a".to_owned()]).succeeds().by(Key::ReadOnly),
+                list(None, None).succeeds().by(Key::ReadOnly),
+                children("@a", ALL).succeeds().by(Key::ReadOnly),
+                ancestors("@a", ALL).succeeds().by(Key::ReadOnly),
+                descendants("@a", ALL).succeeds().by(Key::ReadOnly),
+                Call::StreamDescendants("@a".to_owned(), ALL).succeeds().by(Key::ReadOnly),
             ],
         ),
         rule(
             "a read-only key writes nothing, whatever else is wrong",
             vec![
-                create("a").works().named("a"),
+                create("a").succeeds().named("a"),
                 Call::Create(json!({})).fails("api_key_read_only", &[]).by(Key::ReadOnly),
                 Call::BatchCreate(Vec::new()).fails("api_key_read_only", &[]).by(Key::ReadOnly),
                 Call::Update("@a".to_owned(), json!({"is_group": true}))
@@ -167,7 +167,7 @@ async fn authentication() {
                     .fails("api_key_read_only", &[])
                     .by(Key::ReadOnly),
                 Call::Delete("@a".to_owned()).fails("api_key_read_only", &[]).by(Key::ReadOnly),
-                get("@a").gives(json!({"is_group": false})),
+                get("@a").returns(json!({"is_group": false})),
             ],
         ),
     ])
@@ -178,44 +178,47 @@ async fn authentication() {
 async fn the_list() {
     let newest_first = ["d", "c", "b", "a", "root"];
     let many =
-        |count: usize| (0..count).map(|number| create(&number.to_string()).works()).collect::<Vec<_>>();
+        |count: usize| (0..count).map(|number| create(&number.to_string()).succeeds()).collect::<Vec<_>>();
     let has_more = |has_more: bool| json!({"has_more": has_more, "total": 21});
     check(vec![
-        rule("the empty list", vec![list(None, None).gives(page(&[], false, 0))]),
-        on_tree("newest first", vec![list(None, None).gives(page(&newest_first, false, 5))]),
+        rule("the empty list", vec![list(None, None).returns(page(&[], false, 0))]),
+        on_tree("newest first", vec![list(None, None).returns(page(&newest_first, false, 5))]),
         on_tree(
             "a page, and whether there is more",
             vec![
-                list(Some(2), None).gives(page(&["d", "c"], true, 5)),
-                list(Some(2), Some(2)).gives(page(&["b", "a"], true, 5)),
-                list(Some(2), Some(3)).gives(page(&["a", "root"], false, 5)),
-                list(Some(5), None).gives(page(&newest_first, false, 5)),
-                list(None, Some(4)).gives(page(&["root"], false, 5)),
+                list(Some(2), None).returns(page(&["d", "c"], true, 5)),
+                list(Some(2), Some(2)).returns(page(&["b", "a"], true, 5)),
+                list(Some(2), Some(3)).returns(page(&["a", "root"], false, 5)),
+                list(Some(5), None).returns(page(&newest_first, false, 5)),
+                list(None, Some(4)).returns(page(&["root"], false, 5)),
             ],
         ),
         on_tree(
             "a limit of 0 is an empty page with the total",
             vec![
-                list(Some(0), None).gives(page(&[], true, 5)),
-                list(Some(0), Some(5)).gives(page(&[], false, 5)),
+                list(Some(0), None).returns(page(&[], true, 5)),
+                list(Some(0), Some(5)).returns(page(&[], false, 5)),
             ],
         ),
         on_tree(
             "an offset past the end is an empty page",
             vec![
-                list(None, Some(5)).gives(page(&[], false, 5)),
-                list(None, Some(i32::MAX)).gives(page(&[], false, 5)),
+                list(None, Some(5)).returns(page(&[], false, 5)),
+                list(None, Some(i32::MAX)).returns(page(&[], false, 5)),
             ],
         ),
         on_tree(
             "a limit above 1000 is lowered",
-            vec![list(Some(i32::MAX), None).gives(page(&newest_first, false, 5))],
+            vec![list(Some(i32::MAX), None).returns(page(&newest_first, false, 5))],
         ),
         rule(
             "the limit is 20 by default",
             many(21)
                 .into_iter()
-                .chain([list(None, None).gives(has_more(true)), list(Some(21), None).gives(has_more(false))])
+                .chain([
+                    list(None, None).returns(has_more(true)),
+                    list(Some(21), None).returns(has_more(false)),
+                ])
                 .collect(),
         ),
         rule(
@@ -233,36 +236,36 @@ async fn the_list() {
 #[tokio::test]
 async fn the_lists_of_the_tree() {
     check(vec![
-        on_tree("children, newest first", vec![children("@root", ALL).gives(page(&["b", "a"], false, 2))]),
-        on_tree("a leaf has no children", vec![children("@b", ALL).gives(page(&[], false, 0))]),
+        on_tree("children, newest first", vec![children("@root", ALL).returns(page(&["b", "a"], false, 2))]),
+        on_tree("a leaf has no children", vec![children("@b", ALL).returns(page(&[], false, 0))]),
         on_tree(
             "ancestors, the immediate parent first and the root last",
-            vec![ancestors("@c", ALL).gives(page(&["a", "root"], false, 2))],
+            vec![ancestors("@c", ALL).returns(page(&["a", "root"], false, 2))],
         ),
-        on_tree("a root has no ancestors", vec![ancestors("@root", ALL).gives(page(&[], false, 0))]),
+        on_tree("a root has no ancestors", vec![ancestors("@root", ALL).returns(page(&[], false, 0))]),
         on_tree(
             "descendants, a parent before its children, without the node itself",
             vec![
-                descendants("@root", ALL).gives(page(&["b", "a", "d", "c"], false, 4)),
-                descendants("@a", ALL).gives(page(&["d", "c"], false, 2)),
-                descendants("@d", ALL).gives(page(&[], false, 0)),
+                descendants("@root", ALL).returns(page(&["b", "a", "d", "c"], false, 4)),
+                descendants("@a", ALL).returns(page(&["d", "c"], false, 2)),
+                descendants("@d", ALL).returns(page(&[], false, 0)),
             ],
         ),
         on_tree(
             "descendants, a parent before its children also when it is younger",
             vec![
-                Call::Update("@b".to_owned(), json!({"parent_id": "@d"})).works(),
-                descendants("@root", ALL).gives(page(&["a", "d", "c", "b"], false, 4)),
+                Call::Update("@b".to_owned(), json!({"parent_id": "@d"})).succeeds(),
+                descendants("@root", ALL).returns(page(&["a", "d", "c", "b"], false, 4)),
             ],
         ),
         on_tree(
             "pages of the tree have the whole total",
             vec![
-                children("@root", (Some(1), None)).gives(page(&["b"], true, 2)),
-                ancestors("@c", (Some(1), Some(1))).gives(page(&["root"], false, 2)),
-                descendants("@root", (Some(2), Some(1))).gives(page(&["a", "d"], true, 4)),
-                descendants("@root", (Some(0), None)).gives(page(&[], true, 4)),
-                descendants("@root", (None, Some(9))).gives(page(&[], false, 4)),
+                children("@root", (Some(1), None)).returns(page(&["b"], true, 2)),
+                ancestors("@c", (Some(1), Some(1))).returns(page(&["root"], false, 2)),
+                descendants("@root", (Some(2), Some(1))).returns(page(&["a", "d"], true, 4)),
+                descendants("@root", (Some(0), None)).returns(page(&[], true, 4)),
+                descendants("@root", (None, Some(9))).returns(page(&[], false, 4)),
             ],
         ),
         on_tree(
@@ -275,9 +278,9 @@ async fn the_lists_of_the_tree() {
         ),
         rule(
             "the lists of the tree give everything when no limit is given",
-            std::iter::once(create("root").works().named("root"))
-                .chain((0..21).map(|number| create_below("@root", &number.to_string()).works()))
-                .chain([children("@root", ALL).gives(json!({"has_more": false, "total": 21}))])
+            std::iter::once(create("root").succeeds().named("root"))
+                .chain((0..21).map(|number| create_below("@root", &number.to_string()).succeeds()))
+                .chain([children("@root", ALL).returns(json!({"has_more": false, "total": 21}))])
                 .collect(),
         ),
     ])
@@ -285,7 +288,7 @@ async fn the_lists_of_the_tree() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read() {
+async fn malformed_requests() {
     check(vec![
         rest_rule("a body that is no JSON", vec![Call::Malformed.fails("body_malformed", &[])]),
         rule("a request over the limit", vec![Call::TooLarge.fails("body_too_large", &[])]),
@@ -317,7 +320,7 @@ async fn what_cannot_be_read() {
         rest_rule(
             "a path with a slash at its end",
             vec![
-                Call::Http("GET", "/", None).gives(page(&[], false, 0)),
+                Call::Http("GET", "/", None).returns(page(&[], false, 0)),
                 Call::Http("GET", "/?limit=-1", None).fails("parameter_invalid", &["limit"]),
             ],
         ),

@@ -1,4 +1,4 @@
-"""What no schema can say to Schemathesis: which groups there are."""
+"""Schemathesis hooks that replace generated ids by ids of existing groups."""
 
 import os
 import re
@@ -10,22 +10,22 @@ import schemathesis
 
 @schemathesis.hook
 def filter_headers(context, headers):
-    """Leaves out what HTTP cannot send (RFC 9110, section 5.5)."""
+    """Drops header values that HTTP does not allow (RFC 9110, section 5.5)."""
     return all(re.fullmatch("[\t -~\x80-\xff]*", str(value)) for value in (headers or {}).values())
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    """Lets valid calls meet groups, which ids that are made up hardly ever do."""
+    """Uses ids of existing groups in valid calls, because random ids almost never exist."""
     if not case.meta or not case.meta.generation.mode.is_positive:
         return
     if isinstance(case.body, dict) and isinstance(case.body.get("parent_id"), str):
-        # A new one is in no subtree that the call could move.
+        # A new group is never in the subtree that the call moves, so the update cannot make a cycle.
         case.body["parent_id"] = create(case)
     if isinstance(case.body, dict) and isinstance(case.body.get("requests"), list):
         for number, entry in enumerate(case.body["requests"]):
             settle(case, number, entry)
-    # The other half stay as odd as they are.
+    # Replace half of the ids; keep the other half as generated.
     if isinstance(case.body, dict) and isinstance(case.body.get("ids"), list) and len(case.body["ids"]) % 2 == 1:
         case.body["ids"] = [create(case)] * len(case.body["ids"])
     group_id = case.path_parameters.get("id", "")
@@ -40,7 +40,7 @@ def before_call(context, case, kwargs):
 
 
 def start_inside(case):
-    """Starts a page after a group that is in the list."""
+    """Sets `starting_after` to a group that is in the list."""
     above = create(case)
     below = create(case, parent_id=above)
     of_below = case.operation.path.endswith("/ancestors")
@@ -50,7 +50,7 @@ def start_inside(case):
 
 
 def settle(case, number, entry):
-    """Gives an entry of a batch a name of its own, and a parent that there is, in one way."""
+    """Makes a batch entry valid: a unique reference, and at most one parent, which exists."""
     if isinstance(entry.get("reference"), str):
         entry["reference"] = f"{number} {entry['reference']}"[:255]
     if isinstance(entry["customer_group"].get("parent_id"), str):
@@ -62,7 +62,7 @@ def settle(case, number, entry):
 
 
 def create(case, **fields):
-    """The id of a new group."""
+    """Creates a group and returns its id."""
     url = urljoin(case.operation.base_url, "/api/setup/customer-group")
     key = {"Authorization": f"Bearer {os.environ['API_KEY']}"}
     answer = requests.post(url, json={"customer_group_name": "x", **fields}, headers=key, timeout=30)

@@ -1,4 +1,4 @@
-"""The release binary, running on a private PostgreSQL of its own."""
+"""Runs the release binary with a private PostgreSQL."""
 
 import os
 import pathlib
@@ -17,7 +17,7 @@ BINARY = ROOT / "target" / "release" / "customer-groups"
 
 
 class Program:
-    """A program that has logged on standard error what `ready` matches."""
+    """A child process. The constructor returns when a line on standard error matches `ready`."""
 
     def __init__(self, command, ready, environment=None):
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -26,7 +26,7 @@ class Program:
             self.logged += line
             if found := re.search(ready, line):
                 self.ready = found
-                # A log that nobody reads would in the end stop the program.
+                # Keep reading: a full pipe would block the program.
                 self.reader = threading.Thread(target=self.read)
                 self.reader.start()
                 return
@@ -45,12 +45,14 @@ class Program:
 
 
 class Service:
+    """The service with these settings. A setting that is None is not set."""
+
     def __init__(self, **settings):
         self.settings = settings
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="customer-groups-test-")
-        # PostgreSQL may have to run as another user.
+        # As root, PostgreSQL runs as another user, which must reach the folder.
         os.chmod(self.folder.name, 0o755)
         self.settings = {
             "PATH": os.environ["PATH"],
@@ -60,9 +62,10 @@ class Service:
             "API_KEY": KEY,
             **self.settings,
         }
+        self.settings = {name: value for name, value in self.settings.items() if value is not None}
         self.program = Program([BINARY], r"serving address=(\S+)", self.settings)
         self.address = self.program.ready[1]
-        self.admin = re.search(r"metrics are told address=(\S+)", self.program.logged)[1]
+        self.admin = re.search(r"serving metrics address=(\S+)", self.program.logged)[1]
         return self
 
     def __exit__(self, *_):
@@ -77,11 +80,11 @@ class Service:
 
 
 def socket_of(service):
-    """The folder of the socket of its PostgreSQL."""
+    """Returns the folder of its PostgreSQL socket."""
     return pathlib.Path(service.settings["DATA_DIR"], "socket")
 
 
 def as_postgres(command):
-    """The command as the user that the private PostgreSQL runs as."""
+    """Returns the command, run as the user of the private PostgreSQL."""
     user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
     return [*user, *command] if os.geteuid() == 0 else command

@@ -1,4 +1,4 @@
-"""Chromium shows the API's own page, and a page of another origin that calls the service by gRPC-Web and by REST."""
+"""Chromium on the API documentation page, and on a page of another origin that uses gRPC-Web and REST."""
 
 import json
 import subprocess
@@ -18,7 +18,7 @@ class Files(SimpleHTTPRequestHandler):
 
 
 class Site:
-    """The page, at an origin of its own."""
+    """Serves the page from a separate origin."""
 
     def __enter__(self):
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=BROWSER / "site"))
@@ -39,7 +39,7 @@ class Browser(unittest.TestCase):
         self.service = self.enterContext(Service(CORS_ORIGINS=f"https://shop.example,{self.site.origin}"))
 
     def visit(self, site, function):
-        """What a function of the page returns, and what the browser logs meanwhile."""
+        """Returns the result of a function of the page, and the browser's log."""
         return self.run_script("visit.mjs", site.origin, function, f"http://{self.service.address}", KEY)
 
     def run_script(self, *command):
@@ -111,7 +111,7 @@ class Browser(unittest.TestCase):
         self.assertEqual((seen["rest"], seen["simple"]), ("TypeError", "TypeError"))
         blocked = [line for line in log if "has been blocked by CORS policy" in line]
         self.assertEqual(len(blocked), 3, log)
-        # The tour counts its own two groups alone.
+        # The total shows that the blocked create did not reach the service.
         seen, _ = self.visit(self.site, "tour")
         self.assertEqual(seen["page"]["total"], 2)
 

@@ -1,4 +1,4 @@
-"""`buf curl`, which is made for Connect, speaks gRPC and gRPC-Web with the service."""
+"""`buf curl` over gRPC and gRPC-Web."""
 
 import base64
 import json
@@ -11,7 +11,7 @@ from service import BIN, INSTALLED, KEY, Service
 
 SERVICE = "overplane.setup.v1.CustomerGroupService"
 HTTP2 = "--http2-prior-knowledge"
-# Reflection takes HTTP/2; with a schema HTTP/1.1 is spoken.
+# Reflection requires HTTP/2. With a schema, gRPC-Web works over HTTP/1.1.
 WAYS = [
     ["--protocol", "grpc", HTTP2],
     ["--protocol", "grpcweb", HTTP2],
@@ -24,7 +24,7 @@ class BufCurl(unittest.TestCase):
         self.service = self.enterContext(Service())
 
     def call(self, way, method, fields):
-        """The answer, or the error."""
+        """Returns the response or the error, decoded from JSON."""
         return json.loads(self.said(way, method, fields))
 
     def said(self, way, method, fields):
@@ -52,7 +52,7 @@ class BufCurl(unittest.TestCase):
                 listed = self.call(way, "ListCustomerGroupDescendants", {"id": root["id"]})["data"]
                 self.assertEqual([group["customer_group_name"] for group in listed], ["younger", "older"])
                 streamed = self.said(way, "StreamCustomerGroupDescendants", {"id": root["id"]})
-                # One object after the other.
+                # The output is a sequence of JSON objects.
                 self.assertEqual(json.loads("[" + streamed.replace("}\n{", "},{") + "]"), listed)
                 refused = self.call(way, "StreamCustomerGroupDescendants", {"id": "nobody"})
                 self.assertEqual(refused["code"], "not_found")
@@ -71,7 +71,7 @@ class BufCurl(unittest.TestCase):
 
 
 def decoded(value):
-    """Base64 without its padding."""
+    """Decodes base64 without padding."""
     return base64.b64decode(value + "=" * (-len(value) % 4))
 
 

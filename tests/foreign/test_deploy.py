@@ -1,4 +1,4 @@
-"""What deploy/ has: the dashboard, the alerts, and how Kubernetes and Compose run the service."""
+"""The files in deploy/ and the Dockerfile: dashboard, alerts, Kubernetes, Compose, health check."""
 
 import concurrent.futures
 import json
@@ -6,6 +6,7 @@ import math
 import os
 import re
 import subprocess
+import tempfile
 import threading
 import unittest
 import urllib.request
@@ -19,12 +20,14 @@ from grafana_foundation_sdk.models.dashboard import Dashboard
 from service import BIN, BINARY, ROOT, Program, Service
 from test_metrics import Prometheus, call_rest, call_rpcs, free_port
 from test_pgbouncer import Pooler, call
+from test_readme import anchors
 
 DEPLOY = ROOT / "deploy"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())
 ALERTS = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yml").read_text())["groups"][0]["rules"]
 DEPLOYMENT = yaml.safe_load((DEPLOY / "kubernetes.yaml").read_text().split("\n---\n")[0])
 COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+DOCKERFILE = re.sub(r"\\\n\s*", "", (ROOT / "Dockerfile").read_text())
 
 METRIC = r"(?:customer_groups|rpc_server|http_server|db_client|process)_\w+"
 
@@ -34,7 +37,7 @@ def run(*command):
 
 
 def lost(given, kept, path=""):
-    """The places of what was given and was not kept. What is kept may have defaults beside it."""
+    """Returns the paths of values in `given` that `kept` lacks or changes. Additional defaults in `kept` are allowed."""
     if isinstance(given, dict) and isinstance(kept, dict):
         return [place for key in given for place in lost(given[key], kept.get(key), f"{path}/{key}")]
     if isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
@@ -43,7 +46,7 @@ def lost(given, kept, path=""):
 
 
 def queries():
-    """Those of the dashboard, as Grafana asks them for all replicas."""
+    """Yields the queries of the dashboard, with the variables set as for all replicas."""
     for panel in DASHBOARD["panels"]:
         for target in panel.get("targets", []):
             query = target["expr"].replace("$__rate_interval", "1m").replace("$instance", ".+")
@@ -54,7 +57,7 @@ def queries():
 
 
 def series():
-    """What the alerts look at: each metric, with the labels that they choose by."""
+    """Yields a query for each metric in the alerts, with the labels that they select by."""
     for alert in ALERTS:
         for name, chosen in re.findall(rf"({METRIC})(?:{{([^}}]*)}})?", alert["expr"]):
             has = ", ".join(f'{label}!=""' for label in re.findall(r"(\w+)[=!]~?\"", chosen))
@@ -62,12 +65,12 @@ def series():
 
 
 class Monitoring(unittest.TestCase):
-    def test_grafana_knows_every_field_of_the_dashboard(self):
+    def test_grafana_accepts_every_field_of_the_dashboard(self):
         register_default_plugins()
         kept = json.loads(json.dumps(Dashboard.from_json(DASHBOARD), cls=JSONEncoder))
         self.assertEqual(lost(DASHBOARD, kept), [])
 
-    def test_the_dashboard_and_the_alerts_look_at_what_is_there(self):
+    def test_every_query_of_the_dashboard_and_the_alerts_has_a_result(self):
         service = self.enterContext(Service())
         prometheus = self.enterContext(Prometheus(service.admin))
         done = threading.Event()
@@ -85,10 +88,10 @@ class Monitoring(unittest.TestCase):
             with self.subTest(query):
                 found = prometheus.query(query)
                 self.assertTrue(found)
-                # Of what was not called lately there is no duration.
+                # The duration of a method without recent calls is NaN.
                 self.assertFalse(all(math.isnan(value) for value in found.values()), found)
 
-    def test_each_alert_is_told_and_not_told_as_it_should_be(self):
+    def test_each_alert_fires_only_when_it_should(self):
         folder = DEPLOY / "prometheus"
         for command in [("check", "config", "prometheus.yml"), ("test", "rules", "alerts_test.yml")]:
             done = run("promtool", *command[:2], folder / command[2])
@@ -97,29 +100,31 @@ class Monitoring(unittest.TestCase):
         for alert in ALERTS:
             self.assertIn(f'alertname="{alert["alert"]}"', tested)
 
-    def test_each_alert_leads_to_what_is_to_be_done(self):
-        operations = (ROOT / "docs" / "operations.md").read_text()
-        headings = re.findall(r"^#+ (.*)$", operations, re.MULTILINE)
-        anchors = {heading.lower().replace(" ", "-") for heading in headings}
+    def test_each_alert_has_a_runbook(self):
         for alert in ALERTS:
             with self.subTest(alert["alert"]):
                 self.assertIn(alert["labels"]["severity"], ["critical", "warning"])
                 self.assertTrue(alert["annotations"]["summary"] and alert["annotations"]["description"])
-                file, anchor = alert["annotations"]["runbook"].split("#")
-                self.assertEqual(file, "docs/operations.md")
-                self.assertIn(anchor, anchors)
-        told = set(re.findall(r"`(CustomerGroups[A-Z]\w+)`", operations))
-        self.assertEqual(told, {alert["alert"] for alert in ALERTS})
+                page, anchor = alert["annotations"]["runbook"].split("#")
+                self.assertIn(anchor, anchors(ROOT / page))
+        listed = re.findall(r"`(CustomerGroups[A-Z]\w+)`", (ROOT / "docs" / "observability.md").read_text())
+        self.assertEqual(sorted(listed), sorted(alert["alert"] for alert in ALERTS))
 
 
 def settings_of_the_pod():
-    """Those of the deployment that are no secret."""
+    """Returns the settings in the Kubernetes deployment, without secrets."""
     (container,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
     return {one["name"]: one["value"] for one in container["env"] if "value" in one}
 
 
+def is_healthy(**settings):
+    """Runs the health check of the image with these settings."""
+    check = re.search(r"^HEALTHCHECK .*? CMD (.*)$", DOCKERFILE, re.MULTILINE)[1]
+    return subprocess.run(["sh", "-c", check], env={"PATH": os.environ["PATH"], **settings}, timeout=10).returncode == 0
+
+
 def confined(*command):
-    """The command as the deployment runs it: as a user of no rights, who may write nowhere."""
+    """Returns the command, run as in the deployment: as an unprivileged user, on a read-only file system."""
     user = DEPLOYMENT["spec"]["template"]["spec"]["securityContext"]["runAsUser"]
     confine = f"mount -o remount,bind,ro / && exec setpriv --reuid={user} --regid={user} --clear-groups"
     confine += ' --bounding-set=-all --no-new-privs "$@"'
@@ -127,24 +132,24 @@ def confined(*command):
 
 
 class Running(unittest.TestCase):
-    def test_kubernetes_knows_every_field(self):
+    def test_kubernetes_accepts_every_field(self):
         done = run(BIN / "kubernetes-validate", "--strict", DEPLOY / "kubernetes.yaml")
         self.assertEqual((done.returncode, done.stdout.count(" passed ")), (0, 5), done.stdout + done.stderr)
 
-    def test_compose_knows_every_field(self):
+    def test_compose_accepts_every_field(self):
         PyCompose.from_json(json.dumps(COMPOSE)).validate()
         done = run(BIN / "compose-lint", "check", DEPLOY / "compose.yaml")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
-    def test_the_service_knows_every_setting(self):
+    def test_the_service_accepts_every_setting(self):
         said = run(BINARY, "--help").stdout
         known = re.findall(r"\[env: (\w+)", said)
         (container,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
         given = {one["name"] for one in container["env"]} | set(COMPOSE["services"]["customer-groups"]["environment"])
         self.assertEqual(given - set(known), set())
 
-    def test_it_has_the_time_to_finish_what_is_under_way(self):
-        # The last traces have 3 s.
+    def test_the_grace_period_covers_the_drain_timeout(self):
+        # The export of the last traces takes up to 3 s.
         drain = int(settings_of_the_pod()["DRAIN_TIMEOUT"].removesuffix("s")) + 3
         pod = DEPLOYMENT["spec"]["template"]["spec"]
         before = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -152,8 +157,50 @@ class Running(unittest.TestCase):
         grace = COMPOSE["services"]["customer-groups"]["stop_grace_period"]
         self.assertGreater(int(grace.removesuffix("s")), drain)
 
-    @unittest.skipUnless(os.geteuid() == 0, "only root can make itself another user")
-    def test_it_serves_as_the_deployment_s_user_who_may_write_nowhere(self):
+    def test_compose_reads_its_variables_from_the_env_file(self):
+        example = (DEPLOY / ".env.example").read_text()
+        documented = set(re.findall(r"^(\w+)=", example, re.MULTILINE))
+        text = (DEPLOY / "compose.yaml").read_text()
+        self.assertEqual(set(re.findall(r"\$\{(\w+)", text)), documented)
+        required = dict(re.findall(r"\$\{(\w+):\?([^}]*)\}", text))
+        self.assertEqual(set(required), {"POSTGRES_PASSWORD", "API_KEY"})
+        for name, message in required.items():
+            self.assertIn(f"set {name} in deploy/.env", message)
+
+    def test_the_health_check_follows_the_address(self):
+        for host in ["127.0.0.1", "0.0.0.0", "[::1]", "[::]"]:
+            with self.subTest(host):
+                listen = f"{host}:{free_port()}"
+                self.assertFalse(is_healthy(LISTEN=listen))
+                with Service(LISTEN=listen):
+                    self.assertTrue(is_healthy(LISTEN=listen))
+                    # A proxy for outgoing calls is not used.
+                    self.assertTrue(is_healthy(LISTEN=listen, http_proxy="http://127.0.0.1:1"))
+
+    def test_the_health_check_uses_tls_if_the_service_does(self):
+        with tempfile.TemporaryDirectory(prefix="customer-groups-test-") as folder:
+            tls = {"TLS_CERT": f"{folder}/tls.crt", "TLS_KEY": f"{folder}/tls.key"}
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=other"]
+            done = run(*command, "-out", tls["TLS_CERT"], "-keyout", tls["TLS_KEY"])
+            self.assertEqual(done.returncode, 0, done.stderr)
+            listen = f"0.0.0.0:{free_port()}"
+            with Service(LISTEN=listen, **tls):
+                self.assertTrue(is_healthy(LISTEN=listen, **tls))
+                self.assertFalse(is_healthy(LISTEN=listen))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can change the user")
+    def test_the_image_without_a_database_asks_for_database_url(self):
+        settings = dict(one.split("=", 1) for one in re.search(r"^ENV (LISTEN=.*)$", DOCKERFILE, re.MULTILINE)[1].split())
+        for command in [[], ["keys", "create", "--name", "shop"]]:
+            environment = settings | {"PATH": os.environ["PATH"]}
+            done = subprocess.run(
+                confined(BINARY, *command), env=environment, cwd="/", text=True, timeout=60, capture_output=True
+            )
+            self.assertNotEqual(done.returncode, 0)
+            self.assertRegex(done.stderr, "DATABASE_URL: .*postgres://user:password@host")
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can change the user")
+    def test_the_service_runs_as_an_unprivileged_user_on_a_read_only_file_system(self):
         database, port = self.enterContext(Service()), free_port()
         pooler = {"pool_mode": "session", "ignore_startup_parameters": "options", "default_pool_size": 50}
         self.enterContext(Pooler(database, listen_addr="127.0.0.1", listen_port=port, **pooler))
@@ -163,7 +210,7 @@ class Running(unittest.TestCase):
             "LISTEN": "127.0.0.1:0",
             "ADMIN_LISTEN": "127.0.0.1:0",
         }
-        # Its files are tested in tests/tls.rs.
+        # tests/tls.rs covers TLS.
         del settings["TLS_CERT"], settings["TLS_KEY"]
         self.assertNotEqual(run(*confined("touch", "/tmp/written")).returncode, 0)
 

@@ -1,4 +1,4 @@
-"""The examples take their tour, and say what is wrong when they cannot."""
+"""The examples complete their tour, and report a missing key, an unknown key and an unreachable service."""
 
 import os
 import subprocess
@@ -14,16 +14,16 @@ TYPESCRIPT = ["npm", "--prefix", EXAMPLES / "typescript", "--silent", "start"]
 TOUR = """\
 created: All customers, Wholesale, Retail, Online, Export
 roots: 1 of 1: All customers
-SALE in the name: 1 of 1: Wholesale
+name contains SALE: 1 of 1: Wholesale
 page of children: Online, Retail
 page of children: Wholesale
 updated: Wholesale has Net 30
-refused: ETAG_MISMATCH, so read again
+rejected: ETAG_MISMATCH; reading again
 updated: Wholesale has Net 60
-refused: parent_id: parent_id "nobody" is no customer group; give the id of one, or none for a root
+refused: parent_id: parent_id "nobody" is not a customer group; give the id of one, or null for a root
 refused: customer_group_name: customer_group_name is required; give it 1 to 255 characters that are not white space
 created: Outlet
-created: Outlet, already
+created: Outlet (replayed)
 streamed: Outlet
 streamed: Online
 streamed: Retail
@@ -42,14 +42,14 @@ class Examples(unittest.TestCase):
         return subprocess.run(command, env=environment, text=True, timeout=120, capture_output=True)
 
     def takes_the_tour(self, command):
-        # Twice, since the first tour leaves nothing behind.
+        # A second tour shows that the first one cleaned up.
         for _ in range(2):
             done = self.run_example(command, API_KEY=KEY)
             self.assertEqual((done.stdout, done.stderr, done.returncode), (TOUR, "", 0))
         for why, settings in [
-            ("API_KEY is not set; give it a key that may write", {}),
+            ("API_KEY is not set; set it to a key with write access", {}),
             ("this API key is unknown or revoked", {"API_KEY": "sk_test_that_nobody_ever_made"}),
-            ("the tour ended early: ", {"API_KEY": KEY, "ADDRESS": "http://127.0.0.1:1"}),
+            ("the tour failed: ", {"API_KEY": KEY, "ADDRESS": "http://127.0.0.1:1"}),
         ]:
             done = self.run_example(command, **settings)
             self.assertEqual((done.stdout, done.returncode), ("", 1))

@@ -1,4 +1,4 @@
-"""The explorer in Chromium, and that what is served of it is what its sources make."""
+"""The explorer in Chromium, and a check that web/dist is the build of the sources in web/."""
 
 import filecmp
 import os
@@ -9,8 +9,8 @@ from service import BINARY, INSTALLED, KEY, ROOT, Service, as_postgres, socket_o
 
 BROWSER = INSTALLED / "browser"
 
-# Ten roots, the other groups evenly below them. Ids of version 7, a millisecond apart, so that names count up in the order
-# of creation.
+# A million groups: ten roots with the other groups spread evenly below them. Ids are UUIDv7, one millisecond apart, so names
+# are numbered in the order of creation.
 MILLION = """
 begin;
 drop index if exists customer_group_name_idx;

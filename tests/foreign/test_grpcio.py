@@ -1,4 +1,4 @@
-"""The whole tour by Python's gRPC, which learns the API from reflection alone."""
+"""All RPCs with grpcio, using server reflection instead of generated code."""
 
 import unittest
 
@@ -14,7 +14,7 @@ SERVICE = f"{PACKAGE}.CustomerGroupService"
 
 
 class Client:
-    """Calls methods by name, with plain values in and messages out."""
+    """Calls methods by name. Takes plain values and returns messages."""
 
     def __init__(self, channel, key):
         self.channel = channel
@@ -23,7 +23,7 @@ class Client:
         self.service = self.pool.FindServiceByName(SERVICE)
 
     def call(self, method, timeout=30, **fields):
-        """The answer; of a method that streams, an iterator."""
+        """Returns the response, or an iterator for a streaming method."""
         descriptor = self.service.FindMethodByName(method)
         request, answer = GetMessageClass(descriptor.input_type), GetMessageClass(descriptor.output_type)
         of_kind = self.channel.unary_stream if descriptor.server_streaming else self.channel.unary_unary
@@ -35,7 +35,7 @@ class Client:
         return rpc(request(**fields), timeout=timeout, metadata=self.metadata)
 
     def details(self, error):
-        """The `google.rpc` details of an error, by the name of their type."""
+        """Returns the `google.rpc` details of an error by type name."""
         trailers = dict(error.trailing_metadata())
         status = GetMessageClass(self.pool.FindMessageTypeByName("google.rpc.Status"))
         found = {}
@@ -149,7 +149,7 @@ class Tour(unittest.TestCase):
     def test_the_errors_of_large_batches_are_not_too_long(self):
         there = self.client.call("CreateCustomerGroup", customer_group={"customer_group_name": "there"}).id
         for text in ["nobody", "\1" * 99, "\u2003" * 99]:
-            # Of three in a row one is there, which takes the most words.
+            # Every third id exists, which makes the message as long as possible.
             ids = [there if number % 3 == 0 else f"{text} {number}" for number in range(1000)]
             self.refused(grpc.StatusCode.NOT_FOUND, "RESOURCE_MISSING", "BatchGetCustomerGroups", ids=ids)
         for reason, fields in [

@@ -1,4 +1,4 @@
-"""Prometheus, which scrapes the service while that is called."""
+"""Prometheus scrapes the service while clients call it."""
 
 import collections
 import concurrent.futures
@@ -22,7 +22,7 @@ from test_grpcio import SERVICE, Client
 
 COLLECTION = "/api/setup/customer-group"
 ONE = f"{COLLECTION}/{{id}}"
-# Without the calls by which clients learn the API.
+# Excludes reflection calls.
 RPCS = (
     "sum by (rpc_method, rpc_response_status_code)"
     f' (rpc_server_call_duration_seconds_count{{rpc_method=~"{SERVICE}/.*"}})'
@@ -38,7 +38,7 @@ def free_port():
 
 
 class Prometheus:
-    """A Prometheus that scrapes one address."""
+    """A Prometheus server with one scrape target."""
 
     def __init__(self, target):
         self.target = target
@@ -48,7 +48,7 @@ class Prometheus:
         folder, self.address = pathlib.Path(self.folder.name), f"127.0.0.1:{free_port()}"
         scrape = {"job_name": "service", "scrape_interval": "200ms", "scrape_timeout": "200ms"}
         config = {"scrape_configs": [{**scrape, "static_configs": [{"targets": [self.target]}]}]}
-        # JSON is YAML, too.
+        # JSON is valid YAML.
         (folder / "prometheus.yml").write_text(json.dumps(config))
         options = [f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
         command = ["prometheus", *options, f"--web.listen-address={self.address}"]
@@ -60,14 +60,14 @@ class Prometheus:
         self.folder.cleanup()
 
     def query(self, query):
-        """The values, by their labels."""
+        """Returns the values by label set."""
         url = f"http://{self.address}/api/v1/query?{urllib.parse.urlencode({'query': query})}"
         with urllib.request.urlopen(url) as answer:
             found = json.load(answer)["data"]["result"]
         return {frozenset(one["metric"].items()): float(one["value"][1]) for one in found}
 
     def until(self, query, is_expected):
-        """Waits until it answers what is expected."""
+        """Waits until the result of the query is as expected."""
         begun = time.monotonic()
         while not is_expected(found := self.query(query)):
             assert time.monotonic() - begun < 60, f"{query} is {found}"
@@ -84,7 +84,7 @@ def request(method, route, status):
 
 
 def call_rpcs(address, done):
-    """Calls over gRPC at least once, until it is done, and counts."""
+    """Makes gRPC calls until `done` is set, at least one round, and returns their counts."""
     counted = collections.Counter()
     with grpc.insecure_channel(address) as channel:
         client = Client(channel, KEY)
@@ -102,7 +102,7 @@ def call_rpcs(address, done):
 
 
 def call_rest(address, done):
-    """Makes requests at least once, until it is done, and counts."""
+    """Makes REST calls until `done` is set, at least one round, and returns their counts."""
     counted = collections.Counter()
     connection = http.client.HTTPConnection(address)
     headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
@@ -138,7 +138,7 @@ class Metrics(unittest.TestCase):
         requests = sum((future.result() for future in requests), collections.Counter())
         prometheus.until(RPCS, lambda found: found == rpcs)
         prometheus.until(REQUESTS, lambda found: found == requests)
-        # Each time it was there, and its database was.
+        # Every scrape succeeded, with the database up.
         self.assertEqual(set(prometheus.query("min_over_time(up[1h])").values()), {1})
         self.assertEqual(set(prometheus.query("customer_groups_database_up").values()), {1})
 

@@ -1,4 +1,4 @@
-"""PgBouncer between the service and its PostgreSQL."""
+"""PgBouncer between the service and PostgreSQL."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from service import BINARY, KEY, Program, Service, as_postgres, socket_of
 
-# Since then PgBouncer keeps prepared statements in transaction mode.
+# The first version that supports prepared statements in transaction mode.
 KEEPS_STATEMENTS = (1, 21)
 
 
@@ -27,7 +27,7 @@ VERSION = version()
 
 
 class Pooler:
-    """A PgBouncer before the database of a service, in a folder of its own."""
+    """A PgBouncer in front of a service's database."""
 
     def __init__(self, service, **settings):
         self.socket = socket_of(service)
@@ -42,7 +42,7 @@ class Pooler:
         (folder / "pgbouncer.ini").write_text("\n".join(["[databases]", database, "[pgbouncer]", *lines]))
         command = ["pgbouncer", folder / "pgbouncer.ini"]
         if os.geteuid() == 0:
-            # It refuses to run as root; the socket of the private PostgreSQL is open to its own user alone.
+            # PgBouncer refuses to run as root, and only its own user can open the socket of the private PostgreSQL.
             os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
         self.program = Program(as_postgres(command), r"process up")
         self.url = f"host={folder} port=6432 user=customer_groups dbname=groups"
@@ -57,13 +57,13 @@ class Pooler:
 
 
 def settings_on(url):
-    """The settings of a service on that database."""
+    """Returns the settings of a service that uses this database."""
     addresses = {"LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0"}
     return {"PATH": os.environ["PATH"], "API_KEY": KEY, "DATABASE_URL": url, **addresses}
 
 
 def refusal(url):
-    """What the service says that does not start on that database."""
+    """Returns the log of a service that refuses to start with this database."""
     ended = subprocess.run([BINARY], env=settings_on(url), text=True, stderr=subprocess.PIPE, timeout=60)
     assert ended.returncode == 1, ended.stderr
     return ended.stderr

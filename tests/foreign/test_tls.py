@@ -1,4 +1,4 @@
-"""The service over TLS: OpenSSL, curl, Python's gRPC and grpcurl, each with the authority that it is told to trust."""
+"""TLS with OpenSSL, curl, grpcio and grpcurl: protocols, trusted authorities and client certificates."""
 
 import json
 import pathlib
@@ -96,7 +96,7 @@ class Tls(unittest.TestCase):
         self.assertEqual((done.returncode, json.loads(done.stdout or "{}").get("total")), (0, 0), done.stderr)
         for authority, caller, why in [
             ("other", "caller", "certificate signed by unknown authority"),
-            # It dials on and does not tell what the service says.
+            # grpcurl keeps dialling and does not print the TLS alert.
             ("root", None, "Failed to dial"),
             ("root", "stranger", "Failed to dial"),
         ]:

@@ -1,6 +1,6 @@
-"""Envoy, which makes REST of the gRPC port by the API's `google.api.http` rules, answers what the REST face answers.
+"""Envoy transcodes REST to the gRPC port by the `google.api.http` rules, and responds as the service's own REST API.
 
-Where it cannot, `DIFFERENCES` and `HEADERS` say so."""
+`DIFFERENCES` and `HEADERS` list the exceptions."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from service import BIN, FOREIGN, INSTALLED, KEY, Program, Service
 
 COLLECTION = "/api/setup/customer-group"
 
-# `{root}` has the children `{branch}` and `{leaf}`; `{twig}` is the child of `{branch}`.
+# The tree: `{root}` has the children `{branch}` and `{leaf}`; `{branch}` has the child `{twig}`.
 READS = [
     "",
     "/",
@@ -45,7 +45,7 @@ READS = [
     "/{root}/descendants?limit=1&offset=1&starting_after={leaf}",
 ]
 
-# Bodies of batches that create, and of ones that read.
+# Request bodies of batch creates (BATCHES) and batch gets (IDS).
 BATCHES = [
     {"requests": [{"customer_group": {"customer_group_name": " Export "}}]},
     {
@@ -60,8 +60,8 @@ BATCHES = [
 ]
 IDS = [{"ids": ["{twig}"]}, {"ids": ["{leaf}", "{root}", "{leaf}"]}]
 
-# The query is for Envoy alone: it makes no mask out of a body, and without a mask what is null, false or empty
-# cannot be told from what is not there.
+# Query and body of a PATCH. Only Envoy needs the query: it derives no mask from the body, and without a mask, null, false and
+# empty values are the same as absent ones.
 UPDATES = [
     ("", {}),
     ("", {"customer_group_name": " Export ", "payment_terms": ""}),
@@ -83,7 +83,7 @@ UPDATES = [
     ),
 ]
 
-# Changes for REST, none for Envoy without a mask.
+# REST applies these updates; Envoy without a mask ignores them.
 UNSAID_WITHOUT_A_MASK = [{"payment_terms": None}, {"parent_id": None}, {"is_group": False}]
 
 
@@ -94,7 +94,7 @@ class Request(NamedTuple):
     headers: dict = {}
 
 
-# Each gets one status, one message and one code.
+# Both sides return the same status, message and code.
 ERRORS = [
     (404, Request("GET", "/customer-group_abc123")),
     (404, Request("GET", "/a%2Fb/children")),
@@ -135,7 +135,7 @@ ERRORS = [
     (403, Request("DELETE", "/{leaf}", headers={"Authorization": "Bearer {reader}"})),
 ]
 
-# Each gets 400 with REST's JSON from REST, and with a text of its own from Envoy, which sends nothing on.
+# Envoy rejects these itself. Both sides return 400: the service with a JSON error, Envoy with plain text.
 REFUSED_BY_ENVOY = [
     Request("GET", "?limit=ten"),
     Request("GET", "?limit=1&limit=2"),
@@ -180,7 +180,7 @@ DIFFERENCES = [
     Difference(Request("PATCH", "/{leaf}", {"id": "another"}), 200, 400, "an id in the body may be no other"),
 ]
 
-# What REST says in headers, and Envoy does not: it passes on the headers that gRPC has.
+# Headers that REST sends and Envoy does not, because Envoy only forwards gRPC metadata.
 HEADERS = [
     (Request("GET", "/{leaf}"), "ETag"),
     (Request("POST", "", {"customer_group_name": "x"}), "Location"),
@@ -200,7 +200,7 @@ class Envoy:
         with tempfile.TemporaryDirectory(prefix="envoy-test-") as folder:
             admin = Path(folder, "admin")
             command = [BIN / "envoy", "--config-yaml", config, "--admin-address-path", admin]
-            # Hot restarts go by a number that another Envoy on the machine may have.
+            # Hot restart uses a machine-wide id, which conflicts with other Envoy processes.
             self.program = Program([*command, "--disable-hot-restart"], "starting workers")
             with urllib.request.urlopen(f"http://{admin.read_text()}/listeners?format=json") as answer:
                 listener = json.load(answer)["listener_statuses"][0]["local_address"]["socket_address"]
@@ -226,7 +226,7 @@ class Transcoder(unittest.TestCase):
         return json.loads(body)
 
     def send(self, to, request):
-        """The status, the headers and the body that a request gets, with the names in it filled in."""
+        """Sends a request, with names replaced by ids, and returns status, headers and body."""
         method, path, body, headers = request
         body = json.dumps(body) if isinstance(body, dict) else body
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json", **headers}
@@ -280,7 +280,7 @@ class Transcoder(unittest.TestCase):
                 self.assertEqual(self.changes(one), self.changes(other))
 
     def changes(self, before):
-        """The fields that are no longer as they were, apart from the time."""
+        """Returns the fields that changed, except `updated_at`."""
         after = self.get(self.service, f"/{before['id']}")
         return {name: after[name] for name in after if after[name] != before[name] and name != "updated_at"}
 
@@ -306,7 +306,7 @@ class Transcoder(unittest.TestCase):
         _, headers, repeated = self.send(self.envoy, request)
         self.assertEqual(from_envoy(json.loads(repeated)), from_rest(json.loads(created)))
         self.assertEqual(headers["Idempotent-Replayed"], "true")
-        # FAILED_PRECONDITION is 400.
+        # Envoy maps FAILED_PRECONDITION to 400.
         for to, expected in [(self.service, 409), (self.envoy, 400)]:
             status, _, _ = self.send(to, request._replace(body={"customer_group_name": "another"}))
             self.assertEqual(status, expected)
@@ -322,7 +322,7 @@ class Transcoder(unittest.TestCase):
                     ids = [group["id"] for group in created]
                     read = self.batch_get(self.service, {"ids": ids})
                     self.assertEqual(created, [from_rest(group) for group in read])
-                    # Those within the batch by their place in it.
+                    # Identify parents in the same batch by their position.
                     parents.append([ids.index(id) if id in ids else id for id in map(parent_of, created)])
                 self.assertEqual(parents[0], parents[1])
 
@@ -357,7 +357,7 @@ class Transcoder(unittest.TestCase):
         for method, body in [("PATCH", {"payment_terms": "Net 60"}), ("DELETE", None)]:
             for to, path, headers, expected in [
                 (self.service, "/{leaf}", STALE, 412),
-                # ABORTED is 409.
+                # Envoy maps ABORTED to 409.
                 (self.envoy, "/{leaf}?etag=%221%22", {}, 409),
             ]:
                 status, _, _ = self.send(to, Request(method, path, body, headers))
@@ -400,7 +400,7 @@ class Transcoder(unittest.TestCase):
 
 
 def from_rest(group):
-    """A group of REST without what proto3 leaves out."""
+    """Converts a group from REST: drops the nulls, which proto3 JSON omits."""
     return {name: value for name, value in with_instants(group).items() if value is not None}
 
 
@@ -409,7 +409,7 @@ def parent_of(group):
 
 
 def from_envoy(group):
-    """A group of Envoy without its etag, which REST has in a header."""
+    """Converts a group from Envoy: drops the etag, which REST sends in a header."""
     group = with_instants(group)
     del group["etag"]
     return group

@@ -1,4 +1,4 @@
-//! The batches of the contract in memory.
+//! The batch calls of the model.
 
 use std::collections::HashMap;
 
@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 
 use super::state::{Model, Object, blank, created, refusal, set};
 use super::violation::{Violations, check_key, check_text};
-use crate::contract::{Refusal, With};
+use crate::contract::{ApiError, CallOptions};
 
 impl Model {
     pub(super) fn batch_create(
         &mut self,
         entries: &[Value],
-        with: &With,
+        with: &CallOptions,
         given: &Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ApiError> {
         let links = links(entries);
         let mut found = Violations::default();
         let mut is_unknown_parent = true;
@@ -62,7 +62,7 @@ impl Model {
         Ok(json!({"data": data, "replayed": false}))
     }
 
-    pub(super) fn batch_get(&self, ids: &[String]) -> Result<Value, Refusal> {
+    pub(super) fn batch_get(&self, ids: &[String]) -> Result<Value, ApiError> {
         if ids.is_empty() {
             return Err(Violations::one("ids", "parameter_missing"));
         }
@@ -71,7 +71,7 @@ impl Model {
     }
 }
 
-/// The group below the one of its batch that its entry names, if it names one.
+/// The group with the parent that its entry names by reference, if any.
 fn under(asked: &Object, link: Option<usize>, ids: &[String]) -> Object {
     let mut group = asked.clone();
     if let Some(parent) = link {
@@ -80,13 +80,13 @@ fn under(asked: &Object, link: Option<usize>, ids: &[String]) -> Object {
     group
 }
 
-/// The number of the first entry of each reference.
+/// The index of the first entry of each reference.
 fn references(entries: &[Value]) -> HashMap<&str, usize> {
     let named = entries.iter().enumerate().rev();
     named.filter_map(|(number, entry)| Some((entry["reference"].as_str()?, number))).collect()
 }
 
-/// The entry that is the parent of each, where one is.
+/// The index of the entry that is the parent of each entry, if any.
 fn links(entries: &[Value]) -> Vec<Option<usize>> {
     let references = references(entries);
     let link = |entry: &Value| {
@@ -96,7 +96,7 @@ fn links(entries: &[Value]) -> Vec<Option<usize>> {
     entries.iter().map(link).collect()
 }
 
-/// What is wrong with the references of an entry.
+/// Checks the references of an entry.
 fn check_links(entries: &[Value], number: usize, links: &[Option<usize>]) -> Violations {
     let mut found = Violations::default();
     let entry = &entries[number];

@@ -1,5 +1,5 @@
-//! The service against a model of its contract: long sequences of calls at random, each by a face at random, and
-//! every answer compared in full.
+//! Model-based tests: long random sequences of calls over random protocols. Every response is compared in
+//! full with that of a model of the contract.
 
 mod batch;
 mod state;
@@ -8,83 +8,83 @@ mod violation;
 
 use std::net::SocketAddr;
 
-use customer_groups::grpc::pb;
-use customer_groups::store::{Limits, verify};
+use customer_groups::testing::pb;
+use customer_groups::testing::{StoreOptions, verify};
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
-use crate::contract::{Call, Page, Refusal, With, make};
-use crate::support::face::Face;
-use crate::support::{Api, Calls, Chance, Client, KEY, LIMITS, move_of, named, reason, update_of};
+use crate::contract::{ApiError, Call, CallOptions, Page, make};
+use crate::support::protocol::Protocol;
+use crate::support::{Api, Calls, Client, KEY, LIMITS, Random, move_of, named, reason, update_of};
 use state::{Model, Object};
 use step::{Step, step};
 
-/// A caller who knows what the answers must be, as long as nobody else touches the same groups.
+/// A client with a model of its groups. No other client changes them.
 #[derive(Default)]
 struct Caller {
     number: usize,
     model: Model,
-    last: Option<(Call, With)>,
+    last: Option<(Call, CallOptions)>,
 }
 
 impl Caller {
-    /// Makes a call, and says how its answer differs from what it must be.
+    /// Makes a call and describes how the response differs from the expected one.
     async fn take(&mut self, address: SocketAddr, step: &Step) -> Result<(), String> {
         let Some((call, with)) = step.call(&self.model, self.number).or_else(|| self.last.take()) else {
             return Ok(());
         };
-        let face = step.face(&call);
+        let protocol = step.protocol(&call);
         self.last = Some((call.clone(), with.clone()));
-        self.check(address, face, &call, with).await
+        self.check(address, protocol, &call, with).await
     }
 
     async fn check(
         &mut self,
         address: SocketAddr,
-        face: Face,
+        protocol: Protocol,
         call: &Call,
-        with: With,
+        with: CallOptions,
     ) -> Result<(), String> {
-        let with = With { authorization: Some(format!("Bearer {KEY}")), ..with };
-        let outcome = make(face, address, call, &with).await;
+        let with = CallOptions { authorization: Some(format!("Bearer {KEY}")), ..with };
+        let outcome = make(protocol, address, call, &with).await;
         let given = outcome.as_ref().ok().cloned().unwrap_or_default();
-        let expected = self.model.answer(call, &with, &given);
+        let expected = self.model.response(call, &with, &given);
         let is_same = match (&outcome, &expected) {
-            (Ok(answer), Ok(expected)) => answer == expected,
-            (Err(refusal), Err(expected)) => is_same_refusal(face, refusal, expected),
+            (Ok(response), Ok(expected)) => response == expected,
+            (Err(refusal), Err(expected)) => is_same_refusal(protocol, refusal, expected),
             (Ok(_), Err(_)) | (Err(_), Ok(_)) => false,
         };
         if is_same {
             return Ok(());
         }
-        Err(format!("{call:?} by {face:?} with {with:?} gave {outcome:#?} and not {expected:#?}"))
+        Err(format!("{call:?} by {protocol:?} with {with:?} gave {outcome:#?} and not {expected:#?}"))
     }
 }
 
-fn is_same_refusal(face: Face, refusal: &Refusal, expected: &Refusal) -> bool {
-    // REST names a field only when it alone is to blame.
-    let alone = face != Face::Rest || expected.fields.len() == 1;
+fn is_same_refusal(protocol: Protocol, refusal: &ApiError, expected: &ApiError) -> bool {
+    // REST names a field only if it is the only invalid one.
+    let alone = protocol != Protocol::Rest || expected.fields.len() == 1;
     let fields = if alone { expected.fields.as_slice() } else { &[] };
     refusal.code == expected.code && refusal.fields == fields && !refusal.message.is_empty()
 }
 
-/// What is wrong with the whole database, and with the list of all groups beside what they must be.
+/// Checks the whole database with `verify`, and the list of all groups.
 async fn check_all(api: &Api, expected: &[Object]) -> Result<(), String> {
-    let limits = Limits { pool_size: 1, ..LIMITS };
+    let limits = StoreOptions { pool_size: 1, ..LIMITS };
     let report =
         verify(&api.database.url().parse().unwrap(), &limits).await.map_err(|error| error.to_string())?;
     if !report.findings.is_empty() {
         return Err(format!("{:#?}", report.findings));
     }
-    let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+    let with = CallOptions { authorization: Some(format!("Bearer {KEY}")), ..CallOptions::default() };
     let mut all: Vec<Value> = Vec::new();
     loop {
         let starting_after = all.last().map(|group| group["id"].as_str().unwrap().to_owned());
         let page = Page { limit: Some(1000), offset: None, starting_after };
-        let list = make(Face::Rest, api.address(), &Call::List(page), &with).await;
+        let list = make(Protocol::Rest, api.address(), &Call::List(page), &with).await;
         let list = list.map_err(|refusal| format!("{refusal:?}"))?;
         all.extend(list["data"].as_array().unwrap().iter().cloned());
         if list["total"] != expected.len() {
@@ -98,7 +98,7 @@ async fn check_all(api: &Api, expected: &[Object]) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn ten_thousand_calls_at_random_are_answered_as_the_contract_says() {
+async fn ten_thousand_random_calls_conform_to_the_contract() {
     const RUNS: usize = 5;
     const SEQUENCES: u32 = 10;
     const CALLS: usize = 200;
@@ -129,7 +129,7 @@ async fn from_nothing(api: &Api, steps: &[Step]) -> Result<(), String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn callers_at_once_are_each_answered_as_if_alone_and_share_one_sound_forest() {
+async fn concurrent_callers_do_not_affect_each_other_and_leave_a_consistent_forest() {
     const CALLERS: usize = 4;
     const ROUNDS: usize = 4;
     const CALLS: usize = 100;
@@ -145,11 +145,11 @@ async fn callers_at_once_are_each_answered_as_if_alone_and_share_one_sound_fores
                 vec(step(), CALLS).new_tree(&mut TestRunner::new(Config::default())).unwrap().current();
             let (address, client, shared) = (api.address(), api.client().await, shared.clone());
             running.push(tokio::spawn(async move {
-                let mut chance = Chance((1 + round * CALLERS + caller.number) as u64 * 0x9e37_79b9);
+                let mut random = Random((1 + round * CALLERS + caller.number) as u64 * 0x9e37_79b9);
                 let mut counted = 0;
                 for step in steps.iter().filter(|step| step.is_about_own_groups()) {
                     caller.take(address, step).await.unwrap();
-                    shared.move_one(&client, &mut chance).await;
+                    shared.move_one(&client, &mut random).await;
                     counted += shared.count(&client).await;
                 }
                 (caller, counted)
@@ -173,7 +173,7 @@ async fn callers_at_once_are_each_answered_as_if_alone_and_share_one_sound_fores
 #[derive(Clone)]
 struct Shared {
     nodes: Vec<pb::CustomerGroup>,
-    /// The id of the one whose name is a number.
+    /// The id of the group whose name is the counter.
     counter: String,
 }
 
@@ -183,16 +183,16 @@ impl Shared {
         Self { nodes: client.chain(8).await, counter: client.create(named("0")).await.unwrap().id }
     }
 
-    /// Moves one of the nodes under another, or is told that it is below it.
-    async fn move_one(&self, client: &Client, chance: &mut Chance) {
-        let (node, parent) = (&self.nodes[chance.below(8)], &self.nodes[chance.below(8)]);
-        let parent = (chance.below(8) > 0).then_some(parent);
+    /// Moves one of the nodes under another. The move may be refused because it would create a cycle.
+    async fn move_one(&self, client: &Client, random: &mut Random) {
+        let (node, parent) = (&self.nodes[random.below(8)], &self.nodes[random.below(8)]);
+        let parent = (random.below(8) > 0).then_some(parent);
         if let Err(status) = client.update(move_of(node, parent)).await {
             assert_eq!(reason(&status), "PARENT_CYCLE");
         }
     }
 
-    /// Adds one to the counter, unless someone else does so at the same time; answers what was added.
+    /// Increments the counter, unless another caller does so at the same time. Returns the increment.
     async fn count(&self, client: &Client) -> u32 {
         let mut read = client.get(&self.counter).await.unwrap();
         let number: u32 = read.customer_group_name.parse().unwrap();
@@ -208,11 +208,11 @@ impl Shared {
         }
     }
 
-    /// The groups as they are now, which is a tree on its own.
+    /// The current groups, which form a tree of their own.
     async fn objects(&self, api: &Api) -> Vec<Object> {
-        let with = With { authorization: Some(format!("Bearer {KEY}")), ..With::default() };
+        let with = CallOptions { authorization: Some(format!("Bearer {KEY}")), ..CallOptions::default() };
         let ids = self.nodes.iter().map(|node| node.id.clone()).chain([self.counter.clone()]).collect();
-        let answer = make(Face::Rest, api.address(), &Call::BatchGet(ids), &with).await.unwrap();
-        answer["data"].as_array().unwrap().iter().map(|group| group.as_object().unwrap().clone()).collect()
+        let response = make(Protocol::Rest, api.address(), &Call::BatchGet(ids), &with).await.unwrap();
+        response["data"].as_array().unwrap().iter().map(|group| group.as_object().unwrap().clone()).collect()
     }
 }

@@ -1,39 +1,40 @@
-//! The contract in memory: what each call must answer, and what it changes.
+//! A model of the contract in memory: the expected response to each call, and its effect.
 
 use std::collections::{BTreeMap, HashMap};
 
-use customer_groups::domain::GroupId;
+use customer_groups::testing::{Field, GroupId};
 use serde_json::{Map, Value, json};
 
 use super::violation::{Violations, check_key, check_list, check_page, check_text};
-use crate::contract::{Call, Filter, Page, Refusal, With};
+use crate::contract::{ApiError, Call, CallOptions, Filter, Page};
 
 /// The fields that a caller sets, in the documented order.
-pub const MUTABLE: [&str; 6] = [
-    "parent_id",
-    "is_group",
-    "customer_group_name",
-    "parent_customer_group",
-    "default_price_list",
-    "payment_terms",
-];
+pub const MUTABLE: [&str; Field::EDITABLE.len()] = {
+    let mut names = [""; Field::EDITABLE.len()];
+    let mut position = 0;
+    while position < names.len() {
+        names[position] = Field::EDITABLE[position].name();
+        position += 1;
+    }
+    names
+};
 
-/// A group as REST shows it, without its etag.
+/// A group as REST returns it, without its etag.
 pub type Object = Map<String, Value>;
 
-/// All groups, and what is remembered beside them.
+/// All groups, and the recorded idempotency keys.
 #[derive(Debug, Default)]
 pub struct Model {
     pub(super) groups: BTreeMap<String, Object>,
-    /// The ids of all groups that there ever were, the oldest first.
+    /// The ids of all groups that ever existed, oldest first.
     pub(super) ids: Vec<String>,
-    /// For each idempotency key what was asked for, and the ids that came of it.
+    /// The request and the created ids for each idempotency key.
     pub(super) keys: HashMap<String, (Value, Vec<String>)>,
 }
 
 impl Model {
-    /// What the service must answer. Ids and times that only it can know are those that it gave.
-    pub fn answer(&mut self, call: &Call, with: &With, given: &Value) -> Result<Value, Refusal> {
+    /// The expected response. Ids and times that only the service can choose are taken from its response.
+    pub fn response(&mut self, call: &Call, with: &CallOptions, given: &Value) -> Result<Value, ApiError> {
         match call {
             Call::Get(id) => self.find(id).map(with_etag),
             Call::List(page) => self.list(&Filter::default(), page),
@@ -61,21 +62,21 @@ impl Model {
         }
     }
 
-    /// All groups, the newest first.
+    /// All groups, newest first.
     pub fn all(&self) -> impl Iterator<Item = &Object> {
         self.groups.values().rev()
     }
 
-    /// The etag of a group, if there is one.
+    /// The etag of a group, if it exists.
     pub fn etag(&self, id: &str) -> Option<String> {
         self.groups.get(id).map(etag)
     }
 
-    pub(super) fn find(&self, id: &str) -> Result<Object, Refusal> {
+    pub(super) fn find(&self, id: &str) -> Result<Object, ApiError> {
         self.groups.get(id).cloned().ok_or_else(|| refusal("resource_missing"))
     }
 
-    fn list(&self, filter: &Filter, page: &Page) -> Result<Value, Refusal> {
+    fn list(&self, filter: &Filter, page: &Page) -> Result<Value, ApiError> {
         check_list(filter, page)?;
         let limit = page.limit.unwrap_or(20).min(1000);
         let page = Page { limit: Some(limit), ..page.clone() };
@@ -106,7 +107,7 @@ impl Model {
         id: &str,
         page: &Page,
         list: fn(&Self, &str) -> Vec<Object>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ApiError> {
         check_page(page)?;
         self.find(id)?;
         let list = list(self, id);
@@ -121,11 +122,11 @@ impl Model {
         Ok(part(list[start..].to_vec(), page, total))
     }
 
-    fn create(&mut self, body: &Value, with: &With, given: &Value) -> Result<Value, Refusal> {
+    fn create(&mut self, body: &Value, with: &CallOptions, given: &Value) -> Result<Value, ApiError> {
         let mut found = self.check_body(body, None);
         found.check_new(body);
         check_key(with, &mut found);
-        // A parent that does not exist is not found out before a replay is.
+        // A replay comes before the check that the parent exists.
         let parent_only = found.is_only_unknown_parent(body);
         if !parent_only {
             found.refuse()?;
@@ -144,8 +145,8 @@ impl Model {
         Ok(object)
     }
 
-    /// The ids that an earlier create under the same key made, if that asked for the same.
-    pub(super) fn replay(&self, with: &With, asked: &Value) -> Result<Option<Vec<String>>, Refusal> {
+    /// The ids that an earlier create under the same key made, if its request was the same.
+    pub(super) fn replay(&self, with: &CallOptions, asked: &Value) -> Result<Option<Vec<String>>, ApiError> {
         let earlier = with.idempotency_key.as_ref().and_then(|key| self.keys.get(key));
         match earlier {
             None => Ok(None),
@@ -154,13 +155,13 @@ impl Model {
         }
     }
 
-    pub(super) fn remember(&mut self, with: &With, asked: Value, ids: Vec<String>) {
+    pub(super) fn remember(&mut self, with: &CallOptions, asked: Value, ids: Vec<String>) {
         if let Some(key) = &with.idempotency_key {
             self.keys.insert(key.clone(), (asked, ids));
         }
     }
 
-    /// Keeps a new group under the id that the service gave it, which is greater than all before.
+    /// Stores a new group under the id from the service, which is greater than all before.
     pub(super) fn keep_new(&mut self, asked: &Object, given: &Value) -> Object {
         let id = given["id"].as_str().unwrap_or_default().to_owned();
         assert!(self.ids.last().is_none_or(|last| *last < id), "{id} is not after {:?}", self.ids.last());
@@ -174,10 +175,10 @@ impl Model {
         &mut self,
         id: &str,
         body: &Value,
-        with: &With,
+        with: &CallOptions,
         given: &Value,
         wrong: Option<(&str, &'static str)>,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ApiError> {
         let old = self.find(id)?;
         let mut found = self.check_body(body, Some(id));
         if let Some((field, code)) = wrong {
@@ -196,15 +197,15 @@ impl Model {
         Ok(with_etag(new))
     }
 
-    /// An update that says by a mask which fields count, as an RPC reads it.
+    /// An update with a mask, as an RPC reads it.
     fn update_masked(
         &mut self,
         id: &str,
         body: &Value,
         paths: &[&str],
-        with: &With,
+        with: &CallOptions,
         given: &Value,
-    ) -> Result<Value, Refusal> {
+    ) -> Result<Value, ApiError> {
         let has_value = |field: &str| {
             !matches!(body[field].clone(), Value::Null | Value::Bool(false)) && body[field] != ""
         };
@@ -221,7 +222,7 @@ impl Model {
         self.update(id, &Value::Object(masked), with, given, wrong)
     }
 
-    fn delete(&mut self, id: &str, with: &With) -> Result<Value, Refusal> {
+    fn delete(&mut self, id: &str, with: &CallOptions) -> Result<Value, ApiError> {
         let group = self.find(id)?;
         check_etag(&group, with)?;
         if !self.children(id).is_empty() {
@@ -231,7 +232,7 @@ impl Model {
         Ok(json!({"id": id, "deleted": true}))
     }
 
-    /// What is wrong with a body, of a group that there is or of a new one.
+    /// Checks a body, for an existing group or a new one.
     pub(super) fn check_body(&self, body: &Value, id: Option<&str>) -> Violations {
         let mut found = Violations::default();
         if let Some(parent) = body["parent_id"].as_str() {
@@ -253,16 +254,15 @@ impl Model {
     }
 }
 
-/// A group of which nothing is set.
+/// A group without any value.
 pub(super) fn blank() -> Object {
-    let blank = json!({
-        "id": null, "created_at": null, "updated_at": null, "parent_id": null, "is_group": false,
-        "customer_group_name": null, "parent_customer_group": null, "default_price_list": null, "payment_terms": null,
-    });
-    blank.as_object().unwrap().clone()
+    let names = ["id", "created_at", "updated_at"].into_iter().chain(MUTABLE);
+    let mut blank: Object = names.map(|name| (name.to_owned(), Value::Null)).collect();
+    blank["is_group"] = json!(false);
+    blank
 }
 
-/// The group with an id, as it was when it was made.
+/// A group with this id, as created.
 pub(super) fn created(asked: &Object, id: &str) -> Object {
     let time = GroupId::parse(id).map(|id| id.created_at().to_string());
     let mut object = asked.clone();
@@ -271,7 +271,7 @@ pub(super) fn created(asked: &Object, id: &str) -> Object {
     object
 }
 
-/// The group with the fields that a body sets.
+/// The group with the fields of a body applied.
 pub(super) fn set(group: &Object, body: &Value) -> Object {
     let mut group = group.clone();
     for field in MUTABLE {
@@ -285,11 +285,11 @@ pub(super) fn set(group: &Object, body: &Value) -> Object {
     group
 }
 
-pub(super) fn refusal(code: &str) -> Refusal {
-    Refusal { code: code.to_owned(), fields: Vec::new(), message: String::new() }
+pub(super) fn refusal(code: &str) -> ApiError {
+    ApiError { code: code.to_owned(), fields: Vec::new(), message: String::new() }
 }
 
-fn check_etag(group: &Object, with: &With) -> Result<(), Refusal> {
+fn check_etag(group: &Object, with: &CallOptions) -> Result<(), ApiError> {
     let is_meant = |header: &String| header == "*" || header.split(", ").any(|tag| tag == etag(group));
     if with.if_match.as_ref().is_none_or(is_meant) { Ok(()) } else { Err(refusal("etag_mismatch")) }
 }
@@ -301,12 +301,12 @@ fn etag(group: &Object) -> String {
 
 fn with_etag(group: Object) -> Value {
     let etag = group["updated_at"].is_string().then(|| etag(&group));
-    let mut answer = Value::Object(group);
-    answer["etag"] = json!(etag);
-    answer
+    let mut response = Value::Object(group);
+    response["etag"] = json!(etag);
+    response
 }
 
-/// A page of a list in which an id alone says where to start.
+/// A page of a list that is ordered by id, so that any id can be the position.
 fn part_by_id(list: Vec<Object>, page: &Page) -> Value {
     let total = list.len();
     let is_after =

@@ -1,6 +1,6 @@
-//! Calls at random, mostly about groups that there are.
+//! Random calls, mostly on existing groups.
 
-use customer_groups::domain::Field;
+use customer_groups::testing::FieldInput as Field;
 use proptest::collection::vec;
 use proptest::option::{of, weighted};
 use proptest::prelude::*;
@@ -8,23 +8,23 @@ use proptest::sample::{Index, select};
 use serde_json::{Value, json};
 
 use super::state::{MUTABLE, Model};
-use crate::contract::{Call, Filter, Page, With};
-use crate::support::face::Face;
+use crate::contract::{Call, CallOptions, Filter, Page};
+use crate::support::protocol::Protocol;
 
-/// Which group a call is about.
+/// The group that a call is about.
 #[derive(Debug, Clone)]
 enum Target {
-    /// One that there is, if there is any.
+    /// An existing one, if there is any.
     Alive(Index),
-    /// One that there was at some time.
+    /// One that existed at some time.
     Ever(Index),
-    /// None, by an id that one could have.
+    /// None: a well-formed id.
     Nobody,
-    /// None, by a text that is no id.
+    /// None: a malformed id.
     Nonsense,
 }
 
-/// What a body says.
+/// The content of a body.
 #[derive(Debug, Clone)]
 struct Body {
     parent: Field<Target>,
@@ -45,7 +45,7 @@ struct Part {
     after: Option<Target>,
 }
 
-/// Which versions a change is for.
+/// The versions in a precondition.
 #[derive(Debug, Clone, Copy)]
 enum Versions {
     All,
@@ -62,7 +62,7 @@ type Walk = fn(String, Page) -> Call;
 enum What {
     Get(Target),
     List(Part),
-    /// The parent, and what the name has in it.
+    /// The parent, and a text in the name.
     Filtered(Field<Target>, Option<&'static str>, Part),
     Create(Body, Option<String>),
     Update(Target, Body, Versions),
@@ -73,20 +73,20 @@ enum What {
     Walk(Walk, Target, Part),
     Malformed,
     UnknownRoute,
-    /// The call before, once more.
+    /// A repetition of the previous call.
     Again,
 }
 
-/// A call, and the face that it goes by.
+/// A call and its protocol.
 #[derive(Debug, Clone)]
 pub struct Step {
     what: What,
-    face: Index,
+    protocol: Index,
 }
 
 impl Step {
-    /// The call, unless it is the one before once more. `caller` makes keys of different callers differ.
-    pub fn call(&self, model: &Model, caller: usize) -> Option<(Call, With)> {
+    /// The call, unless it repeats the previous one. `caller` makes the idempotency keys of callers differ.
+    pub fn call(&self, model: &Model, caller: usize) -> Option<(Call, CallOptions)> {
         let if_match = |id: &str, versions: &Versions| {
             let current = model.etag(id).unwrap_or_else(|| "\"1\"".to_owned());
             let if_match = match versions {
@@ -97,13 +97,13 @@ impl Step {
                 Versions::Other => Some("\"1700000000000\"".to_owned()),
                 Versions::Nonsense => Some("nonsense".to_owned()),
             };
-            With { if_match, ..With::default() }
+            CallOptions { if_match, ..CallOptions::default() }
         };
         let once = |key: &Option<String>| {
             let idempotency_key = key.as_ref().map(|key| format!("{key} of {caller}"));
-            With { idempotency_key, ..With::default() }
+            CallOptions { idempotency_key, ..CallOptions::default() }
         };
-        let alone = |call| (call, With::default());
+        let alone = |call| (call, CallOptions::default());
         Some(match &self.what {
             What::Get(of) => alone(Call::Get(of.id(model))),
             What::List(part) => alone(Call::List(part.page(model))),
@@ -143,17 +143,17 @@ impl Step {
         })
     }
 
-    /// One of the faces that have such a call.
-    pub fn face(&self, call: &Call) -> Face {
-        let faces: &[Face] = match call {
-            Call::Masked(..) => &Face::RPC,
-            Call::Create(body) | Call::Update(_, body) if body.get("colour").is_some() => &[Face::Rest],
-            _ => &Face::ALL,
+    /// One of the protocols that have such a call.
+    pub fn protocol(&self, call: &Call) -> Protocol {
+        let protocols: &[Protocol] = match call {
+            Call::Masked(..) => &Protocol::RPC,
+            Call::Create(body) | Call::Update(_, body) if body.get("colour").is_some() => &[Protocol::Rest],
+            _ => &Protocol::ALL,
         };
-        *self.face.get(faces)
+        *self.protocol.get(protocols)
     }
 
-    /// Whether it is about no groups of others.
+    /// Whether it cannot return groups of other callers.
     pub fn is_about_own_groups(&self) -> bool {
         !matches!(self.what, What::List(_) | What::Filtered(..))
     }
@@ -227,7 +227,7 @@ fn text() -> impl Strategy<Value = Value> {
         .prop_map(Value::from)
 }
 
-/// A field that is mostly not there, or seldom null.
+/// A field that is mostly absent and seldom null.
 fn field(name: &'static str) -> impl Strategy<Value = Option<(&'static str, Value)>> {
     let value = match name {
         "is_group" => any::<bool>().prop_map(Value::from).boxed(),
@@ -237,7 +237,7 @@ fn field(name: &'static str) -> impl Strategy<Value = Option<(&'static str, Valu
     weighted(0.3, value)
 }
 
-/// What a body says of the parent.
+/// The parent in a body.
 fn parent() -> impl Strategy<Value = Field<Target>> {
     prop_oneof![4 => Just(Field::Absent), 1 => Just(Field::Null), 5 => target().prop_map(Field::Value)]
 }
@@ -252,7 +252,7 @@ fn body() -> impl Strategy<Value = Body> {
     })
 }
 
-/// What an update says, of few fields, and now and then of one that there is not.
+/// An update of few fields, sometimes of an unknown one.
 fn change() -> impl Strategy<Value = Body> {
     let parent = parent();
     let unknown = weighted(0.04, Just(("colour", json!("red"))));
@@ -307,7 +307,7 @@ fn walk() -> impl Strategy<Value = Walk> {
     select(vec![Call::Children as Walk, Call::Ancestors, Call::Descendants, Call::StreamDescendants])
 }
 
-/// One call.
+/// A single call.
 pub fn step() -> impl Strategy<Value = Step> {
     let mask = select(vec![
         vec![],
@@ -334,5 +334,5 @@ pub fn step() -> impl Strategy<Value = Step> {
         2 => Just(What::Again),
         1 => prop_oneof![Just(What::Malformed), Just(What::UnknownRoute)],
     ];
-    (what, any::<Index>()).prop_map(|(what, face)| Step { what, face })
+    (what, any::<Index>()).prop_map(|(what, protocol)| Step { what, protocol })
 }

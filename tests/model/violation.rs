@@ -1,16 +1,16 @@
-//! What the contract finds wrong with a call.
+//! The validation errors of the model.
 
-use customer_groups::domain::GroupId;
+use customer_groups::testing::GroupId;
 use serde_json::Value;
 
-use crate::contract::{Filter, Page, Refusal, With};
+use crate::contract::{ApiError, CallOptions, Filter, Page};
 
-/// The fields that are wrong, each with the code that it alone would have, in the order in which they are listed.
+/// The invalid fields in the order in which they are listed, each with the code that it would have alone.
 #[derive(Debug, Default)]
 pub struct Violations(pub Vec<(String, &'static str)>);
 
 impl Violations {
-    pub fn one(field: &str, code: &'static str) -> Refusal {
+    pub fn one(field: &str, code: &'static str) -> ApiError {
         Self(vec![(field.to_owned(), code)]).refuse().unwrap_err()
     }
 
@@ -18,15 +18,15 @@ impl Violations {
         self.0.push((field.to_owned(), code));
     }
 
-    /// Nothing when nothing is wrong.
-    pub fn refuse(&self) -> Result<(), Refusal> {
+    /// Succeeds if there is no violation.
+    pub fn refuse(&self) -> Result<(), ApiError> {
         let Some((_, first)) = self.0.first() else { return Ok(()) };
         let code = if self.0.iter().all(|(_, code)| code == first) { first } else { "parameter_invalid" };
         let fields = self.0.iter().map(|(field, _)| field.clone()).collect();
-        Err(Refusal { code: code.to_owned(), fields, message: String::new() })
+        Err(ApiError { code: code.to_owned(), fields, message: String::new() })
     }
 
-    /// What is wrong with a new group beside what may be wrong with any: it must have a name.
+    /// Checks the rule that only new groups have: a name is required.
     pub fn check_new(&mut self, body: &Value) {
         if body.get("customer_group_name").is_none() {
             let at = usize::from(self.0.first().is_some_and(|(field, _)| field == "parent_id"));
@@ -34,14 +34,14 @@ impl Violations {
         }
     }
 
-    /// Whether all that is wrong is that no group has the id of the parent, though one could.
+    /// Whether the only violation is a well-formed parent id that no group has.
     pub fn is_only_unknown_parent(&self, body: &Value) -> bool {
         let could_be = body["parent_id"].as_str().is_some_and(|id| GroupId::parse(id).is_some());
         matches!(self.0.as_slice(), [(_, "parent_not_found")]) && could_be
     }
 }
 
-/// The name when `field` is its name; an optional text otherwise.
+/// Checks a required name if `field` is the name, and an optional text otherwise.
 pub fn check_text(field: &str, value: Option<&Value>, found: &mut Violations) {
     let is_name = field == "customer_group_name";
     let text = match value {
@@ -56,17 +56,17 @@ pub fn check_text(field: &str, value: Option<&Value>, found: &mut Violations) {
     }
 }
 
-pub fn check_key(with: &With, found: &mut Violations) {
+pub fn check_key(with: &CallOptions, found: &mut Violations) {
     if with.idempotency_key.as_ref().is_some_and(|key| key.len() > 255) {
         found.add("idempotency-key", "parameter_invalid");
     }
 }
 
-pub fn check_page(page: &Page) -> Result<(), Refusal> {
+pub fn check_page(page: &Page) -> Result<(), ApiError> {
     of_page(page).refuse()
 }
 
-pub fn check_list(filter: &Filter, page: &Page) -> Result<(), Refusal> {
+pub fn check_list(filter: &Filter, page: &Page) -> Result<(), ApiError> {
     let mut found = of_page(page);
     if filter.parent_id.as_ref().is_some_and(|id| id != "null" && GroupId::parse(id).is_none()) {
         found.add("parent_id", "parameter_invalid");

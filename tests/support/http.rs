@@ -1,4 +1,4 @@
-//! Requests that no generated client would send.
+//! Raw HTTP requests that generated clients cannot send.
 
 use std::net::SocketAddr;
 
@@ -12,15 +12,15 @@ use tonic::{Code, Status};
 
 use super::{KEY, leaks};
 
-/// An answer, read to its end.
-pub struct Answer {
+/// A complete response.
+pub struct HttpResponse {
     pub status: StatusCode,
-    /// With the trailers.
+    /// Including the trailers.
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answer {
+impl HttpResponse {
     pub async fn read(response: hyper::Response<Incoming>) -> Self {
         let (head, body) = response.into_parts();
         let body = body.collect().await.unwrap();
@@ -46,22 +46,22 @@ impl Answer {
 }
 
 /// A GET over HTTP/1.1.
-pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Answer {
+pub async fn get(address: SocketAddr, path: &str, headers: &[(&str, &str)]) -> HttpResponse {
     request(address, "GET", path, headers, Bytes::new()).await
 }
 
-/// A request over HTTP/1.1, on a connection of its own, whose answer is read to its end.
+/// A request over HTTP/1.1 on a new connection. Reads the whole response.
 pub async fn request(
     address: SocketAddr,
     method: &str,
     path: &str,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
-) -> Answer {
-    Answer::read(open(address, method, path, headers, body).await).await
+) -> HttpResponse {
+    HttpResponse::read(open(address, method, path, headers, body).await).await
 }
 
-/// A request over HTTP/1.1, on a connection of its own, which ends when the answer is dropped.
+/// A request over HTTP/1.1 on a new connection, which is closed when the response is dropped.
 pub async fn open(
     address: SocketAddr,
     method: &str,
@@ -73,7 +73,7 @@ pub async fn open(
     open_on(stream, address, method, path, headers, body).await.unwrap()
 }
 
-/// A request over HTTP/1.1 on a connection that there is.
+/// A request over HTTP/1.1 on an existing connection.
 pub async fn open_on(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     address: SocketAddr,
@@ -91,17 +91,17 @@ pub async fn open_on(
     sender.send_request(request.body(Full::new(body.into())).unwrap()).await
 }
 
-/// A POST over HTTP/2, on a connection of its own.
+/// A POST over HTTP/2 on a new connection.
 pub async fn request_http2(
     address: SocketAddr,
     path: &str,
     headers: &[(&str, &str)],
     body: impl Into<Bytes>,
-) -> Answer {
+) -> HttpResponse {
     RawGrpc::connect(address).await.post(path, headers, body).await
 }
 
-/// One HTTP/2 connection for gRPC calls of any bytes.
+/// An HTTP/2 connection for gRPC calls with any bytes.
 pub struct RawGrpc {
     address: SocketAddr,
     sender: hyper::client::conn::http2::SendRequest<Full<Bytes>>,
@@ -112,7 +112,7 @@ impl RawGrpc {
         Self::connect_on(TcpStream::connect(address).await.unwrap(), address).await
     }
 
-    /// On a connection that there is.
+    /// Uses an existing connection.
     pub async fn connect_on(
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         address: SocketAddr,
@@ -123,20 +123,30 @@ impl RawGrpc {
         Self { address, sender }
     }
 
-    /// Calls a method of any service with the key of the tests, and further headers.
-    pub async fn call(&mut self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    /// Calls a method of any service with the API key of the tests and these headers.
+    pub async fn call(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> HttpResponse {
         let key = format!("Bearer {KEY}");
         self.call_without_key(path, &[&[("authorization", key.as_str())], headers].concat(), body).await
     }
 
-    /// A POST with those headers alone.
-    pub async fn post(&mut self, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    /// A POST with only these headers.
+    pub async fn post(
+        &mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> HttpResponse {
         let mut request = Request::post(format!("http://{}{path}", self.address));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
         let request = request.body(Full::new(body.into())).unwrap();
-        Answer::read(self.sender.send_request(request).await.unwrap()).await
+        HttpResponse::read(self.sender.send_request(request).await.unwrap()).await
     }
 
     pub async fn call_without_key(
@@ -144,13 +154,13 @@ impl RawGrpc {
         path: &str,
         headers: &[(&str, &str)],
         body: impl Into<Bytes>,
-    ) -> Answer {
+    ) -> HttpResponse {
         let grpc = [("content-type", "application/grpc"), ("te", "trailers")];
         self.post(path, &[&grpc, headers].concat(), body).await
     }
 }
 
-/// A message in the frame that gRPC puts around it.
+/// A message in a gRPC frame.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[0], length.to_be_bytes().as_slice(), message].concat()

@@ -1,12 +1,13 @@
-//! No API key may be in anything that the service writes. What of it the tests see comes by here.
+//! Detection of API keys in the service's output. Everything that the tests read from it passes through
+//! `watch`.
 
 use std::io;
 use std::sync::Once;
 
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Ends the whole run when there is a key in what the service wrote: whoever reads it may be a thread whose panics
-/// nobody hears of.
+/// Ends the whole run if the output contains a key. A panic is not enough: the reader may be a thread whose
+/// panics are ignored.
 pub fn watch(written: &[u8]) {
     if has_key(written) {
         eprintln!("an API key was written: {}", String::from_utf8_lossy(written));
@@ -14,7 +15,7 @@ pub fn watch(written: &[u8]) {
     }
 }
 
-/// Whether there is more of a key than what all of them begin with.
+/// Whether the text contains a key, longer than its fixed prefix.
 pub fn has_key(written: &[u8]) -> bool {
     const BEGINNINGS: [&[u8]; 2] = [b"sk_test_", b"sk_live_"];
     const LENGTH: usize = 8;
@@ -26,7 +27,7 @@ pub fn has_key(written: &[u8]) -> bool {
     })
 }
 
-/// Watches what the services in this process log.
+/// Watches the log of the services in this process.
 pub fn watch_log() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

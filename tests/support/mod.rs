@@ -1,15 +1,15 @@
-//! What the tests share: a PostgreSQL for the run, a service for each test, clients.
+//! Shared test support: a PostgreSQL for the run, a service for each test, and clients.
 
-mod chance;
 mod cluster;
-pub mod face;
-pub mod frames;
 pub mod http;
+pub mod http2;
 pub mod leaks;
-mod pair;
 mod postgres;
 mod program;
+pub mod protocol;
 mod proxy;
+mod random;
+mod replication;
 mod status;
 pub mod tls;
 
@@ -17,11 +17,11 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
 
-use customer_groups::auth::{KeyRing, Mode, Secret};
-use customer_groups::grpc::pb;
-use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
-use customer_groups::server::{self, Limits as Bounds, Options, Timeouts};
-use customer_groups::store::{Limits, Store};
+use customer_groups::testing::pb;
+use customer_groups::testing::pb::customer_group_service_client::CustomerGroupServiceClient;
+use customer_groups::testing::{KeyCache, Mode, Secret};
+use customer_groups::testing::{Limits, ServerOptions, Timeouts};
+use customer_groups::testing::{Store, StoreOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::metadata::MetadataValue;
@@ -29,26 +29,29 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Request, Status};
 
-pub use chance::Chance;
-pub use cluster::{TestDatabase, connect, data_dir, url};
-pub use pair::{Pair, Server, give};
+pub use cluster::{TableLock, TestDatabase, connect, data_dir, url};
 pub use postgres::{Postgres, postmaster};
 pub use program::Program;
-pub use proxy::{Proxy, Trap};
+pub use proxy::{Proxy, StatementFault};
+pub use random::Random;
+pub use replication::{ReplicatedPair, Server, chown_to_postgres};
 pub use status::{fields, reason};
 
 /// The `API_KEY` of every service in the tests.
 pub const KEY: &str = "sk_test_the_key_of_the_tests";
 
-/// Longer than anything in a test may take.
+/// A well-formed id that no group has.
+pub const UNKNOWN_ID: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
+
+/// Longer than any test takes.
 pub const TIMEOUTS: Timeouts = Timeouts {
     header: Duration::from_secs(30),
     request: Duration::from_secs(30),
     drain: Duration::from_secs(25),
 };
 
-/// More than any test needs that is not about them.
-pub const BOUNDS: Bounds = Bounds {
+/// More than a test needs, unless it tests the limits.
+pub const BOUNDS: Limits = Limits {
     connections: NonZeroUsize::new(10_000).unwrap(),
     streams: NonZeroU32::new(256).unwrap(),
     calls: NonZeroUsize::new(10_000).unwrap(),
@@ -57,8 +60,8 @@ pub const BOUNDS: Bounds = Bounds {
     rate: None,
 };
 
-/// The connections of a service, and longer than anything in a test waits for one.
-pub const LIMITS: Limits = Limits {
+/// The connections of a service, and a timeout for them that no test reaches.
+pub const LIMITS: StoreOptions = StoreOptions {
     pool_size: 8,
     pool_queue: 10_000,
     pool_timeout: Duration::from_secs(30),
@@ -66,21 +69,21 @@ pub const LIMITS: Limits = Limits {
     statement_timeout: TIMEOUTS.request,
 };
 
-/// More than one, so that connections of one test end up with several.
+/// More than one, so that the connections of a test use several workers.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
-/// A customer group service in this process, on a database of its own.
+/// A service in this process, on its own database.
 pub struct Api {
     pub database: TestDatabase,
     pub store: Store,
     address: SocketAddr,
-    /// Where it tells its metrics.
+    /// The address of the metrics.
     pub admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<()>,
 }
 
-/// A client that sends a key with every call.
+/// A client that sends an API key with every call.
 pub type Client = CustomerGroupServiceClient<InterceptedService<Channel, Bearer>>;
 
 #[derive(Clone)]
@@ -99,12 +102,12 @@ impl Api {
         Self::start_on(TestDatabase::create().await).await
     }
 
-    /// A service on a database that may have others.
+    /// Starts a service on a database, which other services may share.
     pub async fn start_on(database: TestDatabase) -> Self {
         Self::start_with(database, TIMEOUTS, LIMITS.pool_size, LIMITS.pool_timeout).await
     }
 
-    /// A service with that many connections and that long a wait for one.
+    /// Starts a service with these database limits.
     pub async fn start_with(
         database: TestDatabase,
         timeouts: Timeouts,
@@ -114,8 +117,8 @@ impl Api {
         Self::start_bounded(database, timeouts, pool_size, pool_timeout, BOUNDS).await
     }
 
-    /// A service that takes on no more than that.
-    pub async fn start_within(bounds: Bounds, timeouts: Timeouts) -> Self {
+    /// Starts a service with these admission limits.
+    pub async fn start_within(bounds: Limits, timeouts: Timeouts) -> Self {
         let database = TestDatabase::create().await;
         Self::start_bounded(database, timeouts, LIMITS.pool_size, LIMITS.pool_timeout, bounds).await
     }
@@ -125,15 +128,15 @@ impl Api {
         timeouts: Timeouts,
         pool_size: usize,
         pool_timeout: Duration,
-        bounds: Bounds,
+        bounds: Limits,
     ) -> Self {
         leaks::watch_log();
-        let limits = Limits { pool_size, pool_timeout, statement_timeout: timeouts.request, ..LIMITS };
+        let limits = StoreOptions { pool_size, pool_timeout, statement_timeout: timeouts.request, ..LIMITS };
         let store = Store::open(&database.url().parse().unwrap(), &limits).await.unwrap();
         let key = Secret::parse(Mode::Test, KEY).unwrap();
-        let keys = KeyRing::new(store.clone(), Mode::Test, Some(&key));
+        let keys = KeyCache::new(store.clone(), Mode::Test, Some(&key));
         let listen = "127.0.0.1:0".parse().unwrap();
-        let options = Options {
+        let options = ServerOptions {
             listen,
             tls: None,
             admin: Some(listen),
@@ -143,12 +146,12 @@ impl Api {
             limits: bounds,
             origins: None,
         };
-        let server = server::Server::bind(options, store.clone(), keys).await.unwrap();
+        let server = customer_groups::testing::Server::bind(options, store.clone(), keys).await.unwrap();
         let (address, admin) = (server.address(), server.admin_address().unwrap());
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             if stopped.await.is_err() {
-                // The test asks for nothing more; it ends with its runtime.
+                // A request that is still running when the test ends is dropped with the runtime.
                 std::future::pending::<()>().await;
             }
         }));
@@ -171,12 +174,12 @@ impl Api {
         CustomerGroupServiceClient::with_interceptor(self.channel().await, Bearer(key.to_owned()))
     }
 
-    /// The usual client on a connection of the test's own making.
+    /// The standard client on a channel of the test.
     pub fn client_on(channel: Channel) -> Client {
         CustomerGroupServiceClient::with_interceptor(channel, Bearer(KEY.to_owned()))
     }
 
-    /// Asks the service to stop, as a signal does.
+    /// Starts the shutdown, as a signal does.
     pub fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             stop.send(()).unwrap();
@@ -189,12 +192,12 @@ impl Api {
     }
 }
 
-/// Waits for what must happen in the end. That it takes this long is a hang.
+/// Waits for a condition and fails the test if it takes too long.
 pub async fn eventually<T>(what: &str, happens: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_mins(1), happens).await.unwrap_or_else(|_| panic!("never: {what}"))
 }
 
-/// A group with a name and nothing else.
+/// A group with only a name.
 pub fn named(name: &str) -> pb::CustomerGroup {
     pb::CustomerGroup { customer_group_name: name.to_owned(), ..Default::default() }
 }
@@ -221,7 +224,7 @@ pub fn move_of(
     update_of(pb::CustomerGroup { id: group.id.clone(), parent_id, ..Default::default() }, &["parent_id"])
 }
 
-/// The calls of the client as most tests want them: an answer or a status.
+/// The calls of the client in the form that most tests need: a result without metadata.
 pub trait Calls {
     async fn get(&self, id: &str) -> Result<pb::CustomerGroup, Status>;
     async fn list(
@@ -232,7 +235,7 @@ pub trait Calls {
     async fn create(&self, group: pb::CustomerGroup) -> Result<pb::CustomerGroup, Status>;
     async fn update(&self, request: pb::UpdateCustomerGroupRequest) -> Result<pb::CustomerGroup, Status>;
     async fn delete(&self, id: &str) -> Result<pb::DeleteCustomerGroupResponse, Status>;
-    /// A chain of groups, each below the one before it.
+    /// Creates a chain of groups, each below the previous one.
     async fn chain(&self, length: usize) -> Vec<pb::CustomerGroup>;
 }
 

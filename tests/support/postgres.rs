@@ -1,9 +1,9 @@
-//! A PostgreSQL of a test's own, which may be killed.
+//! A PostgreSQL for a single test, which can be killed.
 
 use std::fs;
 use std::path::Path;
 
-use customer_groups::embedded::{Embedded, Options};
+use customer_groups::testing::{Embedded, EmbeddedOptions};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,23 +22,23 @@ impl Postgres {
     pub async fn start() -> Self {
         let mut postgres = Self { running: None, folder: data_dir() };
         postgres.start_again().await;
-        // What was written outlives a killed process without that, which only makes its next start slow.
+        // Data survives a killed process even without fsync, which only slows down the next start.
         let settings = postgres.folder.path().join("postgres/postgresql.auto.conf");
         fs::write(settings, "fsync = off\n").unwrap();
         postgres.sql().await.batch_execute("select pg_reload_conf()").await.unwrap();
         postgres
     }
 
-    /// Starts it after a kill, and waits until it lets connections in.
+    /// Starts it after a kill and waits until it accepts connections.
     pub async fn start_again(&mut self) {
         let data_dir = self.folder.path().to_owned();
-        let options = Options { data_dir, bin_dir: None, connections: 100 };
+        let options = EmbeddedOptions { data_dir, bin_dir: None, max_connections: 100 };
         self.running = Some(Embedded::start(&options).await.unwrap());
     }
 
-    /// Kills it with all its processes.
+    /// Kills all of its processes.
     pub async fn kill(&mut self) {
-        // First the one that would make new ones of those that it loses.
+        // The postmaster first: it would replace the processes that it loses.
         kill(postmaster(self.folder.path()), Signal::SIGKILL).unwrap();
         let cluster = self.folder.path().join("postgres").canonicalize().unwrap();
         loop {
@@ -64,13 +64,13 @@ impl Postgres {
     }
 }
 
-/// The first process of the private PostgreSQL in a folder.
+/// The main process of the PostgreSQL in a folder.
 pub fn postmaster(folder: &Path) -> Pid {
     let text = fs::read_to_string(folder.join("postgres/postmaster.pid")).unwrap();
     Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
 }
 
-/// The processes that run in a folder.
+/// The processes whose working directory is this folder.
 fn processes_in(folder: &Path) -> Vec<Pid> {
     let numbers =
         fs::read_dir("/proc").unwrap().filter_map(|entry| entry.unwrap().file_name().to_str()?.parse().ok());

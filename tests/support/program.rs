@@ -1,4 +1,4 @@
-//! The program itself, as a process.
+//! The program as a child process.
 
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use customer_groups::grpc::pb::customer_group_service_client::CustomerGroupServiceClient;
+use customer_groups::testing::pb::customer_group_service_client::CustomerGroupServiceClient;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
@@ -17,21 +17,25 @@ use tonic::transport::Endpoint;
 use super::{Bearer, Client, KEY, leaks};
 
 /// A test that waits this long for a program has found a hang.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// A running service. It is stopped when it is dropped, so that its folder can be removed.
 pub struct Program {
     child: Child,
     lines: mpsc::Receiver<String>,
     pub address: SocketAddr,
-    /// Where it tells its metrics.
+    /// The address of the metrics.
     pub admin: SocketAddr,
 }
 
 impl Program {
-    /// The program with settings for tests, and nothing from the environment of the tests.
+    /// The program with settings for tests and an empty environment.
     pub fn command(settings: &[(&str, &str)]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_customer-groups"));
+        Self::command_of(Path::new(env!("CARGO_BIN_EXE_customer-groups")), settings)
+    }
+
+    fn command_of(binary: &Path, settings: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(binary);
         command
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
@@ -44,21 +48,32 @@ impl Program {
         command
     }
 
-    /// Starts it and waits until it serves.
+    /// Starts the program and waits until it serves.
     pub fn serve(settings: &[(&str, &str)]) -> Self {
         Self::serve_by(Self::command(settings).stdout(Stdio::null()))
     }
 
     pub fn serve_by(command: &mut Command) -> Self {
         let mut program = Self::spawn(command);
-        let telling = program.log_line(|line| line["message"] == "metrics are told");
+        let telling = program.log_line(|line| line["message"] == "serving metrics");
         program.admin = telling["address"].as_str().unwrap().parse().unwrap();
         let serving = program.log_line(|line| line["message"] == "serving");
         program.address = serving["address"].as_str().unwrap().parse().unwrap();
         program
     }
 
-    /// Starts it without waiting: its addresses are not known.
+    /// Starts the previous release and waits until it serves. Its admin address is not known.
+    pub fn serve_previous(settings: &[(&str, &str)]) -> Self {
+        let binary = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/previous/customer-groups");
+        assert!(binary.exists(), "{} is missing; run `make previous`", binary.display());
+        let mut program = Self::spawn(Self::command_of(&binary, settings).stdout(Stdio::null()));
+        // The log target of that release.
+        let serving = program.log_line(|line| line["message"] == "serving");
+        program.address = serving["address"].as_str().unwrap().parse().unwrap();
+        program
+    }
+
+    /// Starts the program without waiting. Its addresses are not known.
     pub fn spawn(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -66,7 +81,7 @@ impl Program {
         thread::spawn(move || {
             for line in stderr.lines().map_while(Result::ok) {
                 leaks::watch(line.as_bytes());
-                // The test may not want to know any more.
+                // The test may have stopped reading the log.
                 drop(send.send(line));
             }
         });
@@ -74,7 +89,7 @@ impl Program {
         Self { child, lines, address: unknown, admin: unknown }
     }
 
-    /// Starts it on a private PostgreSQL in that folder.
+    /// Starts the program on an embedded PostgreSQL in this folder.
     pub fn serve_in(folder: &Path) -> Self {
         Self::serve(&[("DATA_DIR", folder.to_str().unwrap())])
     }
@@ -83,25 +98,33 @@ impl Program {
         self.child.id()
     }
 
-    /// The most memory that it has had, in KiB.
+    /// The peak memory in KiB.
     pub fn peak(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     pub fn run(arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let output = Self::command(settings).args(arguments).output().unwrap();
         leaks::watch(&output.stderr);
         output
     }
 
-    /// The next line of the log that is looked for.
+    /// The standard error of a command, after the line that names its database.
+    pub fn messages(output: &Output) -> String {
+        let messages = String::from_utf8(output.stderr.clone()).unwrap();
+        let (database, rest) = messages.split_once('\n').unwrap();
+        assert!(database.starts_with("database: "), "{messages}");
+        rest.to_owned()
+    }
+
+    /// The next log line that matches.
     pub fn log_line(&self, looked_for: impl Fn(&Value) -> bool) -> Value {
         let mut said = Vec::new();
         loop {
-            let line = self.lines.recv_timeout(PATIENCE);
+            let line = self.lines.recv_timeout(TIMEOUT);
             let line = line.unwrap_or_else(|error| panic!("{error} after the program said {said:#?}"));
             said.push(line.clone());
             if let Ok(line) = serde_json::from_str::<Value>(&line)
@@ -112,7 +135,7 @@ impl Program {
         }
     }
 
-    /// All further lines of the log, once the program has ended.
+    /// All remaining log lines, once the program has ended.
     pub fn rest_of_log(&self) -> Vec<String> {
         self.lines.iter().collect()
     }
@@ -133,7 +156,7 @@ impl Program {
         kill(Pid::from_raw(self.pid().try_into().unwrap()), signal).unwrap();
     }
 
-    /// Waits until it has ended.
+    /// Waits until the program has ended.
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().unwrap()
     }

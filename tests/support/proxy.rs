@@ -1,4 +1,4 @@
-//! A proxy between the service and PostgreSQL, which does what networks do.
+//! A fault-injecting proxy between the service and PostgreSQL.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,40 +9,40 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// It runs until the runtime of its test ends.
+/// A running proxy. It stops with the runtime of its test.
 pub struct Proxy {
     pub port: u16,
     faults: watch::Sender<Faults>,
 }
 
-/// What it does to connections.
+/// The faults that are injected into connections.
 #[derive(Clone, Default)]
 struct Faults {
-    /// How often all were cut.
+    /// How many times all connections were reset.
     cuts: usize,
-    /// Whether new ones are reset.
+    /// Whether new connections are reset.
     refuses: bool,
-    /// Whether nothing goes either way. What was sent is kept.
+    /// Whether all data is held back in both directions.
     stalls: bool,
-    /// How much later everything arrives, on each way.
+    /// The delay in each direction.
     delay: Duration,
-    /// What happens to a connection on which such bytes are sent to PostgreSQL.
-    trap: Option<(&'static [u8], Trap)>,
+    /// The fault for a connection that sends these bytes to PostgreSQL.
+    fault: Option<(&'static [u8], StatementFault)>,
 }
 
-/// What happens to the connection of one statement.
+/// A fault of the connection on which a statement is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Trap {
-    /// Half of the statement arrives, and the connection is reset.
+pub enum StatementFault {
+    /// Half of the statement is delivered, then the connection is reset.
     ResetInStatement,
-    /// Half of the statement arrives, and nothing more is sent.
+    /// Half of the statement is delivered, then nothing more.
     StopInStatement,
-    /// The statement arrives, but only half of its answer, and the connection is reset.
+    /// The statement is delivered, but only half of the response. Then the connection is reset.
     ResetInAnswer,
 }
 
 impl Proxy {
-    /// Starts it before the PostgreSQL whose socket is in that folder.
+    /// Starts a proxy for the PostgreSQL whose socket is in this folder.
     pub async fn start(folder: &Path) -> Self {
         let socket = folder.join(".s.PGSQL.5432");
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -52,7 +52,7 @@ impl Proxy {
         tokio::spawn(async move {
             loop {
                 let (client, _) = listener.accept().await.unwrap();
-                tokio::spawn(carry(client, socket.clone(), of_connections.subscribe()));
+                tokio::spawn(serve_connection(client, socket.clone(), of_connections.subscribe()));
             }
         });
         Self { port, faults }
@@ -63,51 +63,51 @@ impl Proxy {
         self.faults.send_modify(|faults| faults.cuts += 1);
     }
 
-    /// Resets all connections, and new ones too, or does not any more.
+    /// Resets all connections and starts or stops resetting new ones.
     pub fn refuse(&self, refuses: bool) {
         self.faults.send_modify(|faults| faults.refuses = refuses);
         self.cut();
     }
 
-    /// Keeps everything to itself, or hands it on again.
+    /// Starts or stops holding back all data.
     pub fn stall(&self, stalls: bool) {
         self.faults.send_modify(|faults| faults.stalls = stalls);
     }
 
-    /// Lets everything arrive later by so much.
+    /// Delays all data.
     pub fn delay(&self, delay: Duration) {
         self.faults.send_modify(|faults| faults.delay = delay);
     }
 
-    /// Waits for a statement with these bytes in it.
-    pub fn trap(&self, bytes: &'static str, trap: Trap) {
-        self.faults.send_modify(|faults| faults.trap = Some((bytes.as_bytes(), trap)));
+    /// Injects a fault into the next connection that sends these bytes.
+    pub fn fault(&self, bytes: &'static str, fault: StatementFault) {
+        self.faults.send_modify(|faults| faults.fault = Some((bytes.as_bytes(), fault)));
     }
 
-    /// Lets the statement pass.
-    pub fn untrap(&self) {
-        self.faults.send_modify(|faults| faults.trap = None);
+    /// Stops injecting the fault.
+    pub fn clear_fault(&self) {
+        self.faults.send_modify(|faults| faults.fault = None);
     }
 }
 
-async fn carry(mut client: TcpStream, socket: PathBuf, faults: watch::Receiver<Faults>) {
+async fn serve_connection(mut client: TcpStream, socket: PathBuf, faults: watch::Receiver<Faults>) {
     let mut cut = faults.clone();
     let cuts = cut.borrow().cuts;
     tokio::select! {
         _ = cut.wait_for(|faults| faults.refuses || faults.cuts > cuts) => {}
         _ = forward(&mut client, &socket, faults) => {}
     }
-    // It is reset when it is closed.
+    // Makes the close a reset.
     client.set_zero_linger().unwrap();
 }
 
-/// Carries bytes until either end has no more, or the connection is to be reset.
+/// Forwards bytes until either end closes or the connection is to be reset.
 async fn forward(
     client: &mut TcpStream,
     socket: &Path,
     mut faults: watch::Receiver<Faults>,
 ) -> io::Result<()> {
-    passable(&mut faults).await;
+    until_open(&mut faults).await;
     let mut server = UnixStream::connect(socket).await?;
     let (mut to_server, mut to_client) = (vec![0; 64 * 1024], vec![0; 64 * 1024]);
     let mut breaks = false;
@@ -115,16 +115,16 @@ async fn forward(
         tokio::select! {
             read = client.read(&mut to_server) => {
                 let sent = &to_server[..read?];
-                passable(&mut faults).await;
-                let trap = faults.borrow().trap.and_then(|(bytes, trap)| contains(sent, bytes).then_some(trap));
-                match trap {
+                until_open(&mut faults).await;
+                let fault = faults.borrow().fault.and_then(|(bytes, fault)| contains(sent, bytes).then_some(fault));
+                match fault {
                     None => server.write_all(sent).await?,
-                    Some(Trap::ResetInAnswer) => {
+                    Some(StatementFault::ResetInAnswer) => {
                         breaks = true;
                         server.write_all(sent).await?;
                     }
-                    Some(Trap::ResetInStatement) => return server.write_all(&sent[..sent.len() / 2]).await,
-                    Some(Trap::StopInStatement) => {
+                    Some(StatementFault::ResetInStatement) => return server.write_all(&sent[..sent.len() / 2]).await,
+                    Some(StatementFault::StopInStatement) => {
                         server.write_all(&sent[..sent.len() / 2]).await?;
                         tokio::io::copy(&mut server, client).await?;
                     }
@@ -135,7 +135,7 @@ async fn forward(
             }
             read = server.read(&mut to_client) => {
                 let sent = &to_client[..read?];
-                passable(&mut faults).await;
+                until_open(&mut faults).await;
                 if breaks {
                     return client.write_all(&sent[..sent.len() / 2]).await;
                 }
@@ -148,10 +148,10 @@ async fn forward(
     }
 }
 
-/// Waits until bytes may go on.
-async fn passable(faults: &mut watch::Receiver<Faults>) {
+/// Waits until data may pass.
+async fn until_open(faults: &mut watch::Receiver<Faults>) {
     let delay = faults.wait_for(|faults| !faults.stalls).await.map(|faults| faults.delay);
-    // The proxy of a test that has ended has nothing to wait for.
+    // The sender is gone once the test has ended.
     sleep(delay.unwrap_or_default()).await;
 }
 

@@ -1,9 +1,9 @@
-//! What a program reads out of a status.
+//! The details of a gRPC status.
 
 use tonic::Status;
 use tonic_types::StatusExt;
 
-/// The reason in the one `ErrorInfo`, after checking its domain.
+/// The reason in the only `ErrorInfo`, after checking its domain.
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info().unwrap_or_else(|| panic!("no ErrorInfo in {status:?}"));
     assert_eq!(info.domain, "overplane.dev");

@@ -14,7 +14,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-/// Who signs certificates.
+/// A certificate authority.
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate with its key, in PEM.
@@ -35,7 +35,7 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for that name.
+    /// Issues a certificate for this name.
     pub fn issue(&self, name: &str) -> Identity {
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -44,7 +44,7 @@ impl Authority {
         Identity { cert: cert.pem(), key: key.serialize_pem() }
     }
 
-    /// A client that trusts it, speaks that protocol, and may have a certificate of its own.
+    /// A client that trusts the authority, offers this ALPN protocol, and may have its own certificate.
     pub fn client(&self, protocol: &str, identity: Option<&Identity>) -> TlsConnector {
         let mut roots = RootCertStore::empty();
         roots.add(self.0.der().clone()).unwrap();
@@ -65,7 +65,7 @@ impl Authority {
 }
 
 impl Identity {
-    /// One for that name that is signed by itself.
+    /// A self-signed certificate for this name.
     pub fn of_itself(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let cert = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -76,7 +76,7 @@ impl Identity {
         CertificateDer::from_pem_slice(self.cert.as_bytes()).unwrap()
     }
 
-    /// Writes it to two files in a folder.
+    /// Writes the certificate and the key to files in a folder.
     pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
         (write(folder, "tls.crt", &self.cert), write(folder, "tls.key", &self.key))
     }
@@ -89,7 +89,7 @@ pub fn write(folder: &Path, name: &str, text: &str) -> PathBuf {
     path
 }
 
-/// A connection to `localhost` there, whose handshake is done.
+/// Connects to `localhost` at this address and completes the handshake.
 pub async fn connect(client: &TlsConnector, address: SocketAddr) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
     client.connect(ServerName::try_from("localhost").unwrap(), stream).await

@@ -1,4 +1,4 @@
-//! The bodies of the batches.
+//! The bodies of batch calls.
 
 use serde_json::json;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ArrayItems, ObjectBuilder, Type};
@@ -6,13 +6,13 @@ use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::EXAMPLE_ID;
-use super::inputs::{NewCustomerGroup, TEXT_PATTERN, nullable};
+use super::fields::{NewCustomerGroup, text};
 use crate::domain::{MAX_BATCH, field};
 
 /// The body of a batch create.
 pub(in crate::rest) struct NewCustomerGroups;
 
-/// An entry of it.
+/// An entry of a batch create.
 pub(in crate::rest) struct NewCustomerGroupEntry;
 
 /// The body of a batch get.
@@ -46,11 +46,8 @@ impl ToSchema for NewCustomerGroupEntry {
 
 impl PartialSchema for NewCustomerGroupEntry {
     fn schema() -> RefOr<Schema> {
-        let reference = |description: &str| {
-            let text = nullable(Type::String).min_length(Some(1)).max_length(Some(255));
-            text.pattern(Some(TEXT_PATTERN)).description(Some(description))
-        };
-        let name = "The caller's own name for this entry, which no other one has. It is not kept.";
+        let reference = |description: &str| text().min_length(Some(1)).description(Some(description));
+        let name = "The caller's own name for this entry, unique in the request. It is not stored.";
         let parent = "The reference of the entry whose customer group becomes the parent. Not together with \
                       `parent_id`.";
         object()

@@ -1,4 +1,4 @@
-//! What calls can end in, with an example of each error as the service writes it.
+//! The errors of each operation, with an example of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -10,13 +10,39 @@ use utoipa::openapi::{ContentBuilder, HeaderBuilder, Ref, RefOr, Response, Respo
 use utoipa::{IntoResponses, ToSchema};
 
 use super::{EXAMPLE_ID, string};
-use crate::domain::{GroupId, Violation, ViolationKind, Violations, field};
-use crate::error::{Answer, Error};
+use crate::api::{ErrorMapping, mapping};
+use crate::domain::{GroupId, GroupInput, IdList, NewGroup, Violation, ViolationKind, Violations, field};
+use crate::error::Error;
 use crate::rest::error::{ErrorBody, header};
 
 const EXAMPLE_REQUEST_ID: &str = "req_01hm679ne0efhag5g075cmmcw9";
 
-/// Sets of errors, in responses by their status, with an example of each.
+/// The body of every error.
+#[derive(ToSchema)]
+#[schema(as = Error)]
+#[allow(dead_code, reason = "the schema of what rest::error renders")]
+pub(super) struct ErrorSchema {
+    error: ErrorObjectSchema,
+}
+
+#[derive(ToSchema)]
+#[schema(as = ErrorObject)]
+#[allow(dead_code, reason = "the schema of what rest::error renders")]
+struct ErrorObjectSchema {
+    #[schema(schema_with = error_types)]
+    r#type: String,
+    #[schema(schema_with = error_codes)]
+    code: String,
+    /// The problem, the value and the remedy, for people.
+    message: String,
+    /// The field or parameter that caused the error, if there is exactly one.
+    #[schema(required)]
+    param: Option<String>,
+    /// The id of the request, as in the log.
+    request_id: String,
+}
+
+/// Defines sets of errors: responses by status, with an example of each error.
 macro_rules! errors {
     ($($(#[$doc:meta])* $name:ident: $($error:expr),+;)+) => {$(
         $(#[$doc])*
@@ -35,48 +61,46 @@ macro_rules! errors {
 }
 
 errors! {
-    /// What every call can end in.
+    /// Errors of every operation.
     Always: Error::KeyMissing, key_invalid(), Error::Overloaded, rate_limited(), Error::Internal("".into()),
         Error::Unavailable("".into()), Error::Timeout;
-    /// What a list can end in, too.
+    /// Further errors of the list of all groups.
     ListErrors: invalid(), unknown();
-    /// What a read of one group can end in, too.
+    /// Further errors of a read of one group.
     GetErrors: unknown(), Error::not_found(EXAMPLE_ID);
-    /// What a list of the tree can end in, too.
+    /// Further errors of a tree list.
     TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
-    /// What a create can end in, too.
+    /// Further errors of a create.
     CreateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), Error::KeyReadOnly,
         Error::IdempotencyKeyReused("\"order 17\"".to_owned()), too_large(), content_type();
-    /// What a batch create can end in, too.
+    /// Further errors of a batch create.
     BatchCreateErrors: in_entry(invalid_field()), in_entry(missing()), unknown_field(), malformed(),
         in_entry(parent_not_found()), reference_cycle(), Error::KeyReadOnly,
         Error::IdempotencyKeyReused("\"order 17\"".to_owned()), too_large(), content_type();
-    /// What a batch get can end in, too.
+    /// Further errors of a batch read.
     BatchGetErrors: no_text(), no_ids(), unknown_field(), malformed(), Error::not_found(EXAMPLE_ID),
         too_large(), content_type();
-    /// What an update can end in, too.
+    /// Further errors of an update.
     UpdateErrors: invalid_field(), missing(), unknown_field(), malformed(), parent_not_found(), parent_cycle(),
         Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), stale(), too_large(), content_type();
-    /// What a delete can end in, too.
+    /// Further errors of a delete.
     DeleteErrors: unknown(), Error::KeyReadOnly, Error::not_found(EXAMPLE_ID), has_children(), stale();
 }
 
-/// What callers see of all errors, those where there is no operation among them.
-fn answers() -> impl Iterator<Item = Answer> {
+/// The mappings of all errors, including those outside of the operations.
+fn mappings() -> impl Iterator<Item = ErrorMapping> {
     let others = [Error::RouteUnknown(String::new()), Error::MethodNotAllowed(String::new())];
-    of_operations().chain(others).map(|error| error.answer())
+    of_operations().chain(others).map(|error| mapping(&error))
 }
 
-/// The kinds of errors.
 pub(in crate::rest) fn error_types() -> ObjectBuilder {
-    let types: BTreeSet<_> = answers().map(|answer| answer.kind).collect();
+    let types: BTreeSet<_> = mappings().map(|mapping| mapping.kind).collect();
     one_of(types).description(Some("The kind of error."))
 }
 
-/// The codes of all errors.
 pub(in crate::rest) fn error_codes() -> ObjectBuilder {
-    let codes: BTreeSet<_> = answers().map(|answer| answer.code).collect();
-    one_of(codes).description(Some("What went wrong, for programs."))
+    let codes: BTreeSet<_> = mappings().map(|mapping| mapping.code).collect();
+    one_of(codes).description(Some("The cause of the error, for programs."))
 }
 
 fn one_of(values: BTreeSet<&'static str>) -> ObjectBuilder {
@@ -97,8 +121,7 @@ fn unknown_field() -> Error {
 }
 
 fn missing() -> Error {
-    let description = "customer_group_name is required; give it 1 to 255 characters that are not white space";
-    violation(field::CUSTOMER_GROUP_NAME, ViolationKind::Missing, description)
+    violations_of(NewGroup::parse(GroupInput::default()))
 }
 
 fn unknown() -> Error {
@@ -110,6 +133,10 @@ fn violation(field: &str, kind: ViolationKind, description: &str) -> Error {
     Error::Invalid(Violation::new(field, kind, description).into())
 }
 
+fn violations_of<T>(parsed: Result<T, Violations>) -> Error {
+    parsed.err().map_or_else(|| Error::internal("the example is valid"), Error::Invalid)
+}
+
 fn parent_not_found() -> Error {
     Error::Invalid(Violation::parent_not_found(EXAMPLE_ID).into())
 }
@@ -118,7 +145,7 @@ fn parent_cycle() -> Error {
     Error::Invalid(Violation::parent_cycle(EXAMPLE_ID).into())
 }
 
-/// The same, of the group in an entry of a batch.
+/// Moves the violations into an entry of a batch.
 fn in_entry(error: Error) -> Error {
     let Error::Invalid(violations) = error else { return error };
     let inside = |violation: &Violation| violation.clone().inside(field::CUSTOMER_GROUP).in_entry(3);
@@ -138,7 +165,7 @@ fn no_text() -> Error {
 }
 
 fn no_ids() -> Error {
-    violation(field::IDS, ViolationKind::Missing, "ids is required; give it 1 to 1000 entries")
+    violations_of(IdList::default().parse())
 }
 
 fn malformed() -> Error {
@@ -176,18 +203,18 @@ fn example() -> GroupId {
 fn responses(errors: impl IntoIterator<Item = Error>) -> BTreeMap<String, RefOr<Response>> {
     let mut by_status: BTreeMap<_, Vec<Error>> = BTreeMap::new();
     for error in errors {
-        by_status.entry(error.answer().http).or_default().push(error);
+        by_status.entry(mapping(&error).http).or_default().push(error);
     }
     by_status
         .into_iter()
         .map(|(status, errors)| {
-            let codes: Vec<_> = errors.iter().map(|error| format!("`{}`", error.answer().code)).collect();
+            let codes: Vec<_> = errors.iter().map(|error| format!("`{}`", mapping(error).code)).collect();
             let examples = errors.iter().map(|error| {
                 let body = json!(ErrorBody::new(error, EXAMPLE_REQUEST_ID));
-                (error.answer().code, ExampleBuilder::new().value(Some(body)).build())
+                (mapping(error).code, ExampleBuilder::new().value(Some(body)).build())
             });
             let content = ContentBuilder::new()
-                .schema(Some(Ref::from_schema_name(ErrorBody::name())))
+                .schema(Some(Ref::from_schema_name(ErrorSchema::name())))
                 .examples_from_iter(examples)
                 .build();
             let mut response =

@@ -1,8 +1,8 @@
-//! The published description of the API (OpenAPI 3.1): what the handlers say of themselves, and what holds for
-//! all of them.
+//! The published description of the API (OpenAPI 3.1): the descriptions of the handlers, and the parts common to all.
 
 mod batches;
 mod errors;
+mod fields;
 mod inputs;
 
 use std::collections::BTreeMap;
@@ -18,21 +18,18 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
 pub(super) use batches::{CustomerGroupIds, NewCustomerGroups};
 pub(super) use errors::{
     BatchCreateErrors, BatchGetErrors, CreateErrors, DeleteErrors, GetErrors, ListErrors, TreeErrors,
-    UpdateErrors, error_codes, error_types,
+    UpdateErrors,
 };
-pub(super) use inputs::{
-    CustomerGroupChanges, IdempotencyKey, IfMatch, IfNoneMatch, ListPage, NewCustomerGroup, TreePage, id,
-    parent_id,
-};
+pub(super) use fields::{CustomerGroupChanges, NewCustomerGroup, id};
+pub(super) use inputs::{IdempotencyKey, IfMatch, IfNoneMatch, ListPage, TreePage};
 
-use super::error::ErrorBody;
-use errors::Always;
+use errors::{Always, ErrorSchema};
 use inputs::parameter;
 
-/// The id in the examples, of the instant that the documentation shows.
+/// The id in the examples. Its time is the one of the other examples.
 pub(super) const EXAMPLE_ID: &str = "customer-group_01hm679ne0fjmr24pa3eywnyp2";
 
-/// What all operations belong to.
+/// The tag of all operations.
 pub(super) const TAG: &str = "Customer groups";
 
 const API_KEY: &str = "api_key";
@@ -42,13 +39,13 @@ const REQUEST_ID: &str = "X-Request-Id";
 #[openapi(
     info(
         title = "Customer groups",
-        description = "The tree by which an ERP sorts its customers, each node with a default price list and payment \
-                       terms. The same contract is served over gRPC and gRPC-Web on the same port.",
+        description = "The tree of customer groups of an ERP, each with a default price list and payment terms. The \
+                       same contract is served over gRPC and gRPC-Web on the same port.",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     tags((name = TAG, description = "All calls. Errors have one shape, with a code for programs.")),
     security(("api_key" = [])),
-    components(schemas(ErrorBody)),
+    components(schemas(ErrorSchema)),
     modifiers(&Security)
 )]
 pub(super) struct Api;
@@ -57,7 +54,7 @@ struct Security;
 
 impl Modify for Security {
     fn modify(&self, api: &mut OpenApi) {
-        let description = "An API key, such as `sk_test_…`. Make one with `customer-groups keys create`.";
+        let description = "An API key, such as `sk_test_…`. Create one with `customer-groups keys create`.";
         let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(description)).build();
         api.components
             .get_or_insert_with(Components::default)
@@ -65,13 +62,16 @@ impl Modify for Security {
     }
 }
 
-/// The description at `/openapi.json`, and at `/docs` as a page that needs nothing from elsewhere.
+/// The paths of [`pages`].
+pub(super) const PATHS: [&str; 4] = ["/openapi.json", "/docs", "/docs/", "/docs/{*page}"];
+
+/// The description at `/openapi.json`, and a page at `/docs` that shows it without files from other servers.
 pub(super) fn pages(api: OpenApi) -> SwaggerUi {
     let config = Config::default().validator_url("none").try_it_out_enabled(true).use_base_layout();
     SwaggerUi::new("/docs").url("/openapi.json", api).config(config)
 }
 
-/// Adds what holds for every operation, and how one leads to others.
+/// Adds the common parameters, headers and errors, and the links from a create to other operations.
 pub(super) fn complete(mut api: OpenApi) -> OpenApi {
     let common = Always::responses();
     let links = links(&mut api);
@@ -84,8 +84,8 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
         for status in common.keys() {
             responses.insert(status.clone(), Ref::from_response_name(status).into());
         }
-        let description = "An id of the caller's own for the request. It comes back and is logged when it is 1 to \
-                           128 letters, digits or any of `-_.:`; otherwise another is made.";
+        let description = "The caller's own id for the request: 1 to 128 letters, digits or any of `-_.:`. It is \
+                           returned and logged. Any other id is replaced by a new one.";
         let request_id = parameter(REQUEST_ID, ParameterIn::Header, description, string());
         operation.parameters.get_or_insert_default().push(request_id.into());
     }
@@ -98,12 +98,12 @@ pub(super) fn complete(mut api: OpenApi) -> OpenApi {
 fn add_request_id(response: &mut RefOr<Response>) {
     if let RefOr::T(response) = response {
         let header = HeaderBuilder::new().schema(Some(string()));
-        let header = header.description(Some("The id of the request, as the log has it."));
+        let header = header.description(Some("The id of the request, as in the log."));
         response.headers.insert(REQUEST_ID.to_owned(), header.build().into());
     }
 }
 
-/// What can be done with a group that was created.
+/// The operations on a group that was created.
 fn links(api: &mut OpenApi) -> BTreeMap<String, RefOr<Link>> {
     let of_group = api.paths.paths.iter_mut().filter(|(path, _)| path.contains("{id}"));
     of_group

@@ -1,0 +1,123 @@
+//! Admission control: concurrency limit, authentication, rate limit, deadline. All calls pass it except public ones.
+
+mod failed_auth;
+mod grpc_timeout;
+mod limits;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+pub use limits::{Limits, Rate};
+
+use crate::api::{CallContext, Protocol};
+use crate::auth::KeyCache;
+use crate::domain::{Principal, Secret};
+use crate::error::Error;
+use crate::observe::Call;
+use failed_auth::FailedAuthLimiter;
+use grpc_timeout::grpc_timeout;
+use limits::RateLimits;
+
+#[derive(Debug)]
+pub(crate) struct Admission {
+    keys: KeyCache,
+    failed_auth: FailedAuthLimiter,
+    request_timeout: Duration,
+    permits: Arc<Semaphore>,
+    rates: Option<RateLimits>,
+}
+
+impl Admission {
+    pub(crate) fn new(limits: &Limits, request_timeout: Duration, keys: KeyCache) -> Self {
+        Self {
+            keys,
+            failed_auth: FailedAuthLimiter::default(),
+            request_timeout,
+            permits: Arc::new(Semaphore::new(limits.calls.get())),
+            rates: limits.rate.map(RateLimits::new),
+        }
+    }
+
+    /// Admits a call if a permit is free, its API key is valid, and the key is within its rate.
+    pub(crate) async fn admit(
+        &self,
+        call: &mut Call,
+        headers: &HeaderMap,
+        address: IpAddr,
+    ) -> Result<CallContext, Error> {
+        // First, so that a refused call costs almost nothing.
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        call.keep_permit(permit);
+        let timeout = match call.protocol {
+            Protocol::Grpc => grpc_timeout(headers),
+            Protocol::Rest => Ok(None),
+        };
+        let requested = timeout.as_ref().ok().copied().flatten();
+        let allowed = requested.map_or(self.request_timeout, |requested| requested.min(self.request_timeout));
+        let deadline = Instant::now() + allowed;
+        let authenticated = timeout_at(deadline, self.authenticate(headers, address)).await;
+        let principal = authenticated.map_err(|_elapsed| Error::Timeout)??;
+        call.set_principal(principal);
+        if let Some(rates) = &self.rates {
+            rates.count(principal.digest)?;
+        }
+        // After authentication: callers without a key learn nothing else.
+        timeout?;
+        Ok(CallContext::new(principal, deadline, call.state.clone()))
+    }
+
+    /// Returns the principal of the `Authorization` header (RFC 6750). Unknown keys are rate limited by address.
+    async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<Principal, Error> {
+        let header = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).ok_or(Error::KeyMissing)?;
+        let parse = |text| Secret::parse(self.keys.mode(), text).map_err(Error::KeyInvalid);
+        let digest = bearer(header).and_then(parse).map(|key| key.digest());
+        if let Some(known) = digest.as_ref().ok().and_then(|digest| self.keys.recall(*digest)) {
+            return Ok(known);
+        }
+        self.failed_auth.take(address)?;
+        let found = self.keys.look_up(digest?).await;
+        if !matches!(found, Ok(None)) {
+            self.failed_auth.give_back(address);
+        }
+        found?.ok_or_else(|| Error::KeyInvalid("this API key is unknown or revoked".to_owned()))
+    }
+
+    /// Reads the active keys again. If the database does not answer, clears the cache: any key may be revoked by now.
+    pub(crate) async fn refresh_keys(&self, timeout: Duration) -> Result<(), Error> {
+        self.failed_auth.remove_expired();
+        let refreshed = self.keys.refresh(timeout).await;
+        if refreshed.is_err() {
+            self.keys.clear();
+        }
+        refreshed
+    }
+}
+
+/// Returns the token of `Bearer <token>`; the scheme's case does not matter (RFC 9110, section 11.1).
+fn bearer(header: &[u8]) -> Result<&str, Error> {
+    let malformed = || Error::KeyInvalid("the Authorization header is not `Bearer <key>`".to_owned());
+    let (scheme, token) =
+        str::from_utf8(header).ok().and_then(|text| text.split_once(' ')).ok_or_else(malformed)?;
+    if scheme.eq_ignore_ascii_case("bearer") { Ok(token.trim()) } else { Err(malformed()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_scheme_is_read_in_any_case() {
+        for header in ["Bearer k", "bearer k", "BEARER  k "] {
+            assert_eq!(bearer(header.as_bytes()).unwrap(), "k");
+        }
+        for header in ["", "Bearer", "Basic k", "k", "Bearer\tk"] {
+            assert!(bearer(header.as_bytes()).is_err(), "{header:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The context of one call, which every handler receives as an argument.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderMap, HeaderValue};
+use tokio::time::Instant;
+
+use super::error::{LogRecord, Refusal};
+use super::headers;
+use crate::domain::{Principal, request_id};
+use crate::error::Error;
+use crate::service::Writer;
+
+/// The state that the layers of one call share, from its first byte to its last.
+#[derive(Debug)]
+pub(crate) struct CallState {
+    request_id: HeaderValue,
+    /// The error that the call failed with, for the access log.
+    error: OnceLock<LogRecord>,
+    /// Whether the request's body broke off.
+    is_aborted: AtomicBool,
+}
+
+impl CallState {
+    pub(crate) fn new(headers: &HeaderMap) -> Arc<Self> {
+        let request_id = request_id_of(headers);
+        Arc::new(Self { request_id, error: OnceLock::new(), is_aborted: AtomicBool::new(false) })
+    }
+
+    pub(crate) fn request_id(&self) -> &str {
+        self.request_id.to_str().unwrap_or_default()
+    }
+
+    pub(crate) fn request_id_header(&self) -> HeaderValue {
+        self.request_id.clone()
+    }
+
+    /// Records an error for the access log. The first one counts.
+    pub(crate) fn record_error(&self, error: &Error) {
+        self.error.get_or_init(|| LogRecord::of(error));
+    }
+
+    pub(crate) fn error(&self) -> Option<&LogRecord> {
+        self.error.get()
+    }
+
+    pub(crate) fn refusal(&self) -> Option<Refusal> {
+        self.error()?.refusal
+    }
+
+    pub(crate) fn abort(&self) {
+        self.is_aborted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.is_aborted.load(Ordering::Relaxed)
+    }
+}
+
+/// An admitted call: its principal, request id and deadline. Only admission creates one.
+#[derive(Debug, Clone)]
+pub(crate) struct CallContext {
+    principal: Principal,
+    pub(crate) deadline: Instant,
+    pub(crate) state: Arc<CallState>,
+}
+
+impl CallContext {
+    pub(crate) fn new(principal: Principal, deadline: Instant, state: Arc<CallState>) -> Self {
+        Self { principal, deadline, state }
+    }
+
+    /// Returns the permission to write, or [`Error::KeyReadOnly`].
+    pub(crate) fn writer(&self) -> Result<Writer, Error> {
+        Writer::new(self.principal, self.state.request_id())
+    }
+}
+
+/// Returns the caller's id if it is safe in headers and logs: 1 to 128 letters, digits and any of `-_.:`. Otherwise
+/// generates one.
+fn request_id_of(headers: &HeaderMap) -> HeaderValue {
+    const MAX_LENGTH: usize = 128;
+    let is_safe = |id: &&HeaderValue| {
+        (1..=MAX_LENGTH).contains(&id.len())
+            && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+    };
+    let generate = || HeaderValue::try_from(request_id()).unwrap_or(HeaderValue::from_static("none"));
+    headers.get(headers::REQUEST_ID).filter(is_safe).cloned().unwrap_or_else(generate)
+}

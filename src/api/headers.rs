@@ -1,0 +1,36 @@
+//! Names of headers and metadata, and their parsing where both faces share it.
+
+use std::borrow::Cow;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::domain::{Consistency, IdempotencyKey, Violation, field};
+
+pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+pub(crate) const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+pub(crate) const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+
+/// Returns the media type of a content type header without its parameters (RFC 9110, section 8.3.1).
+pub(crate) fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let essence = content_type.split(|byte| *byte == b';').next().unwrap_or_default();
+    String::from_utf8_lossy(essence.trim_ascii())
+}
+
+/// Parses `Idempotency-Key`, or the metadata of that name.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Violation> {
+    let values = headers.get_all(field::IDEMPOTENCY_KEY);
+    IdempotencyKey::parse(values.iter().map(HeaderValue::as_bytes))
+}
+
+/// Returns the headers of a response to a create: whether an earlier call made the groups.
+pub(crate) fn replayed(is_replayed: bool) -> HeaderMap {
+    is_replayed.then(|| (IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))).into_iter().collect()
+}
+
+/// Parses `Cache-Control`, or the metadata of that name: whether a list may lag.
+pub(crate) fn consistency(headers: &HeaderMap) -> Consistency {
+    Consistency::parse(headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes))
+}

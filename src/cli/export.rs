@@ -1,0 +1,120 @@
+//! The `export` command.
+
+use std::fs::{self, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::HumanCount;
+use tempfile::NamedTempFile;
+
+use super::shared::{at, cannot, format_of, is_standard, on_database, progress, seconds};
+use super::{Failure, prepare_process};
+use crate::config::CommandSettings;
+use crate::error::BoxError;
+use crate::files::{Format, Writer};
+use crate::store::{Database, Export, StartupError, StoreOptions};
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit code: 0 when the file is complete; 2 when it cannot export.")]
+pub(super) struct ExportArguments {
+    /// File that ends in .csv, .ndjson or .jsonl, or - for standard output
+    file: PathBuf,
+    /// Format of the file if its name does not end in one of these: csv or ndjson
+    #[arg(long, hide_possible_values = true)]
+    format: Option<Format>,
+
+    #[command(flatten)]
+    settings: CommandSettings,
+}
+
+pub(super) async fn run(arguments: ExportArguments) -> Result<bool, Failure> {
+    let ExportArguments { file, format, settings } = arguments;
+    let config = settings.parse()?;
+    prepare_process(config.log);
+    let format = format_of(&file, format)?;
+    let target = if is_standard(&file) { None } else { Some(Target::new(&file)?) };
+    let options = &config.database.options;
+    on_database(&config.database, async |database| export(database, options, target, format).await).await?;
+    Ok(true)
+}
+
+/// Writes to the target, or to standard output without one.
+async fn export(
+    database: &Database,
+    options: &StoreOptions,
+    target: Option<Target>,
+    format: Format,
+) -> Result<(), BoxError> {
+    let begun = Instant::now();
+    let groups = match target {
+        None => match write(database, options, io::stdout().lock(), format).await {
+            Err(error) if is_broken_pipe(&error) => return Ok(()),
+            written => written?,
+        },
+        Some(target) => {
+            let groups = write(database, options, target.file.as_file(), format).await?;
+            target.keep()?;
+            groups
+        }
+    };
+    // Standard output may be the file.
+    eprintln!("{} customer groups were exported in {}", HumanCount(groups), seconds(begun));
+    Ok(())
+}
+
+async fn write(
+    database: &Database,
+    options: &StoreOptions,
+    to: impl Write,
+    format: Format,
+) -> Result<u64, BoxError> {
+    let failed = |error: StartupError| at(database, &error);
+    let progress = progress(None, "{human_pos} customer groups written");
+    let mut export = Export::begin(database, options).await.map_err(failed)?;
+    let mut writer = Writer::new(BufWriter::with_capacity(64 << 10, to), format)?;
+    while let Some(group) = export.next().await.map_err(failed)? {
+        writer.write(&group)?;
+        progress.inc(1);
+    }
+    writer.into_inner().flush()?;
+    progress.finish_and_clear();
+    Ok(progress.position())
+}
+
+/// The file to write. It has a temporary name until it is complete.
+struct Target {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Target {
+    fn new(path: &Path) -> Result<Self, BoxError> {
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            let remedy = "use - and redirect standard output to it";
+            return Err(format!("{} exists and is not a regular file; {remedy}", path.display()).into());
+        }
+        // A symbolic link stays; its target is replaced.
+        let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = tempfile::Builder::new()
+            .prefix(".customer-groups-")
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(|error| cannot("written", &path, &error))?;
+        Ok(Self { path, file })
+    }
+
+    fn keep(self) -> Result<(), BoxError> {
+        let failed = |error: &io::Error| cannot("written", &self.path, error);
+        self.file.as_file().sync_all().map_err(|error| failed(&error))?;
+        self.file.persist(&self.path).map_err(|error| failed(&error.error))?;
+        Ok(())
+    }
+}
+
+fn is_broken_pipe(error: &BoxError) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}

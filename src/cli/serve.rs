@@ -1,0 +1,185 @@
+//! The `serve` command.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::{Path, absolute};
+use std::pin::{Pin, pin};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::keys::new_key;
+use super::shared::at;
+use super::{Failure, prepare_process};
+use crate::auth::KeyCache;
+use crate::config::{Config, DatabaseSource, ServeSettings};
+use crate::domain::{Key, Mode, Scope, Secret};
+use crate::embedded::{Embedded, EmbeddedOptions};
+use crate::error::BoxError;
+use crate::listen::Server;
+use crate::store::{Database, Store};
+use crate::telemetry::traces;
+
+pub(super) async fn run(settings: ServeSettings) -> Result<bool, Failure> {
+    let (config, log) = Config::parse(settings)?;
+    prepare_process(log);
+    serve(&config).await?;
+    Ok(true)
+}
+
+/// Serves until SIGTERM or SIGINT.
+async fn serve(config: &Config) -> Result<(), BoxError> {
+    let stop = pin!(stop_signal()?);
+    raise_open_files_limit(config.server.limits.connections);
+    let exporter = config.traces.clone().map(traces::start).transpose()?;
+    let served = match &config.database.source {
+        DatabaseSource::External(database) => serve_on(config, database, stop).await,
+        DatabaseSource::Embedded(options) => serve_embedded(config, options, stop).await,
+    };
+    if let Some(exporter) = exporter {
+        exporter.finish().await;
+    }
+    served?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve_embedded(
+    config: &Config,
+    options: &EmbeddedOptions,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), BoxError> {
+    let mut embedded = tokio::select! {
+        started = Embedded::start(options) => started?,
+        () = &mut stop => return Ok(()),
+    };
+    let database = embedded.database().clone();
+    let served = tokio::select! {
+        served = serve_on(config, &database, stop) => served,
+        () = embedded.exited() => Err("the private PostgreSQL stopped; see postgres.log in DATA_DIR".into()),
+    };
+    served.and(embedded.stop().await)
+}
+
+async fn serve_on(
+    config: &Config,
+    database: &Database,
+    mut stop: Pin<&mut impl Future<Output = ()>>,
+) -> Result<(), BoxError> {
+    let store = tokio::select! {
+        opened = Store::open(database, &config.database.options) => opened.map_err(|error| at(database, &error))?,
+        () = &mut stop => return Ok(()),
+    };
+    let store = match &config.replica {
+        Some(replica) => store.with_replica(replica).map_err(|error| at(replica, &error))?,
+        None => store,
+    };
+    let keys = KeyCache::new(store.clone(), config.mode, config.api_key.as_ref());
+    let server = Server::bind(config.server.clone(), store.clone(), keys).await?;
+    tracing::info!(%database, mode = config.mode.name(), "the database is up to date");
+    announce(config, &store, server.address()).await?;
+    server.run(stop).await;
+    store.close();
+    Ok(())
+}
+
+/// Prints the URL of the explorer and where to find an API key.
+async fn announce(config: &Config, store: &Store, address: SocketAddr) -> Result<(), BoxError> {
+    let url = url(config, address);
+    let key = match config.api_key {
+        Some(_) => "the value of API_KEY".to_owned(),
+        None => provide_key(config, store, &url).await?,
+    };
+    if let Err(error) = writeln!(io::stdout(), "Explorer: {url}/\nAPI key:  {key}") {
+        tracing::warn!(%error, "the URL of the explorer cannot be printed");
+    }
+    Ok(())
+}
+
+/// The URL of the service on this machine.
+fn url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.server.tls.is_some() { "https" } else { "http" };
+    let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
+    format!("{scheme}://{}", SocketAddr::new(host, address.port()))
+}
+
+/// Returns where to find an API key. A private PostgreSQL that never had a key of the mode gets one. Any other database
+/// does not: its operator decides about its keys.
+async fn provide_key(config: &Config, store: &Store, url: &str) -> Result<String, BoxError> {
+    const CREATE: &str = "`customer-groups keys create --name …`";
+    let mode = config.mode;
+    let path = absolute(config.database.data_dir.join("api-key"))?;
+    let is_embedded = matches!(config.database.source, DatabaseSource::Embedded(_));
+    let keys: Vec<Key> = store.list_keys().await?.into_iter().filter(|key| key.mode == mode).collect();
+    if is_embedded && keys.is_empty() {
+        create_first_key(mode, store, &path, url).await?;
+        return Ok(path.display().to_string());
+    }
+    if keys.iter().all(|key| key.revoked_at.is_some()) {
+        let mode = mode.name();
+        tracing::warn!("no API key for {mode} mode; create one with {CREATE}, or set API_KEY");
+        return Ok(format!("none for {mode} mode; {CREATE} creates one"));
+    }
+    if is_embedded && has_active_key(&path, mode, store).await? {
+        return Ok(path.display().to_string());
+    }
+    Ok(format!("one of `customer-groups keys list`; {CREATE} creates another"))
+}
+
+async fn has_active_key(path: &Path, mode: Mode, store: &Store) -> Result<bool, BoxError> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(false) };
+    let Ok(secret) = Secret::parse(mode, text.trim()) else { return Ok(false) };
+    Ok(store.find_key(secret.digest()).await?.is_some())
+}
+
+async fn create_first_key(mode: Mode, store: &Store, path: &Path, url: &str) -> Result<(), BoxError> {
+    let secret = Secret::generate(mode)?;
+    // Written first: a key that is only in the table is of no use.
+    let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    writeln!(file, "{}", secret.expose())?;
+    store.insert_key(&new_key("first".to_owned(), Scope::Write, mode), secret.digest()).await?;
+    writeln!(
+        io::stdout(),
+        "There was no API key for {} mode, so one was created. Try it:
+
+    curl {url}/api/setup/customer-group -H 'Authorization: Bearer {}'
+
+In a clone of the repository, this adds some customer groups while the service runs:
+
+    cargo run -q --release --locked -- import examples/sample.csv
+",
+        mode.name(),
+        secret.expose()
+    )?;
+    Ok(())
+}
+
+/// Raises the limit of open files to the maximum. Warns when it is too low, since each connection is an open file.
+fn raise_open_files_limit(connections: NonZeroUsize) {
+    let allowed = getrlimit(Resource::RLIMIT_NOFILE)
+        .and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most).map(|()| most));
+    match allowed {
+        Ok(files) if files > connections.get() as u64 => {}
+        Ok(files) => tracing::warn!(
+            "the limit of {files} open files is too low for MAX_CONNECTIONS={connections}; raise `ulimit -n`, or lower \
+             MAX_CONNECTIONS"
+        ),
+        Err(error) => tracing::warn!(%error, "the limit of open files cannot be raised"),
+    }
+}
+
+/// Completes when the process receives SIGTERM or SIGINT.
+fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,0 +1,71 @@
+//! Settings of the limits that keep one caller from taking the capacity of others.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::{Problems, parse};
+use crate::admission::{Limits, Rate};
+
+const MAX_CONNECTIONS: &str = "MAX_CONNECTIONS";
+const MAX_STREAMS: &str = "MAX_STREAMS";
+const MAX_CALLS: &str = "MAX_CALLS";
+const MAX_REQUEST_BYTES: &str = "MAX_REQUEST_BYTES";
+const MAX_HEADER_BYTES: &str = "MAX_HEADER_BYTES";
+const RATE_LIMIT: &str = "RATE_LIMIT";
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Limits")]
+pub(super) struct LimitSettings {
+    /// Maximum number of open connections from callers, 1 to 1000000; further connections are closed
+    #[arg(long, env = MAX_CONNECTIONS, default_value = "10000", value_name = "NUMBER")]
+    max_connections: String,
+
+    /// Maximum number of concurrent calls on one HTTP/2 connection, 1 to 10000; its caller waits before sending more
+    #[arg(long, env = MAX_STREAMS, default_value = "256", value_name = "NUMBER")]
+    max_streams: String,
+
+    /// Maximum number of concurrent calls, 1 to 1000000; further calls are rejected
+    #[arg(long, env = MAX_CALLS, default_value = "4096", value_name = "NUMBER")]
+    max_calls: String,
+
+    /// Maximum size of a request message in bytes, 1024 to 1073741824
+    #[arg(long, env = MAX_REQUEST_BYTES, default_value = "4194304", value_name = "BYTES")]
+    max_request_bytes: String,
+
+    /// Maximum size of the request line and the headers in bytes, 8192 to 1048576
+    #[arg(long, env = MAX_HEADER_BYTES, default_value = "16384", value_name = "BYTES")]
+    max_header_bytes: String,
+
+    /// Maximum rate of calls with one API key on this replica, such as 100/s, 3000/m or 50000/h [default: no limit]
+    #[arg(long, env = RATE_LIMIT, value_name = "RATE")]
+    rate_limit: Option<String>,
+}
+
+impl LimitSettings {
+    pub(super) fn check(&self, problems: &mut Problems) -> Option<Limits> {
+        const ONE: NonZeroUsize = NonZeroUsize::MIN;
+        const MILLION: NonZeroUsize = NonZeroUsize::new(1_000_000).unwrap();
+        const STREAMS: NonZeroU32 = NonZeroU32::new(10_000).unwrap();
+
+        let connections = parse::number("connections", ONE..=MILLION, &self.max_connections);
+        let connections = problems.check(MAX_CONNECTIONS, connections);
+        let streams = parse::number("calls", NonZeroU32::MIN..=STREAMS, &self.max_streams);
+        let streams = problems.check(MAX_STREAMS, streams);
+        let calls = problems.check(MAX_CALLS, parse::number("calls", ONE..=MILLION, &self.max_calls));
+        let request_bytes = parse::number("bytes", 1 << 10..=1 << 30, &self.max_request_bytes);
+        let request_bytes = problems.check(MAX_REQUEST_BYTES, request_bytes);
+        let header_bytes = parse::number("bytes", 8 << 10..=1 << 20, &self.max_header_bytes);
+        let header_bytes = problems.check(MAX_HEADER_BYTES, header_bytes);
+        let rate = problems.check(RATE_LIMIT, self.rate_limit.as_deref().map(Rate::from_str).transpose());
+        Some(Limits {
+            connections: connections?,
+            streams: streams?,
+            calls: calls?,
+            request_bytes: request_bytes?,
+            header_bytes: header_bytes?,
+            rate: rate?,
+        })
+    }
+}

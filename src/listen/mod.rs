@@ -1,0 +1,228 @@
+//! The server: one listener for both faces, and the worker threads that serve its connections.
+
+mod body;
+mod connection;
+mod preface;
+mod throttle;
+mod tls;
+mod worker;
+
+use std::io;
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::net::{TcpListener, TcpStream};
+
+pub use tls::{Tls, TlsFiles};
+
+use crate::admission::{Admission, Limits};
+use crate::auth::KeyCache;
+use crate::error::BoxError;
+use crate::observe::{AllCallMetrics, MetricsExporter, MetricsServer, Refusals};
+use crate::router::{Health, Origins, SharedRoutes};
+use crate::store::Store;
+use worker::Worker;
+
+/// The settings of the server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The address to listen on; port 0 selects a free one.
+    pub listen: SocketAddr,
+    /// TLS for its connections; `None` leaves them unencrypted.
+    pub tls: Option<Tls>,
+    /// The address of the metrics server; port 0 selects a free one.
+    pub admin: Option<SocketAddr>,
+    /// Whether the database is the private one; the metrics show it.
+    pub is_embedded: bool,
+    /// The number of threads that serve connections.
+    pub workers: NonZeroUsize,
+    /// Time limits.
+    pub timeouts: Timeouts,
+    /// Limits of size, number and rate.
+    pub limits: Limits,
+    /// The origins whose pages may call the server.
+    pub origins: Option<Origins>,
+}
+
+/// The time limits of the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Timeouts {
+    /// For the TLS handshake, for the first bytes of a connection, and for the headers of a request.
+    pub header: Duration,
+    /// For one call; its `grpc-timeout` may be shorter.
+    pub request: Duration,
+    /// For the calls in progress when the server stops.
+    pub drain: Duration,
+}
+
+/// The time for callers who do not know yet that the server stops: it still accepts connections for this long, and the
+/// last connections have as long to send their first request.
+const LAST_CALL: Duration = Duration::from_millis(200);
+
+/// The server, bound to its address.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Tls>,
+    drain: Duration,
+    max_connections: NonZeroUsize,
+    refusals: Arc<Refusals>,
+    workers: Vec<Worker>,
+    health: Health,
+    admission: Arc<Admission>,
+    metrics: Option<(MetricsServer, MetricsExporter)>,
+}
+
+impl Server {
+    /// Binds to an address. Nothing is served before [`Server::run`]. Fails if an address is in use or a thread cannot
+    /// be started.
+    pub async fn bind(options: ServerOptions, store: Store, keys: KeyCache) -> Result<Self, BoxError> {
+        let listen = options.listen;
+        let listener = TcpListener::bind(listen)
+            .await
+            .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
+        let address = listener.local_addr()?;
+        let (timeouts, limits) = (options.timeouts, options.limits);
+        let admission = Arc::new(Admission::new(&limits, timeouts.request, keys));
+        let (health, refusals) = (Health::new().await, Arc::new(Refusals::default()));
+        let (origins, refused) = (options.origins, refusals.clone());
+        let (shared, endpoints) =
+            SharedRoutes::new(admission.clone(), &health, origins, limits.request_bytes, refused)?;
+        let (mut workers, mut calls) = (Vec::new(), AllCallMetrics::new(endpoints));
+        for _ in 0..options.workers.get() {
+            let (shared, store, metrics) = (shared.clone(), store.clone(), calls.add());
+            let router = move || Ok(shared.over(store.for_this_thread()?, metrics));
+            workers.push(Worker::start(router, timeouts, &limits, options.tls.clone()).await?);
+        }
+        let metrics = match options.admin {
+            Some(listen) => {
+                let (refusals, readiness) = (refusals.clone(), health.readiness().clone());
+                let is_embedded = options.is_embedded;
+                let exporter = MetricsExporter { calls, refusals, readiness, store, is_embedded };
+                Some((MetricsServer::bind(listen).await?, exporter))
+            }
+            None => None,
+        };
+        Ok(Self {
+            listener,
+            address,
+            tls: options.tls,
+            drain: timeouts.drain,
+            max_connections: limits.connections,
+            refusals,
+            workers,
+            health,
+            admission,
+            metrics,
+        })
+    }
+
+    /// Returns the address of the listener.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the address of the metrics server.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref().map(|(server, _)| server.address())
+    }
+
+    /// Serves until `stop` is done. Then reports that it is stopping, closes the listener, and waits for the calls in
+    /// progress, at most for the drain timeout.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        // Also during the drain.
+        let _metrics = self.metrics.take().map(|(server, exporter)| {
+            tracing::info!(address = %server.address(), "serving metrics");
+            scopeguard::guard(tokio::spawn(server.serve(exporter)), |server| server.abort())
+        });
+        self.health.probe(&self.admission).await;
+        let probes = tokio::spawn(self.health.clone().watch(self.admission.clone()));
+        self.warn_if_unencrypted();
+        tracing::info!(address = %self.address, "serving");
+
+        tokio::select! {
+            () = self.accept(stop) => {}
+            () = self.refusals.log() => {}
+            () = self.watch_certificates() => {}
+        }
+        probes.abort();
+        // No probe may report a status after the drain has begun.
+        drop(probes.await);
+        self.health.clone().drain().await;
+        self.accept(tokio::time::sleep(LAST_CALL)).await;
+        if let Err(error) = self.accept_waiting() {
+            tracing::error!(%error, "last connections not accepted");
+        }
+        drop(self.listener);
+        tracing::info!("stopping");
+        let drained = join_all(self.workers.into_iter().map(Worker::drain)).await;
+        if !drained.iter().all(|(in_time, _)| *in_time) {
+            tracing::warn!(seconds = self.drain.as_secs(), "calls aborted: drain timeout exceeded");
+        }
+    }
+
+    fn warn_if_unencrypted(&self) {
+        if self.tls.is_none() && !self.address.ip().to_canonical().is_loopback() {
+            tracing::warn!(
+                address = %self.address,
+                "connections are not encrypted; set TLS_CERT and TLS_KEY, or use a proxy that terminates TLS"
+            );
+        }
+    }
+
+    async fn watch_certificates(&self) {
+        match &self.tls {
+            Some(tls) => tls.clone().watch().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    async fn accept(&self, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            let handed_over = accepted.and_then(|(stream, _)| self.hand_over(stream));
+            if let Err(error) = handed_over {
+                // For example too many open files: other connections must close first.
+                tracing::error!(%error, "connection not accepted");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// Accepts the connections in the backlog, which the system would reset when the listener closes. Asks the system,
+    /// since the runtime may not know yet of the last ones.
+    fn accept_waiting(&self) -> io::Result<()> {
+        let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
+        loop {
+            match listener.accept() {
+                Ok((stream, _)) => {
+                    stream.set_nonblocking(true)?;
+                    self.hand_over(TcpStream::from_std(stream)?)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Hands a connection to the worker with the fewest; closes it when MAX_CONNECTIONS are open.
+    fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
+        let loads = || self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
+        if loads().map(|(load, _)| load).sum::<usize>() >= self.max_connections.get() {
+            self.refusals.count_connection();
+            return Ok(());
+        }
+        let least = loads().min_by_key(|(load, _)| *load);
+        let (_, worker) = least.ok_or_else(|| io::Error::other("no worker thread is left"))?;
+        worker.take(stream)
+    }
+}

@@ -1,0 +1,193 @@
+//! TLS for callers. Certificates can be replaced while the server runs.
+
+use std::fmt;
+use std::io::{self, Cursor};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{self, ServerConfig};
+
+use super::preface::PREFACE;
+use crate::pem::{Pem, provider};
+
+/// The interval at which the files are read again. Their content is compared, so that symbolic links work.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// The ALPN name of HTTP/2 (RFC 9113, section 3.1).
+const H2: &[u8] = b"h2";
+
+/// The paths of the certificates and the key.
+#[derive(Debug, Clone)]
+pub struct TlsFiles {
+    /// The server's certificate chain, without the root.
+    pub cert: PathBuf,
+    /// The private key of the certificate.
+    pub key: PathBuf,
+    /// The authorities that sign callers' certificates; without it, callers need no certificate.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// The TLS settings. All clones share the current certificate.
+#[derive(Clone)]
+pub struct Tls {
+    files: Arc<TlsFiles>,
+    initial: Arc<Contents>,
+    current: watch::Sender<Arc<ServerConfig>>,
+}
+
+/// The content of the files, or why they cannot be read.
+#[derive(PartialEq, Eq)]
+struct Contents {
+    cert: Result<Pem, String>,
+    key: Result<Pem, String>,
+    client_ca: Option<Result<Pem, String>>,
+}
+
+impl Tls {
+    /// Reads the files. The errors are all problems, each with the name of its setting first.
+    pub fn open(files: TlsFiles) -> Result<Self, Vec<String>> {
+        let initial = files.read();
+        let current = watch::Sender::new(Arc::new(initial.parse()?));
+        Ok(Self { files: Arc::new(files), initial: Arc::new(initial), current })
+    }
+
+    /// Reloads the files whenever they change. Logs config_errors files once, and keeps the previous certificate then.
+    pub(super) async fn watch(self) {
+        let mut seen = self.initial.clone();
+        loop {
+            sleep(PERIOD).await;
+            match self.reload(&mut seen).await {
+                None => {}
+                Some(Ok(())) => tracing::info!("certificate reloaded"),
+                Some(Err(problems)) => {
+                    tracing::warn!(
+                        problems = problems.join("; "),
+                        "certificate not reloaded; the old one stays"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reloads the files if they have changed since `seen`; `None` if not.
+    async fn reload(&self, seen: &mut Arc<Contents>) -> Option<Result<(), Vec<String>>> {
+        let files = self.files.clone();
+        let found = spawn_blocking(move || files.read()).await.ok().filter(|found| *found != **seen)?;
+        let parsed = found.parse();
+        *seen = Arc::new(found);
+        Some(parsed.map(|config| drop(self.current.send_replace(Arc::new(config)))))
+    }
+
+    pub(super) fn acceptor(&self) -> TlsAcceptor {
+        self.current.borrow().clone().into()
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.files.fmt(f)
+    }
+}
+
+impl TlsFiles {
+    fn read(&self) -> Contents {
+        Contents {
+            cert: Pem::read(&self.cert),
+            key: Pem::read(&self.key),
+            client_ca: self.client_ca.as_deref().map(Pem::read),
+        }
+    }
+}
+
+impl Contents {
+    fn parse(&self) -> Result<ServerConfig, Vec<String>> {
+        let cert = self.cert.as_ref().map_err(String::clone).and_then(Pem::certificates);
+        let key = self.key.as_ref().map_err(String::clone).and_then(Pem::key);
+        let roots = self.client_ca.as_ref().map(|ca| ca.as_ref().map_err(String::clone).and_then(Pem::roots));
+        let (cert, key, roots) = match (cert, key, roots.transpose()) {
+            (Ok(cert), Ok(key), Ok(roots)) => (cert, key, roots),
+            (cert, key, roots) => {
+                let problems =
+                    [("TLS_CERT", cert.err()), ("TLS_KEY", key.err()), ("TLS_CLIENT_CA", roots.err())];
+                let problems =
+                    problems.into_iter().filter_map(|(setting, problem)| Some((setting, problem?)));
+                return Err(problems.map(|(setting, problem)| format!("{setting}: {problem}")).collect());
+            }
+        };
+        let config = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
+        let config = config.map_err(config_errors)?;
+        let config = match roots {
+            None => config.with_no_client_auth(),
+            Some(roots) => {
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
+                config.with_client_cert_verifier(
+                    verifier.map_err(|error| vec![format!("TLS_CLIENT_CA: it cannot be used: {error}")])?,
+                )
+            }
+        };
+        let mut config = config.with_single_cert(cert, key).map_err(config_errors)?;
+        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+fn config_errors(error: rustls::Error) -> Vec<String> {
+    vec![match error {
+        rustls::Error::InconsistentKeys(_) => {
+            "TLS_KEY: it is not the key of the first certificate in TLS_CERT; give the one that is".to_owned()
+        }
+        error => format!("TLS_CERT: it cannot be used with TLS_KEY: {error}"),
+    }]
+}
+
+/// Performs the handshake, and reads the preface of HTTP/2, for which the HTTP library waits without a timeout. Returns
+/// whether the caller selected HTTP/2, and the stream with the preface.
+pub(super) async fn accept(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+) -> io::Result<(bool, impl AsyncRead + AsyncWrite + Unpin + Send + 'static)> {
+    let mut stream = acceptor.accept(stream).await?;
+    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
+    let mut preface = vec![0; if is_http2 { PREFACE.len() } else { 0 }];
+    stream.read_exact(&mut preface).await?;
+    let (reader, writer) = split(stream);
+    Ok((is_http2, join(Cursor::new(preface).chain(reader), writer)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn unusable_files_are_reported_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+        let CertifiedKey { cert: own, signing_key } = generate_simple_self_signed(Vec::new()).unwrap();
+        fs::write(&cert, own.pem()).unwrap();
+        fs::write(&key, signing_key.serialize_pem()).unwrap();
+        let tls = Tls::open(TlsFiles { cert: cert.clone(), key, client_ca: None }).unwrap();
+        let mut seen = tls.initial.clone();
+        assert!(tls.reload(&mut seen).await.is_none());
+
+        fs::write(&cert, "no certificate").unwrap();
+        let problems = tls.reload(&mut seen).await.unwrap().unwrap_err();
+        assert!(problems[0].starts_with("TLS_CERT: "), "{problems:?}");
+        assert!(tls.reload(&mut seen).await.is_none());
+
+        fs::write(&cert, own.pem()).unwrap();
+        tls.reload(&mut seen).await.unwrap().unwrap();
+        assert!(tls.reload(&mut seen).await.is_none());
+    }
+}

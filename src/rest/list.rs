@@ -1,0 +1,88 @@
+//! Lists as JSON, written while they are read.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use http::header::CONTENT_TYPE;
+
+use super::output::CustomerGroupObject;
+use crate::api::CallState;
+use crate::domain::GroupList;
+use crate::error::Error;
+use crate::service::GroupStream;
+
+/// Writes a list in the documented shape: at once if it is complete, otherwise part by part while it is read. An error
+/// aborts the connection, so that the caller does not take the list for complete.
+pub(super) async fn list(mut groups: GroupStream, state: &Arc<CallState>) -> Result<Response, Error> {
+    let body = if groups.is_whole() {
+        let mut json = ListWriter::begin();
+        while let Some(part) = groups.next().await {
+            json.write(&part?)?;
+        }
+        Body::from(json.end()?)
+    } else {
+        Body::from_stream(parts(groups, state.clone()))
+    };
+    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+fn parts(groups: GroupStream, state: Arc<CallState>) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+    let parts = stream::unfold(Some((groups, ListWriter::begin())), move |list| {
+        let state = state.clone();
+        async move {
+            let (mut groups, mut json) = list?;
+            let written = match groups.next().await {
+                Some(Ok(part)) => json.write(&part).map(|()| json.take()),
+                Some(Err(error)) => Err(error),
+                None => return json.end().ok().map(|end| (Ok(end), None)),
+            };
+            Some(match written {
+                Ok(bytes) => (Ok(bytes), Some((groups, json))),
+                Err(error) => {
+                    state.record_error(&error);
+                    (Err(error), None)
+                }
+            })
+        }
+    });
+    // The compression polls once more after the end.
+    parts.fuse()
+}
+
+struct ListWriter {
+    json: Vec<u8>,
+    has_objects: bool,
+    has_more: bool,
+    total: i32,
+}
+
+impl ListWriter {
+    fn begin() -> Self {
+        Self { json: br#"{"data":["#.to_vec(), has_objects: false, has_more: false, total: 0 }
+    }
+
+    fn write(&mut self, part: &GroupList) -> Result<(), Error> {
+        (self.has_more, self.total) = (part.has_more, part.total);
+        for group in &part.data {
+            if std::mem::replace(&mut self.has_objects, true) {
+                self.json.push(b',');
+            }
+            serde_json::to_writer(&mut self.json, &CustomerGroupObject::from(group))
+                .map_err(Error::internal)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.json)
+    }
+
+    fn end(mut self) -> Result<Vec<u8>, Error> {
+        write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
+            .map_err(Error::internal)?;
+        Ok(self.json)
+    }
+}

@@ -1,0 +1,115 @@
+//! The health service and the HTTP probes, by a probe of the database at short intervals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::routing::get;
+use http::StatusCode;
+use tokio::time::sleep;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::admission::Admission;
+use crate::grpc;
+use crate::observe::{Readiness, Status};
+use crate::store::{PROBE_INTERVAL, PROBE_TIMEOUT};
+use crate::telemetry::catch_task_panic;
+
+/// The pause after a failed probe. Shorter, because callers wait for the recovery.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
+
+/// The services of the health protocol: `""` is the server as a whole.
+const SERVICES: [&str; 2] = ["", grpc::SERVICE];
+
+/// The paths of [`Health::probes`].
+const LIVEZ: &str = "/livez";
+const READYZ: &str = "/readyz";
+
+#[derive(Debug, Clone)]
+pub(crate) struct Health {
+    reporter: HealthReporter,
+    readiness: Readiness,
+}
+
+impl Health {
+    pub(crate) async fn new() -> Self {
+        let (reporter, _) = tonic_health::server::health_reporter();
+        let health = Self { reporter, readiness: Readiness::default() };
+        health.report(ServingStatus::NotServing).await;
+        health
+    }
+
+    pub(crate) fn readiness(&self) -> &Readiness {
+        &self.readiness
+    }
+
+    pub(super) fn rpc(&self) -> HealthServer<HealthService> {
+        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    }
+
+    /// Returns the routes of liveness and readiness, and their paths.
+    pub(super) fn probes(&self) -> (Router, Vec<String>) {
+        let routes = Router::new().route(LIVEZ, get("ok\n")).route(READYZ, get(readyz));
+        (routes.with_state(self.readiness.clone()), [LIVEZ, READYZ].map(str::to_owned).to_vec())
+    }
+
+    pub(crate) async fn watch(self, admission: Arc<Admission>) {
+        loop {
+            let pause = match self.readiness.status() {
+                Status::DatabaseUnavailable => RETRY_INTERVAL,
+                Status::Ready | Status::Draining => PROBE_INTERVAL,
+            };
+            sleep(pause).await;
+            self.probe(&admission).await;
+        }
+    }
+
+    /// Probes the database by reading the API keys. A revoked key is refused within two timeouts and an interval: less
+    /// than two seconds, as documented.
+    pub(crate) async fn probe(&self, admission: &Admission) {
+        let probed = catch_task_panic("health probe", admission.refresh_keys(PROBE_TIMEOUT)).await;
+        let failure = match probed {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error.cause().unwrap_or_else(|| error.to_string())),
+            Err(panic) => Some(panic.to_string()),
+        };
+        let (status, serving) = match failure {
+            None => (Status::Ready, ServingStatus::Serving),
+            Some(_) => (Status::DatabaseUnavailable, ServingStatus::NotServing),
+        };
+        self.readiness.set_database_up(failure.is_none());
+        if self.readiness.set(status) {
+            self.report(serving).await;
+            match failure {
+                None => tracing::info!("database available"),
+                Some(cause) => tracing::warn!(cause, "database unavailable"),
+            }
+        }
+    }
+
+    /// Reports that the server is stopping, and ends all watch streams.
+    pub(crate) async fn drain(mut self) {
+        self.readiness.set(Status::Draining);
+        self.report(ServingStatus::NotServing).await;
+        for service in SERVICES {
+            self.reporter.clear_service_status(service).await;
+        }
+    }
+
+    async fn report(&self, status: ServingStatus) {
+        for service in SERVICES {
+            self.reporter.set_service_status(service, status).await;
+        }
+    }
+}
+
+async fn readyz(State(readiness): State<Readiness>) -> (StatusCode, &'static str) {
+    match readiness.status() {
+        Status::Ready => (StatusCode::OK, "ok\n"),
+        Status::DatabaseUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "the database is unavailable\n"),
+        Status::Draining => (StatusCode::SERVICE_UNAVAILABLE, "the service is stopping\n"),
+    }
+}

@@ -1,0 +1,98 @@
+//! Statements for pages of the list of all groups and of children.
+//!
+//! Each returns rows of the number of groups in the whole list, whether the object to start after is in it, and a group;
+//! an empty page as one row without a group; and no row if the group of the list does not exist. `$1` is the object to
+//! start after, `$3` the number of groups to skip, and `$2` one more than the limit, so that the rows show whether more
+//! groups follow.
+
+use std::sync::LazyLock;
+
+use crate::store::exec::Statement;
+use crate::store::groups::rows::{columns, statement};
+
+/// Greater than any id.
+const LAST_ID: &str = "'ffffffff-ffff-ffff-ffff-ffffffffffff'";
+
+pub(super) static LIST: LazyLock<Statement> = LazyLock::new(|| {
+    let group = columns("page");
+    let sql = format!(
+        "select total, true, {group}
+         from (select coalesce(sum(groups), 0)::bigint as total from customer_group_count) whole
+         left join lateral (
+             select * from customer_group where id < coalesce($1::uuid, {LAST_ID})
+             order by id desc limit $2 offset $3
+         ) page on true
+         order by page.id desc"
+    );
+    statement("list groups", sql)
+});
+
+pub(super) static CHILDREN: LazyLock<Statement> = LazyLock::new(|| {
+    let total = "select (select count(*) from customer_group where parent_id = $4) as total
+                 where exists (select from customer_group where id = $4)";
+    statement("list children", in_order("parent_id = $4", total))
+});
+
+pub(super) static BY_PARENT: LazyLock<Statement> = LazyLock::new(|| {
+    statement("list groups by parent", in_order("parent_id = $4", &count("parent_id = $4")))
+});
+
+pub(super) static ROOTS: LazyLock<Statement> =
+    LazyLock::new(|| statement("list roots", in_order("parent_id is null", &count("parent_id is null"))));
+
+pub(super) static BY_NAME: LazyLock<Statement> =
+    LazyLock::new(|| statement("list groups by name", searched(&name_contains("$4"))));
+
+pub(super) static BY_PARENT_AND_NAME: LazyLock<Statement> = LazyLock::new(|| {
+    let condition = format!("parent_id = $4 and {}", name_contains("$5"));
+    statement("list groups by parent and name", searched(&condition))
+});
+
+pub(super) static ROOTS_BY_NAME: LazyLock<Statement> = LazyLock::new(|| {
+    let condition = format!("parent_id is null and {}", name_contains("$4"));
+    statement("list roots by name", searched(&condition))
+});
+
+fn count(condition: &str) -> String {
+    format!("select count(*) as total from customer_group where {condition}")
+}
+
+/// Groups that an index has in their order. They all have one `parent_id`, and the order names it because PostgreSQL would
+/// otherwise sort the roots.
+fn in_order(condition: &str, total: &str) -> String {
+    let group = columns("page");
+    format!(
+        "select total, true, {group}
+         from ({total}) whole
+         left join lateral (
+             select * from customer_group where {condition} and id < coalesce($1::uuid, {LAST_ID})
+             order by parent_id, id desc limit $2 offset $3
+         ) page on true
+         order by page.id desc"
+    )
+}
+
+/// Groups that are searched for once, both for their number and for the page.
+fn searched(condition: &str) -> String {
+    let group = columns("page");
+    format!(
+        "with found as materialized (select id from customer_group where {condition})
+         select total, true, {group}
+         from (select count(*) as total from found) whole
+         left join lateral (
+             select g.* from (
+                 select id from found where id < coalesce($1::uuid, {LAST_ID})
+                 order by id desc limit $2 offset $3
+             ) part join customer_group g using (id)
+         ) page on true
+         order by page.id desc"
+    )
+}
+
+/// Whether the name contains a text, regardless of case. The subquery folds the text once and not for each name.
+fn name_contains(text: &str) -> String {
+    format!(
+        "customer_group_name_folded(customer_group_name) like
+             (select '%' || customer_group_name_folded({text}) || '%')"
+    )
+}
