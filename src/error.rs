@@ -46,7 +46,7 @@ pub enum Error {
     RouteUnknown(String),
     #[error("the request is larger than {0} bytes; send a smaller one")]
     BodyTooLarge(usize),
-    /// The response would be larger than [`MAX_RESPONSE_BYTES`]. The text is the remedy.
+    /// The response would be larger than 4 MiB. The text is the remedy.
     #[error("the response is larger than {MAX_RESPONSE_BYTES} bytes, the limit for one message; {0}")]
     AnswerTooLarge(&'static str),
     #[error("the request cannot be decoded: {0}")]

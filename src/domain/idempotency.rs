@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{Text, Violation, ViolationKind, excerpt, field};
 
-/// A caller's name for one create: 1 to [`IdempotencyKey::MAX_CHARACTERS`] printable ASCII characters.
+/// A caller's name for one create: 1 to 255 printable ASCII characters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
