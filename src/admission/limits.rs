@@ -26,7 +26,7 @@ pub struct Limits {
     pub rate: Option<Rate>,
 }
 
-/// A number of calls per second, minute or hour. After a pause of that time, as many may come at once.
+/// A number of calls per second, minute or hour. A burst may have the same number of calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate(Quota);
 

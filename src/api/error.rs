@@ -1,4 +1,4 @@
-//! The error mapping: one table from each error to its codes in both faces, and to its log record.
+//! The error mapping: one table from each error to its codes in both protocols, and to its log record.
 
 use http::StatusCode;
 use tonic::Code;
@@ -7,7 +7,7 @@ use tracing::Level;
 use crate::domain::ViolationKind;
 use crate::error::Error;
 
-/// The codes of an error in both faces.
+/// The codes of an error in both protocols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ErrorMapping {
     pub(crate) grpc: Code,
@@ -50,7 +50,8 @@ pub(crate) fn mapping(error: &Error) -> ErrorMapping {
         Error::BodyTooLarge(_) =>
             (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large"),
         Error::AnswerTooLarge(_) => (Code::ResourceExhausted, StatusCode::BAD_REQUEST, REQUEST, "answer_too_large"),
-        // INTERNAL for a request that is no protobuf is gRPC's own rule: https://grpc.io/docs/guides/status-codes/
+        // gRPC itself requires INTERNAL for a request that is not valid protobuf:
+        // https://grpc.io/docs/guides/status-codes/
         Error::Undecodable(_) => (Code::Internal, StatusCode::BAD_REQUEST, REQUEST, "body_malformed"),
         Error::EncodingUnsupported(_) =>
             (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "content_type_unsupported"),

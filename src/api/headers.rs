@@ -1,4 +1,4 @@
-//! Names of headers and metadata, and their parsing where both faces share it.
+//! Names of headers and metadata, and the parsing that both protocols share.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Shared by both faces: the error mapping, header names, and the context of a call.
+//! Shared by both protocols: the error mapping, header names, and the context of a call.
 
 mod context;
 mod error;
@@ -17,7 +17,7 @@ pub(crate) trait AnyBody: Body<Data = Bytes, Error: Error + Send + Sync> + Send 
 
 impl<B: Body<Data = Bytes, Error: Error + Send + Sync> + Send + 'static> AnyBody for B {}
 
-/// The two faces of the API. gRPC-Web is gRPC in another wire format.
+/// The protocols of the API. gRPC-Web is gRPC in another wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Grpc,

@@ -14,7 +14,7 @@ pub mod field {
     pub const UPDATED_AT: &str = "updated_at";
     /// The fields that only the service sets. Requests may contain them; they are ignored (AIP-203).
     pub const OUTPUT_ONLY: [&str; 3] = [ID, CREATED_AT, UPDATED_AT];
-    /// The edge of the tree.
+    /// The id of the parent group.
     pub const PARENT_ID: &str = "parent_id";
     /// Whether the group is meant to hold others.
     pub const IS_GROUP: &str = "is_group";
@@ -140,7 +140,7 @@ impl<T> Texts<T> {
         Self(TextField::ALL.map(value))
     }
 
-    /// Replaces each value by what a function makes of it.
+    /// Applies a function to each value.
     pub fn map<U>(self, mut replace: impl FnMut(TextField, T) -> U) -> Texts<U> {
         let mut fields = TextField::ALL.into_iter();
         // There are as many fields as values.

@@ -1,4 +1,4 @@
-//! The resource.
+//! The customer group and lists of it.
 
 use super::{Etag, GroupId, Name, Text, Texts, Timestamp};
 

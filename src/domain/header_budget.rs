@@ -1,4 +1,4 @@
-//! The size limit of errors, whatever a caller sends.
+//! The size limit of errors, so that they fit into response headers.
 //!
 //! Clients on gRPC's C core refuse a response with more than 8 KiB of headers. A gRPC error consists of headers: one
 //! with the percent-encoded message, and one with the message and the violated fields in base64.

@@ -1,4 +1,4 @@
-//! The lists of groups around one group.
+//! Children, ancestors and descendants of one group. The list of all groups is in `filter.rs`.
 
 /// A list of the groups around one group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -55,7 +55,7 @@ struct Owned {
 /// The kind of process that locks the data folder, as the text of its lock file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum LockOwner {
-    /// A service, for as long as it runs.
+    /// A service. It holds the lock until it stops.
     Service,
     /// A command, for a short time.
     Command,
@@ -77,7 +77,8 @@ impl Embedded {
     ///
     /// Another service uses the folder, PostgreSQL is not installed or of another major version, or it does not start.
     pub async fn start(options: &EmbeddedOptions) -> Result<Self, BoxError> {
-        // Without PostgreSQL, no folder is created, and the remedy is not to make the folder writable.
+        // Checked first: without PostgreSQL, no folder is created, and the error is not about permissions of the
+        // folder.
         cluster::find_binaries(options.bin_dir.as_deref())?;
         let data_dir = create_data_dir(&options.data_dir)?;
         Self::start_as(LockOwner::Service, options, &data_dir).await

@@ -101,8 +101,8 @@ fn input(columns: &Columns, record: Vec<CsvField>) -> ImportInput {
     input
 }
 
-/// Checks that the key of a group in ERPNext is its name, by which parents are named. An id of this service in its place
-/// would be lost.
+/// Checks that ERPNext's key of a group is its name, because children refer to their parent by name. If the column had
+/// an id of this service, that id would be lost.
 fn check_erpnext_name(name: &str, fields: &mut GroupInput) {
     if let FieldInput::Value(given) = &fields.customer_group_name
         && name.trim() != given.trim()

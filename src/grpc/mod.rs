@@ -1,4 +1,4 @@
-//! The gRPC face: protobuf to domain, the service, and back.
+//! The gRPC protocol: converts messages to domain types, calls the service, and converts back.
 
 mod convert;
 mod descriptor;

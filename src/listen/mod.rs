@@ -1,4 +1,4 @@
-//! The server: one listener for both faces, and the worker threads that serve its connections.
+//! The server: one listener for both protocols, and the worker threads that serve its connections.
 
 mod body;
 mod connection;
@@ -59,8 +59,8 @@ pub struct Timeouts {
     pub drain: Duration,
 }
 
-/// The time for callers who do not know yet that the server stops: it still accepts connections for this long, and the
-/// last connections have as long to send their first request.
+/// The grace period at shutdown. The server still accepts connections for this time. After that, the last connections
+/// have the same time to send their first request.
 const LAST_CALL: Duration = Duration::from_millis(200);
 
 /// The server, bound to its address.
@@ -198,8 +198,8 @@ impl Server {
         }
     }
 
-    /// Accepts the connections in the backlog, which the system would reset when the listener closes. Asks the system,
-    /// since the runtime may not know yet of the last ones.
+    /// Accepts the connections in the backlog, which the system would reset when the listener closes. Calls `accept`
+    /// directly, because the runtime may not have been notified of the last ones yet.
     fn accept_waiting(&self) -> io::Result<()> {
         let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
         loop {
@@ -214,7 +214,7 @@ impl Server {
         }
     }
 
-    /// Hands a connection to the worker with the fewest; closes it when MAX_CONNECTIONS are open.
+    /// Hands a connection to the worker with the fewest connections. Closes it if MAX_CONNECTIONS are open.
     fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
         let loads = || self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
         if loads().map(|(load, _)| load).sum::<usize>() >= self.max_connections.get() {

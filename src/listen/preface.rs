@@ -9,7 +9,8 @@ use tokio::time::sleep;
 /// RFC 9113, section 3.4.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Waits until the first bytes of a connection are all of the preface or no part of it. The HTTP library waits for them
+/// Waits until the first bytes of a connection are the complete preface or differ from it. The HTTP library waits for
+/// them
 /// without a timeout.
 pub(super) async fn await_preface(stream: &TcpStream) -> io::Result<()> {
     /// Bytes that have arrived already do not wake a reader again.

@@ -59,7 +59,8 @@ impl Tls {
         Ok(Self { files: Arc::new(files), initial: Arc::new(initial), current })
     }
 
-    /// Reloads the files whenever they change. Logs config_errors files once, and keeps the previous certificate then.
+    /// Reloads the files whenever they change. If the new files are invalid, logs the problems once and keeps the
+    /// previous certificate.
     pub(super) async fn watch(self) {
         let mut seen = self.initial.clone();
         loop {

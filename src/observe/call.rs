@@ -41,7 +41,7 @@ pub(crate) struct Call {
 /// The outcome of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum End {
-    /// The caller went away; also the outcome until there is another.
+    /// The caller disconnected. Also the initial value.
     Cancelled,
     Grpc(Code),
     Http(StatusCode),
@@ -117,7 +117,7 @@ impl Call {
         }
     }
 
-    /// The error to log. When the request broke off, nobody receives the response, so its error does not count.
+    /// The error to log; `None` if the request was aborted, because the caller does not receive the response.
     fn error(&self) -> Option<&LogRecord> {
         self.state.error().filter(|_| !self.state.is_aborted())
     }

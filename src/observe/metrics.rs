@@ -1,5 +1,5 @@
-//! Call metrics: number and duration of calls. Each thread counts for itself, so that no call waits for the memory of
-//! another processor.
+//! Call metrics: number and duration of calls. Each thread has its own counters, so that threads do not contend for a
+//! cache line.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -53,9 +53,9 @@ pub(super) type Labels<'a> = Vec<(&'static str, &'a str)>;
 #[derive(Debug)]
 pub(crate) struct CallMetrics {
     endpoints: Arc<Endpoints>,
-    /// For each RPC the calls in progress, and the ended ones by code.
+    /// For each RPC: the calls in progress, and the finished calls by code.
     rpcs: Box<[(AtomicI64, [Series; CODES])]>,
-    /// For each HTTP method the calls in progress, and for each path the ended ones by outcome.
+    /// For each HTTP method: the calls in progress, and for each path the finished calls by outcome.
     methods: Box<[(AtomicI64, Box<[Outcomes]>)]>,
 }
 

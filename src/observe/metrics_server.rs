@@ -52,8 +52,8 @@ impl MetricsServer {
         self.address
     }
 
-    /// Serves for ever. Requests need no key, so only a few connections at once, each for one request, may use the
-    /// resources that callers need.
+    /// Serves until the task is aborted. Requests need no key, so a small connection limit, with one request for each
+    /// connection, protects the resources of callers.
     pub(crate) async fn serve(self, exporter: MetricsExporter) {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(exporter));

@@ -8,13 +8,13 @@ use tokio::sync::watch;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Status {
     Ready,
-    /// Until the database answers again.
+    /// The last probe of the database failed. Also the initial status.
     DatabaseUnavailable,
     /// The server is stopping. No other status follows.
     Draining,
 }
 
-/// Cheap to clone; all clones share one state.
+/// Handle of the readiness status. Cheap to clone: all clones share it.
 #[derive(Debug, Clone)]
 pub(crate) struct Readiness {
     status: watch::Sender<Status>,

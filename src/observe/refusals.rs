@@ -28,7 +28,7 @@ impl Refusals {
         count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Logs the new refusals of each second, for ever.
+    /// Logs the new refusals once a second. Never returns.
     pub(crate) async fn log(&self) {
         const PERIOD: Duration = Duration::from_secs(1);
         let counts = [

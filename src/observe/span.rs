@@ -1,5 +1,5 @@
-//! The span of a call, by the semantic conventions of OpenTelemetry 1.44. Of a request it contains only the place in the
-//! caller's trace: neither path nor headers.
+//! The span of a call, by the semantic conventions of OpenTelemetry 1.44. It takes only the caller's trace context from
+//! the request, not the path or other headers.
 
 use std::borrow::Cow;
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The REST face: the documented paths, from JSON to the domain, the service, and back.
+//! The REST protocol: routes, converts JSON to domain types, calls the service, and converts back.
 
 mod batch;
 mod error;

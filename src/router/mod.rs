@@ -1,12 +1,10 @@
 //! The path of every request to its handler: the layers of one call, in the order in which a request meets them.
 //!
 //! 1. CORS, for requests of browsers
-//! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP
-//! 3. The record of the call: request id, metrics, access log
-//! 4. Public endpoints: health, reflection, probes, the API description and the explorer
-//! 5. Admission: concurrency limit, authentication, rate limit, deadline
-//! 6. The span of the call, its timeout, and panics
-//! 7. The face
+//! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP 3. The record of the call: request id, metrics,
+//! access log 4. Public endpoints: health, reflection, probes, the API description and the explorer 5. Admission:
+//! concurrency limit, authentication, rate limit, deadline 6. The span of the call, its timeout, and panics 7. The
+//! protocol: gRPC or REST
 
 mod cors;
 mod explorer;

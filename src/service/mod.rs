@@ -1,4 +1,4 @@
-//! The use cases: the only way from a face to the store.
+//! Use cases: the only path from a protocol to the store.
 
 mod audit;
 mod batch;

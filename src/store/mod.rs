@@ -1,4 +1,4 @@
-//! All SQL. PostgreSQL's errors end here: callers get an [`Error`], at start a [`StartupError`].
+//! All SQL. Maps PostgreSQL's errors to [`Error`], or to [`StartupError`] at start.
 //!
 //! A module uses only those after it: `replica`, `maintenance`, `keys`, `groups`, `exec`, `connect`, `errors`. The methods
 //! of [`Store`] stand beside their SQL.
@@ -30,7 +30,7 @@ pub struct Store {
     database: Database,
     options: StoreOptions,
     pool: Pool,
-    /// A pool of its own, so that health and revoked keys do not wait behind calls.
+    /// A separate pool for the health probe and the refresh of API keys, so that they do not wait behind calls.
     watch: Pool,
     reader: GroupReader,
     replica: Option<Replica>,

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub struct Histogram {
     /// The upper bound of each bucket but the last one, in ascending order.
     bounds: &'static [u64],
-    /// One more than bounds.
+    /// One counter for each bucket. There is one bucket more than there are bounds.
     counts: Box<[AtomicU64]>,
     sum: AtomicU64,
 }

@@ -9,7 +9,8 @@ use std::pin::pin;
 use futures_util::FutureExt;
 
 thread_local! {
-    /// Whether [`catch_panic`] catches a panic of this thread now. Its caller reports the panic then, not the hook.
+    /// Whether this thread currently runs inside [`catch_panic`]. If so, the caller of `catch_panic` reports the panic,
+    /// and the hook does not.
     static IS_CAUGHT: Cell<bool> = const { Cell::new(false) };
     /// The location of the last panic of this thread.
     static LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };

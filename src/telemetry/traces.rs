@@ -1,7 +1,5 @@
 //! Traces of calls, sent to a collector by OTLP. No call waits for the collector: a thread of its own sends the spans
-//! from a bounded queue.
-//!
-//! Without a collector nothing here does anything, and a call that is not sampled has no span.
+//! from a bounded queue.  Without a collector this module has no effect. A call that is not sampled has no span.
 
 use std::borrow::Cow;
 use std::fmt;

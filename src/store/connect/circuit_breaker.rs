@@ -1,7 +1,7 @@
-//! Circuit breaker of all pools of a server.
-//!
-//! A server that stops ends its connections, so waiting calls fail at once. A server that hangs, or is behind a network
-//! that drops everything, ends nothing. Only the health probe detects that, and the breaker then ends the connections.
+//! Circuit breaker of all pools of a server.  A server that stops closes its connections, so waiting calls fail at
+//! once. A server that hangs, or is behind a network that drops all packets, does not close them. Only the health probe
+//! detects this; the breaker then closes the connections. It logs nothing: the health probe of the router logs the
+//! outage.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

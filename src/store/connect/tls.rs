@@ -132,8 +132,8 @@ impl MakeTlsConnect<Socket> for Tls {
     }
 }
 
-/// Checks who signed the server's certificate, or nothing of it, but not its host name. The server must still prove that
-/// it has the key.
+/// Certificate verifier that ignores the host name. With roots, it checks the signer of the certificate; without, it
+/// checks nothing. The server must still prove that it has the private key.
 #[derive(Debug)]
 struct NoHostnameVerifier {
     roots: Option<Arc<RootCertStore>>,

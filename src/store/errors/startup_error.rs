@@ -8,8 +8,8 @@ use tokio_rustls::rustls::{CertificateError, Error as TlsError};
 
 use crate::store::errors::{is_connection_lost, is_tls_refused, is_wrong_server, pg_message, tls_error};
 
-/// Why a database cannot be used. The text follows the name of the database in a message to the operator. It has
-/// PostgreSQL's own message, and the remedy.
+/// The reason why a database cannot be used: PostgreSQL's own message and the remedy, for the operator. The text
+/// follows the name of the database.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the messages describe the variants")]
 pub enum StartupError {

@@ -12,10 +12,10 @@ use tokio_postgres::Error as PgError;
 use crate::store::connect::{Pool, Tls};
 use crate::store::errors::{StoreError, is_unavailable};
 
-/// How long PostgreSQL may take to end a statement whose caller has gone away.
+/// Time limit for cancelling a statement.
 const ABANDON_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection in use. Dropped before [`release`], because its caller has gone away, it runs its guard.
+/// A connection in use. If the call is cancelled, it is dropped without [`release`], and its guard runs.
 pub(super) type PooledConnection = ScopeGuard<Connection, fn(Connection)>;
 
 /// A connection, and the TLS connector that a request to cancel its statement needs.
@@ -44,8 +44,8 @@ pub(super) async fn acquire_for_probe(pool: &Pool) -> Result<PooledConnection, S
     Ok(scopeguard::guard(connection, |connection| drop(Object::take(connection.object))))
 }
 
-/// Returns a connection to its pool, and passes on what was done on it. A broken connection is closed instead, and so is
-/// one with an error that PostgreSQL did not send, since its state is unknown.
+/// Returns a connection to its pool, and returns the result of its statement. Closes a broken connection instead. Also
+/// closes it after an error that PostgreSQL did not send, because its state is unknown.
 pub(super) fn release<T>(connection: PooledConnection, done: Result<T, PgError>) -> Result<T, StoreError> {
     let Connection { object, .. } = ScopeGuard::into_inner(connection);
     if done.as_ref().is_err_and(|error| is_unavailable(error) || error.as_db_error().is_none()) {

@@ -71,8 +71,8 @@ pub(crate) async fn write_under_lock(
     retry(|| lock_and_query(pool, lock, statement, values)).await.map_err(StoreError::of_write)
 }
 
-/// Runs a statement that shows whether the database answers, and reports the result to the circuit breaker. A statement
-/// without an answer in time is given up, and its connection is closed.
+/// Runs a health probe, and records its result in the circuit breaker. If the probe exceeds `patience`, closes its
+/// connection.
 pub(crate) async fn probe(
     pool: &Pool,
     statement: Statement,
@@ -114,8 +114,8 @@ async fn lock_and_query(
     let rows = traced(statement, async {
         let (take_lock, statement) =
             try_join(connection.prepare_cached(LOCK), connection.prepare_cached(statement.sql)).await?;
-        // Each is sent when it is first polled, and they are polled in this order. All are sent at once, so that a
-        // caller who goes away meanwhile cannot leave half a transaction.
+        // Each is sent at its first poll, so in this order. All are sent at once, so that a cancelled call cannot leave
+        // a transaction open.
         let (begun, locked, rows, committed) = join4(
             connection.batch_execute("begin"),
             connection.query(&take_lock, &[&lock]),

@@ -25,8 +25,9 @@ pub(in crate::store) fn insert(rows: &str) -> String {
 /// The number of parameters of [`insert_once`] before those of the groups.
 const KEY_PARAMETERS: usize = 3;
 
-/// Inserts the rows of a query and records the idempotency key `$1`, `$2` with the digest `$3`, unless the key has a
-/// record that has not expired: then it returns no row. Waits for other transactions that use the key. Also deletes
+/// Inserts the rows of a query and records the idempotency key `$1`, `$2` with the digest `$3`, unless the key has an
+/// unexpired record: then it inserts nothing and returns no row. Waits for other transactions that use the key. Also
+/// deletes
 /// some expired records, more than it makes. The record holds the id of the first group, and for a batch all ids.
 fn insert_once(rows: &str, first_id: &str, all_ids: &str) -> String {
     let insert = insert(rows);

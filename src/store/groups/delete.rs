@@ -8,7 +8,7 @@ use crate::store::Store;
 use crate::store::exec::{Statement, Values, write};
 use crate::store::groups::rows::{PARENT_KEY, read};
 
-/// Deletes the group `$1` in one of the versions `$2`. Returns whether it existed, and whether it is deleted.
+/// Deletes the group `$1` if its version is one of `$2`. Returns whether it existed, and whether it is deleted.
 const DELETE: Statement = Statement::new(
     "delete group",
     "with found as (

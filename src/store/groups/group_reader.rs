@@ -9,9 +9,9 @@ use crate::store::errors::StartupError;
 #[derive(Debug, Clone)]
 pub(crate) struct GroupReader {
     pub(crate) pool: Pool,
-    /// For long lists, on some of the same connections.
+    /// Streams of long lists, on a share of `pool`.
     pub(super) streams: StreamPermits,
-    /// Those of this thread.
+    /// The read batchers of this thread.
     pub(super) batchers: ReadBatchers,
     pub(crate) batcher_metrics: BatcherMetrics,
 }

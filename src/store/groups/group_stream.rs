@@ -72,7 +72,7 @@ pub(super) struct StreamPermits {
     permits: Arc<Semaphore>,
     /// The longest wait for a permit.
     wait: Duration,
-    /// The longest time that PostgreSQL and the reader may keep each other waiting.
+    /// The longest time without progress, by PostgreSQL or by the reader.
     patience: Duration,
 }
 

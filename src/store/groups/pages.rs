@@ -1,7 +1,6 @@
-//! Statements for pages of the list of all groups and of children.
-//!
-//! Each returns rows of the number of groups in the whole list, whether the object to start after is in it, and a group;
-//! an empty page as one row without a group; and no row if the group of the list does not exist. `$1` is the object to
+//! Statements for pages of the list of all groups and of children.  Each row has the number of groups in the whole
+//! list, whether the list contains the object to start after, and a group. An empty page is one row without a group. If
+//! the parent of the list does not exist, there is no row. `$1` is the object to
 //! start after, `$3` the number of groups to skip, and `$2` one more than the limit, so that the rows show whether more
 //! groups follow.
 
@@ -57,8 +56,8 @@ fn count(condition: &str) -> String {
     format!("select count(*) as total from customer_group where {condition}")
 }
 
-/// Groups that an index has in their order. They all have one `parent_id`, and the order names it because PostgreSQL would
-/// otherwise sort the roots.
+/// A page in the order of an index. All its groups have the same `parent_id`; `order by` names it all the same, because
+/// PostgreSQL would otherwise sort the roots.
 fn in_order(condition: &str, total: &str) -> String {
     let group = columns("page");
     format!(
@@ -72,7 +71,7 @@ fn in_order(condition: &str, total: &str) -> String {
     )
 }
 
-/// Groups that are searched for once, both for their number and for the page.
+/// A page of search results. One search provides both the total and the page.
 fn searched(condition: &str) -> String {
     let group = columns("page");
     format!(

@@ -41,7 +41,7 @@ static CHECK_PARENT: LazyLock<Statement> = LazyLock::new(|| {
 /// The number of the first parameter of [`UPDATE`] with the value of a field.
 const FIRST_VALUE: usize = 4;
 
-/// Updates the fields `$2` of the group `$1` in one of the versions `$3`. The other parameters are the values of all
+/// Updates the fields `$2` of the group `$1` if its version is one of `$3`. The other parameters are the values of all
 /// editable fields. Returns one row, with a group in it if one was updated. Updates within one millisecond still
 /// differ in `updated_at`.
 static UPDATE: LazyLock<Statement> = LazyLock::new(|| {

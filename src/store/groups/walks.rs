@@ -13,8 +13,8 @@ pub(super) static ANCESTORS: LazyLock<Statement> = LazyLock::new(|| {
 pub(super) static DESCENDANTS: LazyLock<Statement> =
     LazyLock::new(|| statement("list descendants", page_of_walk(&children("g.id, g.parent_id"))));
 
-/// Everything below `$1` in the order of the walk. The number of groups is the number of rows with a group, which is only
-/// known after the last one.
+/// All descendants of `$1`, level by level. The total is the number of rows with a group, so it is known only after the
+/// last row.
 pub(super) static ALL_DESCENDANTS: LazyLock<Statement> = LazyLock::new(|| {
     let (group, children) = (columns("g"), children(&columns("g")));
     let fields = joined(Field::EDITABLE.into_iter().map(|field| field.name().to_owned()));
@@ -30,8 +30,8 @@ pub(super) static ALL_DESCENDANTS: LazyLock<Statement> = LazyLock::new(|| {
     statement("stream descendants", sql)
 });
 
-/// From a group to its children, the youngest first. A recursive query returns rows in the order in which it makes them,
-/// and makes the next ones in that order, so the walk goes level by level.
+/// Step of a walk: from a group to its children, newest first. A recursive query returns rows in the order in which it
+/// produces them, and visits them in the same order. Therefore the walk goes level by level.
 fn children(columns: &str) -> String {
     format!(
         "cross join lateral (

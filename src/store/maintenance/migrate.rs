@@ -42,8 +42,8 @@ pub(crate) async fn check(client: &Client) -> Result<(), StartupError> {
 }
 
 impl Store {
-    /// Runs the missing migrations, one service at a time. Unknown ones are those of a newer release, and the previous
-    /// release keeps working after a migration.
+    /// Runs the missing migrations, one service at a time. Ignores unknown migrations. They are from a newer release,
+    /// and this release keeps working with them.
     pub(crate) async fn migrate(&self) -> Result<(), StartupError> {
         // A migration may take long, and so may the wait for the lock.
         let options = StoreOptions { statement_timeout: Duration::ZERO, ..self.options.clone() };

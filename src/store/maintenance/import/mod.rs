@@ -22,8 +22,8 @@ use crate::store::errors::{StartupError, pg_message};
 use crate::store::groups::insert;
 use crate::store::groups::rows::{Value, borrowed, joined, named_columns, values};
 
-/// Lifts the time limits, because a statement may take long and so may the caller. Sets the planner up for statements
-/// over whole tables.
+/// Disables the timeouts, because the statements and the input can be slow. Configures the planner for statements over
+/// whole tables.
 const BEGIN: &str = "
     begin;
     set local statement_timeout = 0;

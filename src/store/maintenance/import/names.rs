@@ -6,8 +6,8 @@ use super::checks::{find, first};
 use crate::domain::{Report, TextField, excerpt};
 use crate::store::errors::StartupError;
 
-/// For each name of a parent the number of groups with this name, and one of them: in the file, or if there is none there,
-/// in the database.
+/// For each parent name: the number of groups with this name, and one of them. Groups of the database count only if the
+/// file has none with this name.
 const PARENTS: &str = "
     create temporary table customer_group_import_parent on commit drop as
     with wanted as materialized (

@@ -1,4 +1,4 @@
-//! Verification of a whole database: finds what the service cannot have written.
+//! Verification of a whole database: finds rows that the service cannot have written.
 
 mod rows;
 mod tree;
