@@ -2,12 +2,15 @@
 //!
 //! Every request takes the same path through these layers. A module uses only the modules below it.
 //!
-//! | module | contents | |---|---| | [`cli`], `config`, `embedded` | commands, settings, and a private PostgreSQL when
-//! no database is configured | | `listen` | listener, worker threads, TLS, throttling, drain | | `router` | the path of
-//! a request to its handler; CORS, probes, explorer | | `grpc`, `rest` | the two protocols: conversion between wire
-//! formats and domain types, and rendering of errors | | `admission` | concurrency limit, authentication, rate limit,
-//! deadline | | `observe` | access log, call metrics, call spans; the metrics exporter | | `api` | error mapping,
-//! header names, and the context of a call, for both protocols |
+//! | module | contents |
+//! |---|---|
+//! | [`cli`], `config`, `embedded` | commands, settings, and a private PostgreSQL when no database is configured |
+//! | `listen` | listener, worker threads, TLS, throttling, drain |
+//! | `router` | the path of a request to its handler; CORS, probes, explorer |
+//! | `grpc`, `rest` | the two protocols: wire formats to the domain and back, and the rendering of errors |
+//! | `admission` | concurrency limit, authentication, rate limit, deadline |
+//! | `observe` | access log, call metrics, call spans; the metrics exporter |
+//! | `api` | error mapping, header names, and the context of a call, for both protocols |
 //! | `service` | use cases and the audit log |
 //! | `auth`, `files` | the cache of API keys; CSV and NDJSON files |
 //! | `store` | all SQL |

@@ -140,7 +140,22 @@ async fn a_retry_under_a_key_recorded_by_the_previous_release_is_a_replay() {
     let database = TestDatabase::create().await;
     let url = database.url();
     let previous = Program::serve_previous(&[("DATABASE_URL", &url)]);
-    let parent = Rest(previous.address).send("POST", "", &json!({"customer_group_name": "All"})).await.json();
+    let current = Program::serve(&[("DATABASE_URL", &url)]);
+    assert_retries_are_replays(&database, &previous, &current).await;
+}
+
+#[tokio::test]
+async fn a_retry_on_the_previous_release_is_a_replay() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let previous = Program::serve_previous(&[("DATABASE_URL", &url)]);
+    let current = Program::serve(&[("DATABASE_URL", &url)]);
+    assert_retries_are_replays(&database, &current, &previous).await;
+}
+
+/// Creates with the first replica, and repeats each create with the second one.
+async fn assert_retries_are_replays(database: &TestDatabase, first: &Program, second: &Program) {
+    let parent = Rest(first.address).send("POST", "", &json!({"customer_group_name": "All"})).await.json();
     let group = json!({
         "parent_id": parent["id"],
         "is_group": true,
@@ -156,23 +171,22 @@ async fn a_retry_under_a_key_recorded_by_the_previous_release_is_a_replay() {
         {"customer_group": below, "parent_reference": "export"},
         {"customer_group": {"customer_group_name": "Import"}},
     ]});
-    let creates = [("", &group), (":batchCreate", &batch)];
+    let requests = [("", &group), (":batchCreate", &batch)];
     let mut recorded = Vec::new();
-    for (path, body) in creates {
-        let first = create(&previous, path, body).await;
-        assert!(first.status.is_success(), "{path}: {:?}", first.body);
-        assert!(!first.headers.contains_key("idempotent-replayed"), "{path}");
-        recorded.push(first);
+    for (path, body) in requests {
+        let created = create(first, path, body).await;
+        assert!(created.status.is_success(), "{path}: {:?}", created.body);
+        assert!(!created.headers.contains_key("idempotent-replayed"), "{path}");
+        recorded.push(created);
     }
 
-    let replica = Program::serve(&[("DATABASE_URL", &url)]);
-    for ((path, body), first) in creates.into_iter().zip(recorded) {
-        let again = create(&replica, path, body).await;
-        assert_eq!((again.status, again.json()), (first.status, first.json()), "{path}");
+    for ((path, body), created) in requests.into_iter().zip(recorded) {
+        let again = create(second, path, body).await;
+        assert_eq!((again.status, again.json()), (created.status, created.json()), "{path}");
         assert_eq!(again.headers["idempotent-replayed"], "true", "{path}");
 
         let other = body.to_string().replace("Net 30", "Net 60");
-        let refused = create(&replica, path, &other.parse().unwrap()).await;
+        let refused = create(second, path, &other.parse().unwrap()).await;
         assert_error(&refused, 409, "idempotency_key_reused", None);
     }
     assert_eq!(database.number("select count(*) from customer_group").await, 5);

@@ -20,6 +20,7 @@ use crate::auth::KeyCache;
 use crate::domain::{Principal, Secret};
 use crate::error::Error;
 use crate::observe::Call;
+use crate::telemetry::catch_task_panic;
 use failed_auth::FailedAuthLimiter;
 use grpc_timeout::grpc_timeout;
 use limits::RateLimits;
@@ -91,7 +92,8 @@ impl Admission {
     /// Reads the active keys again. If the database does not answer, clears the cache: any key may be revoked by now.
     pub(crate) async fn refresh_keys(&self, timeout: Duration) -> Result<(), Error> {
         self.failed_auth.remove_expired();
-        let refreshed = self.keys.refresh(timeout).await;
+        let refreshed = catch_task_panic("health probe", self.keys.refresh(timeout)).await;
+        let refreshed = refreshed.unwrap_or_else(|panic| Err(Error::internal(panic)));
         if refreshed.is_err() {
             self.keys.clear();
         }

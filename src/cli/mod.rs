@@ -26,7 +26,7 @@ const ABOUT_SETTINGS: &str = "Without a command it serves. Every command shows i
 
 /// Customer groups, the tree in which an ERP sorts its customers, over gRPC and REST
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, override_usage = "customer-groups [COMMAND] [OPTIONS]", after_help = ABOUT_SETTINGS)]
+#[command(version, propagate_version = true, max_term_width = 110, override_usage = "customer-groups [COMMAND] [OPTIONS]", after_help = ABOUT_SETTINGS)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -98,15 +98,18 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let mut index = 1;
     while let Some(flag) = arguments.get(index).map(|argument| argument.to_string_lossy()) {
-        if ["-h", "--help", "-V", "--version"].contains(&&*flag) {
+        let is_last = ["-h", "--help", "-V", "--version"].contains(&&*flag);
+        if is_last && index == 1 {
             return arguments;
         }
-        if !flag.starts_with('-') {
+        if is_last || !flag.starts_with('-') {
             break;
         }
         index += if flag.contains('=') { 1 } else { 2 };
     }
-    let command = if index < arguments.len() { arguments.remove(index) } else { "serve".into() };
+    let is_command =
+        arguments.get(index).is_some_and(|argument| !argument.to_string_lossy().starts_with('-'));
+    let command = if is_command { arguments.remove(index) } else { "serve".into() };
     arguments.insert(arguments.len().min(1), command);
     arguments
 }

@@ -45,7 +45,7 @@ pub(super) fn replica(text: &str, primary: Option<&str>) -> Result<Database, Str
 }
 
 fn empty(remedy: &str) -> String {
-    format!("it is empty; {remedy}, or use a URL such as postgres://user:password@host:5432/database")
+    format!("it is empty; use a URL such as postgres://user:password@host:5432/database, or {remedy}")
 }
 
 pub(super) fn key(mode: Mode, text: &str) -> Result<Secret, String> {

@@ -208,7 +208,7 @@ mod tests {
             batch(&[entry(None, None)]).fingerprint(),
             NewGroup::parse(GroupInput::named("a")).unwrap().fingerprint(),
         ];
-        let distinct: HashSet<_> = different.iter().map(Fingerprint::digest).collect();
+        let distinct: HashSet<_> = different.iter().copied().collect();
         assert_eq!(distinct.len(), different.len());
     }
 }

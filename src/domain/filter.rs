@@ -30,13 +30,14 @@ pub struct ListRequest {
 impl ListRequest {
     /// Checks the parameters. Reports every violation.
     pub fn parse(self) -> Result<(Page, GroupFilter), Violations> {
+        let Self { page, parent_id, customer_group_name } = self;
         let mut found = Vec::new();
         let filter = GroupFilter {
-            parent_id: self.parent_id.map_or(FieldInput::Absent, |text| parent(&text, &mut found)),
-            customer_group_name: self.customer_group_name.and_then(|text| part_of_name(&text, &mut found)),
+            parent_id: parent_id.map_or(FieldInput::Absent, |text| parent(&text, &mut found)),
+            customer_group_name: customer_group_name.and_then(|text| part_of_name(&text, &mut found)),
         };
-        found.extend(self.page.violations);
-        let page = PageRequest { violations: found, ..self.page }.parse()?;
+        found.extend(page.violations);
+        let page = PageRequest { violations: found, ..page }.parse()?;
         Ok((page, filter))
     }
 }

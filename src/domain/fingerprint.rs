@@ -11,7 +11,9 @@ use super::{CustomerGroup, Field, Text, TextField};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint {
     digest: [u8; 32],
-    /// The form that earlier versions recorded. Records live for 24 hours, so the release after this one can drop it.
+    /// The form of the previous release. This release records it and accepts both, so that replicas of both releases
+    /// recognise each other's requests. Records live for 24 hours: the next release records `digest`, the one after it
+    /// drops this form.
     legacy: [u8; 32],
 }
 
@@ -43,9 +45,9 @@ impl Fingerprint {
         Self { digest: hash.finalize().into(), legacy: legacy.finalize().into() }
     }
 
-    /// The digest to record.
-    pub(crate) fn digest(&self) -> &[u8] {
-        &self.digest
+    /// The digest to record: the form that both this release and the previous one recognise.
+    pub(crate) fn recorded(&self) -> &[u8] {
+        &self.legacy
     }
 
     /// Whether a recorded digest is that of the same request.
@@ -151,7 +153,7 @@ mod tests {
     fn the_form_of_earlier_versions_is_accepted() {
         let terms = fingerprint(&with_text(TextField::PaymentTerms, "t"));
         assert!(terms.matches(&sha256("\0=false\0=a\0\0\0=t\0")));
-        assert!(terms.matches(terms.digest()));
+        assert!(terms.matches(&terms.digest) && terms.matches(terms.recorded()));
         assert!(!terms.matches(&sha256("\0=false\0=a\0\0\0=u\0")));
         let group = NewGroup::parse(GroupInput::named("a")).unwrap().into_group();
         let batch = Fingerprint::of_batch(

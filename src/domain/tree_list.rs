@@ -10,18 +10,3 @@ pub enum TreeList {
     /// Everything below, level by level; the children of one group together, newest first.
     Descendants,
 }
-
-impl TreeList {
-    /// Every list.
-    pub const ALL: [Self; 3] = [Self::Children, Self::Ancestors, Self::Descendants];
-
-    /// Its name in paths: `children`, `ancestors` or `descendants`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Children => "children",
-            Self::Ancestors => "ancestors",
-            Self::Descendants => "descendants",
-        }
-    }
-}

@@ -119,10 +119,12 @@ pub(super) fn import_input(json: &str) -> Result<ImportInput, String> {
 }
 
 fn editable(mut fields: FieldMap<Box<RawValue>>, mut found: Vec<Violation>) -> GroupInput {
+    // In the documented order, which the violations follow.
+    let parent_id = fields.read(field::PARENT_ID, "a string or null", &mut found);
     let is_group = fields.read(field::IS_GROUP, "true, false or null", &mut found);
     let mut text = |name| fields.read(name, "a string or null", &mut found);
     GroupInput {
-        parent_id: text(field::PARENT_ID),
+        parent_id,
         is_group,
         customer_group_name: text(field::CUSTOMER_GROUP_NAME),
         texts: Texts::from_fn(|field| text(field.name())),

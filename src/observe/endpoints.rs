@@ -6,7 +6,7 @@ use crate::api::Protocol;
 use crate::error::BoxError;
 
 /// The name of all other endpoints, by the semantic conventions of OpenTelemetry.
-pub(super) const OTHER: &str = "_OTHER";
+pub(crate) const OTHER: &str = "_OTHER";
 
 /// The HTTP methods of the same conventions.
 pub(super) const METHODS: [&str; 9] =
@@ -14,7 +14,7 @@ pub(super) const METHODS: [&str; 9] =
 
 /// An endpoint, by its positions in the lists. The position after the last one stands for all others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(crate) enum Endpoint {
     Rpc(usize),
     Path { method: usize, route: usize },
 }
@@ -62,7 +62,7 @@ impl Endpoints {
     }
 
     /// Returns the endpoint of a request.
-    pub(super) fn of(&self, protocol: Protocol, method: &Method, path: &str) -> Endpoint {
+    pub(crate) fn of(&self, protocol: Protocol, method: &Method, path: &str) -> Endpoint {
         match protocol {
             Protocol::Grpc => {
                 let name = path.strip_prefix('/').unwrap_or(path);
@@ -94,12 +94,12 @@ impl Endpoints {
         self.routes.len() + 1
     }
 
-    pub(super) fn rpc(&self, position: usize) -> &str {
+    pub(crate) fn rpc(&self, position: usize) -> &str {
         self.rpcs.get(position).map_or(OTHER, String::as_str)
     }
 
     /// The template of a route; `None` for paths without a handler.
-    pub(super) fn route(&self, position: usize) -> Option<&str> {
+    pub(crate) fn route(&self, position: usize) -> Option<&str> {
         self.routes.get(position).map(String::as_str)
     }
 }

@@ -11,6 +11,8 @@ mod refusals;
 mod span;
 
 pub(crate) use call::Call;
+#[cfg(test)]
+pub(crate) use endpoints::{Endpoint, OTHER};
 pub(crate) use endpoints::{Endpoints, Names};
 pub(crate) use exporter::MetricsExporter;
 pub(crate) use metrics::{AllCallMetrics, CallMetrics};

@@ -5,7 +5,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use serde_json::value::RawValue;
 
-use super::error::Call;
+use super::call::Call;
 use super::input::object;
 use super::openapi::{
     BatchCreateErrors, BatchGetErrors, CustomerGroupIds, IdempotencyKey, NewCustomerGroups, TAG,

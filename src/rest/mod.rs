@@ -1,6 +1,7 @@
 //! The REST protocol: routes, converts JSON to domain types, calls the service, and converts back.
 
 mod batch;
+mod call;
 mod error;
 mod input;
 mod list;
@@ -31,7 +32,7 @@ use crate::api::headers::{self, consistency, idempotency_key};
 use crate::api::{AnyBody, CallContext};
 use crate::domain::{CustomerGroup, Etag, TreeList};
 use crate::service::{Created, Service};
-use error::Call;
+use call::Call;
 use input::{Id, if_match, no_query, not_modified};
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,

@@ -16,7 +16,6 @@ use crate::admission::Admission;
 use crate::grpc;
 use crate::observe::{Readiness, Status};
 use crate::store::{PROBE_INTERVAL, PROBE_TIMEOUT};
-use crate::telemetry::catch_task_panic;
 
 /// The pause after a failed probe. Shorter, because callers wait for the recovery.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
@@ -70,11 +69,9 @@ impl Health {
     /// Probes the database by reading the API keys. A revoked key is refused within two timeouts and an interval: less
     /// than two seconds, as documented.
     pub(crate) async fn probe(&self, admission: &Admission) {
-        let probed = catch_task_panic("health probe", admission.refresh_keys(PROBE_TIMEOUT)).await;
-        let failure = match probed {
-            Ok(Ok(())) => None,
-            Ok(Err(error)) => Some(error.cause().unwrap_or_else(|| error.to_string())),
-            Err(panic) => Some(panic.to_string()),
+        let failure = match admission.refresh_keys(PROBE_TIMEOUT).await {
+            Ok(()) => None,
+            Err(error) => Some(error.cause().unwrap_or_else(|| error.to_string())),
         };
         let (status, serving) = match failure {
             None => (Status::Ready, ServingStatus::Serving),

@@ -1,10 +1,12 @@
 //! The path of every request to its handler: the layers of one call, in the order in which a request meets them.
 //!
 //! 1. CORS, for requests of browsers
-//! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP 3. The record of the call: request id, metrics,
-//! access log 4. Public endpoints: health, reflection, probes, the API description and the explorer 5. Admission:
-//! concurrency limit, authentication, rate limit, deadline 6. The span of the call, its timeout, and panics 7. The
-//! protocol: gRPC or REST
+//! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP
+//! 3. The record of the call: request id, metrics, access log; and its panics
+//! 4. Public endpoints: health, reflection, probes, the API description and the explorer
+//! 5. Admission: concurrency limit, authentication, rate limit, deadline
+//! 6. The span of the call, and its timeout
+//! 7. The protocol: gRPC or REST
 
 mod cors;
 mod explorer;
@@ -76,19 +78,16 @@ impl SharedRoutes {
         max_request_bytes: usize,
         refusals: Arc<Refusals>,
     ) -> Result<(Self, Endpoints), BoxError> {
-        let public = [health.probes(), rest::description(), explorer::routes()];
-        let (public_rest, paths): (Vec<_>, Vec<_>) = public.into_iter().unzip();
-        let rpcs = Names { protected: grpc::rpcs()?, public: grpc::public_rpcs()? };
-        let paths = Names { protected: rest::paths(), public: paths.concat() };
+        let (public_rest, public_paths) = public_routes(health);
         let shared = Self {
             admission,
             public_grpc: grpc::with_reflection(Routes::new(health.rpc()))?.into_axum_router(),
-            public_rest: public_rest.into_iter().fold(axum::Router::new(), axum::Router::merge),
+            public_rest,
             cors: origins.map(cors::layer),
             max_request_bytes,
             refusals,
         };
-        Ok((shared, Endpoints::new(rpcs, paths, rest::COLLECTION)?))
+        Ok((shared, endpoints(public_paths)?))
     }
 
     /// Returns the router of a thread, with the thread's store and call metrics.
@@ -154,18 +153,28 @@ impl Router {
     ) -> Response<Body> {
         let Origin { address, state } = origin;
         let mut call = Call::begin(protocol, &request, state, &self.metrics);
-        let response = if call.is_public() {
-            Box::pin(self.public(&call, request)).await
-        } else {
-            match self.shared.admission.admit(&mut call, request.headers(), address).await {
-                Ok(context) => self.handle(&mut call, context, request).await,
-                Err(error) => error_response(protocol, &error, &call.state),
-            }
-        };
+        let answered = catch_panic(self.answer(&mut call, request, address)).await;
+        let response =
+            answered.unwrap_or_else(|panic| error_response(protocol, &Error::internal(panic), &call.state));
         if let Some(refusal) = call.state.refusal() {
             self.shared.refusals.count(refusal);
         }
         call.respond(response)
+    }
+
+    async fn answer<B: AnyBody>(
+        &self,
+        call: &mut Call,
+        request: Request<B>,
+        address: IpAddr,
+    ) -> Response<Body> {
+        if call.is_public() {
+            return Box::pin(self.public(call, request)).await;
+        }
+        match self.shared.admission.admit(call, request.headers(), address).await {
+            Ok(context) => self.handle(call, context, request).await,
+            Err(error) => error_response(call.protocol, &error, &call.state),
+        }
     }
 
     async fn public<B: AnyBody>(&self, call: &Call, request: Request<B>) -> Response<Body> {
@@ -193,29 +202,99 @@ impl Router {
         // After admission, so that only callers with a key can have calls traced.
         let trace = call.begin_span(request.headers());
         let (protocol, deadline) = (call.protocol, context.deadline);
-        let face = async {
+        let response = async {
             match protocol {
                 Protocol::Grpc => self.grpc.call(context, request).await,
                 Protocol::Rest => self.rest.call(context, request).await,
             }
         };
-        let handled = timeout_at(deadline, catch_panic(face));
+        let handled = timeout_at(deadline, response);
         let handled = match trace {
             Some(trace) => Box::pin(trace.around(handled)).await,
             None => handled.await,
         };
-        let error = match handled {
-            Ok(Ok(response)) => return response,
-            Ok(Err(panic)) => Error::internal(panic),
-            Err(_elapsed) => Error::Timeout,
-        };
-        error_response(protocol, &error, &call.state)
+        handled.unwrap_or_else(|_elapsed| error_response(protocol, &Error::Timeout, &call.state))
     }
+}
+
+/// The probes, the API description and the explorer, and their paths.
+fn public_routes(health: &Health) -> (axum::Router, Vec<String>) {
+    let public = [health.probes(), rest::description(), explorer::routes()];
+    let (routers, paths): (Vec<_>, Vec<_>) = public.into_iter().unzip();
+    (routers.into_iter().fold(axum::Router::new(), axum::Router::merge), paths.concat())
+}
+
+/// The names of all endpoints.
+fn endpoints(public_paths: Vec<String>) -> Result<Endpoints, BoxError> {
+    let rpcs = Names { protected: grpc::rpcs()?, public: grpc::public_rpcs()? };
+    let paths = Names { protected: rest::paths(), public: public_paths };
+    Endpoints::new(rpcs, paths, rest::COLLECTION)
 }
 
 fn error_response(protocol: Protocol, error: &Error, state: &CallState) -> Response<Body> {
     match protocol {
         Protocol::Grpc => grpc::error_response(error, state),
         Protocol::Rest => rest::error_response(error, state),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::{Endpoint, OTHER};
+
+    async fn all() -> Endpoints {
+        endpoints(public_routes(&Health::new().await).1).unwrap()
+    }
+
+    #[tokio::test]
+    async fn every_path_has_the_template_of_its_handler() {
+        let endpoints = all().await;
+        for (path, template) in [
+            ("/livez", Some("/livez")),
+            ("/docs/", Some("/docs/")),
+            ("/docs/index.html", Some("/docs/{*page}")),
+            ("/docs/a/b.js", Some("/docs/{*page}")),
+            ("/api/setup/customer-group", Some("/api/setup/customer-group")),
+            ("/api/setup/customer-group/", Some("/api/setup/customer-group")),
+            ("/api/setup/customer-group:batchGet", Some("/api/setup/customer-group:batchGet")),
+            ("/api/setup/customer-group/x", Some("/api/setup/customer-group/{id}")),
+            ("/api/setup/customer-group/x/children", Some("/api/setup/customer-group/{id}/children")),
+            ("/api/setup/customer-group/children", Some("/api/setup/customer-group/{id}")),
+            ("/api/setup/customer-group//children", None),
+            ("/api/setup/customer-group/x/", None),
+            ("/api/setup/customer-group/x/y", None),
+            ("/livez/", None),
+            ("/", Some("/")),
+            ("/assets/index-0a1b2c3d.js", Some("/assets/{file}")),
+            ("/assets/", None),
+            ("//", None),
+        ] {
+            let Endpoint::Path { method: 0, route } = endpoints.of(Protocol::Rest, &Method::GET, path) else {
+                panic!("{path} is no path");
+            };
+            assert_eq!(endpoints.route(route), template, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn every_rpc_has_its_name_and_all_others_one_together() {
+        let endpoints = all().await;
+        let name = |path: &str| match endpoints.of(Protocol::Grpc, &Method::POST, path) {
+            Endpoint::Rpc(place) => endpoints.rpc(place),
+            Endpoint::Path { .. } => panic!("{path} is a path"),
+        };
+        for known in [
+            "overplane.setup.v1.CustomerGroupService/GetCustomerGroup",
+            "overplane.setup.v1.CustomerGroupService/StreamCustomerGroupDescendants",
+            "grpc.health.v1.Health/Check",
+            "grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert_eq!(name(&format!("/{known}")), known);
+        }
+        for other in ["/overplane.setup.v1.CustomerGroupService/Nonsense", "/nonsense", "/", ""] {
+            assert_eq!(name(other), OTHER);
+        }
     }
 }

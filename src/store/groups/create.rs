@@ -161,7 +161,7 @@ async fn insert_at_most_once(
         return Ok(None);
     };
     let fingerprint = fingerprint();
-    let (caller, key, digest) = (caller.as_slice(), key.as_str(), fingerprint.digest());
+    let (caller, key, digest) = (caller.as_slice(), key.as_str(), fingerprint.recorded());
     let of_key: &Values<'_> = &[&caller, &key, &digest];
     let values = [of_key, &of_groups].concat();
     loop {

@@ -62,7 +62,8 @@ impl Store {
 
 impl GroupReader {
     async fn list(&self, page: Page, filter: &GroupFilter) -> Result<GroupList, Error> {
-        let statement = match (&filter.parent_id, &filter.customer_group_name) {
+        let GroupFilter { parent_id, customer_group_name } = filter;
+        let statement = match (parent_id, customer_group_name) {
             (FieldInput::Absent, None) => *LIST,
             (FieldInput::Absent, Some(_)) => *BY_NAME,
             (FieldInput::Null, None) => *ROOTS,
@@ -71,8 +72,8 @@ impl GroupReader {
             (FieldInput::Value(_), Some(_)) => *BY_PARENT_AND_NAME,
         };
         let (start, limit, offset) = bounds(page);
-        let parent = filter.parent_id.clone().value().map(GroupId::uuid);
-        let name = filter.customer_group_name.as_ref().map(escaped);
+        let parent = parent_id.clone().value().map(GroupId::uuid);
+        let name = customer_group_name.as_ref().map(escaped);
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&start, &limit, &offset];
         values.extend(parent.iter().map(|parent| parent as &(dyn ToSql + Sync)));
         values.extend(name.iter().map(|name| name as &(dyn ToSql + Sync)));
