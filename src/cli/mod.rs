@@ -148,6 +148,8 @@ mod tests {
             ("--listen", "serve --listen"),
             ("--version", "--version"),
             ("--help", "--help"),
+            ("--listen=x --help", "serve --listen=x --help"),
+            ("--mode live -h", "serve --mode live -h"),
             ("keys --help", "keys --help"),
         ] {
             let arguments = ["program"].into_iter().chain(given.split_whitespace());
