@@ -261,7 +261,7 @@ mod tests {
             ("/api/setup/customer-group/x", Some("/api/setup/customer-group/{id}")),
             ("/api/setup/customer-group/x/children", Some("/api/setup/customer-group/{id}/children")),
             ("/api/setup/customer-group/children", Some("/api/setup/customer-group/{id}")),
-            ("/api/setup/customer-group//children", None),
+            ("/api/setup/customer-group//children", Some("/api/setup/customer-group/{id}/children")),
             ("/api/setup/customer-group/x/", None),
             ("/api/setup/customer-group/x/y", None),
             ("/livez/", None),
