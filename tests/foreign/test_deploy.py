@@ -142,8 +142,8 @@ class Running(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
 
     def test_the_service_accepts_every_setting(self):
-        said = run(BINARY, "--help").stdout
-        known = re.findall(r"\[env: (\w+)", said)
+        said = run(BINARY, "serve", "--help").stdout
+        known = re.findall(r"\[env:\s+(\w+)", said)
         (container,) = DEPLOYMENT["spec"]["template"]["spec"]["containers"]
         given = {one["name"] for one in container["env"]} | set(COMPOSE["services"]["customer-groups"]["environment"])
         self.assertEqual(given - set(known), set())

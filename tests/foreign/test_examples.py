@@ -20,8 +20,8 @@ page of children: Wholesale
 updated: Wholesale has Net 30
 rejected: ETAG_MISMATCH; reading again
 updated: Wholesale has Net 60
-refused: parent_id: parent_id "nobody" is not a customer group; give the id of one, or null for a root
-refused: customer_group_name: customer_group_name is required; give it 1 to 255 characters that are not white space
+rejected: parent_id: parent_id "nobody" is not a customer group; give the id of one, or null for a root
+rejected: customer_group_name: customer_group_name is required; give it 1 to 255 characters that are not white space
 created: Outlet
 created: Outlet (replayed)
 streamed: Outlet
