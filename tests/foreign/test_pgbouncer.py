@@ -146,7 +146,7 @@ class PgBouncer(unittest.TestCase):
     @unittest.skipIf(VERSION >= KEEPS_STATEMENTS, "it keeps prepared statements")
     def test_transaction_mode_of_one_that_is_too_old_is_refused_at_start(self):
         said = refusal(self.pooler(pool_mode="transaction", ignore_startup_parameters="options").url)
-        self.assertIn("loses prepared statements; take PgBouncer 1.21 or newer", said)
+        self.assertIn("loses prepared statements; use PgBouncer 1.21 or newer", said)
 
     @unittest.skipIf(VERSION < KEEPS_STATEMENTS, "it has no such setting")
     def test_transaction_mode_without_prepared_statements_is_refused_at_start(self):
