@@ -1,4 +1,4 @@
-//! What all calls share: health, reflection, routes, request ids, deadlines and compression.
+//! Rules of all calls: health, reflection, routes, request ids, deadlines and compression.
 
 use std::time::Duration;
 

@@ -14,7 +14,7 @@ use super::{Checked, ModeSettings, Problems, parse};
 use crate::domain::{Mode, Secret};
 use crate::listen::{ServerOptions, Timeouts};
 use crate::router::Origins;
-use crate::store::{Database, StoreOptions};
+use crate::store::{CONNECTIONS_PER_WORKER, Database, StoreOptions};
 use crate::telemetry::traces::TraceOptions;
 
 const LISTEN: &str = "LISTEN";
@@ -29,9 +29,6 @@ const POOL_TIMEOUT: &str = "POOL_TIMEOUT";
 const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 const DRAIN_TIMEOUT: &str = "DRAIN_TIMEOUT";
 const HEADER_TIMEOUT: &str = "HEADER_TIMEOUT";
-
-/// Connections of each worker beside the pool, for reads of one group and of ancestors.
-const CONNECTIONS_PER_WORKER: usize = 2;
 
 /// The settings of `serve` as given.
 #[derive(Debug, Args)]

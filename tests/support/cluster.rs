@@ -127,7 +127,7 @@ impl TestDatabase {
         (Self { port: Some(proxy.port), ..self }, proxy)
     }
 
-    /// The same database without the proxy.
+    /// Returns the database without the proxy.
     pub fn directly(self) -> Self {
         Self { port: None, ..self }
     }

@@ -17,4 +17,5 @@ pub use create::{BatchCreateOutcome, CreateOutcome};
 pub(in crate::store) use group_reader::GroupReader;
 pub use group_stream::GroupStream;
 pub(in crate::store) use read_batchers::BatcherMetrics;
+pub(crate) use read_batchers::CONNECTIONS_PER_WORKER;
 pub use update::ParentCheck;

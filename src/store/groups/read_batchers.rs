@@ -13,8 +13,8 @@ use crate::store::errors::StartupError;
 use crate::store::exec::{ReadBatcher, Statement};
 use crate::telemetry::{Counts, Histogram};
 
-/// The connections of a thread's batchers.
-const CONNECTIONS: usize = 2;
+/// Connections of each worker beside the pool, for reads of one group and of ancestors.
+pub(crate) const CONNECTIONS_PER_WORKER: usize = 2;
 
 /// Returns the groups with the ids `$1`.
 pub(super) static GET: LazyLock<Statement> = LazyLock::new(|| {
@@ -82,7 +82,7 @@ impl BatcherMetrics {
         options: &StoreOptions,
         breaker: &CircuitBreaker,
     ) -> Result<ReadBatchers, StartupError> {
-        let pool = database.pool(options, CONNECTIONS, breaker)?;
+        let pool = database.pool(options, CONNECTIONS_PER_WORKER, breaker)?;
         let groups = ReadBatcher::start(pool.clone(), options.statement_timeout, *GET, parse_group);
         let paths = ReadBatcher::start(pool.clone(), options.statement_timeout, *GET_PATH, parse_path);
         let (group_sizes, path_sizes) = (groups.sizes().clone(), paths.sizes().clone());
