@@ -82,7 +82,8 @@ impl Admission {
             return Ok(known);
         }
         self.failed_auth.take(address)?;
-        let found = self.keys.look_up(digest?).await;
+        // Boxed, so that the futures of calls with a known key stay small.
+        let found = Box::pin(self.keys.look_up(digest?)).await;
         if !matches!(found, Ok(None)) {
             self.failed_auth.give_back(address);
         }

@@ -15,6 +15,7 @@ mod wire_format;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -153,7 +154,7 @@ impl Router {
     ) -> Response<Body> {
         let Origin { address, state } = origin;
         let mut call = Call::begin(protocol, &request, state, &self.metrics);
-        let answered = catch_panic(self.answer(&mut call, request, address)).await;
+        let answered = catch_panic(pin!(self.answer(&mut call, request, address))).await;
         let response =
             answered.unwrap_or_else(|panic| error_response(protocol, &Error::internal(panic), &call.state));
         if let Some(refusal) = call.state.refusal() {
@@ -208,9 +209,9 @@ impl Router {
                 Protocol::Rest => self.rest.call(context, request).await,
             }
         };
-        let handled = timeout_at(deadline, response);
+        let handled = pin!(timeout_at(deadline, response));
         let handled = match trace {
-            Some(trace) => Box::pin(trace.around(handled)).await,
+            Some(trace) => trace.around(handled).await,
             None => handled.await,
         };
         handled.unwrap_or_else(|_elapsed| error_response(protocol, &Error::Timeout, &call.state))

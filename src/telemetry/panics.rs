@@ -42,13 +42,13 @@ pub(super) fn install_panic_hook() {
     }));
 }
 
-/// Runs work and catches its panic. The caller logs it.
-pub(crate) async fn catch_panic<T>(work: impl Future<Output = T>) -> Result<T, Panic> {
-    let mut work = pin!(work);
+/// Runs work and catches its panic. The caller logs it. The work is pinned by the caller: the future of a call is large,
+/// and a future that takes another one by value holds it twice.
+pub(crate) async fn catch_panic<T>(mut work: impl Future<Output = T> + Unpin) -> Result<T, Panic> {
     let polled = poll_fn(|context| {
         let was_caught = IS_CAUGHT.replace(true);
         let _restore = scopeguard::guard((), |()| IS_CAUGHT.set(was_caught));
-        work.as_mut().poll(context)
+        work.poll_unpin(context)
     });
     AssertUnwindSafe(polled).catch_unwind().await.map_err(|payload| Panic::new(&*payload))
 }
@@ -58,7 +58,7 @@ pub(crate) async fn catch_task_panic<T>(
     task: &'static str,
     work: impl Future<Output = T>,
 ) -> Result<T, Panic> {
-    let done = catch_panic(work).await;
+    let done = catch_panic(pin!(work)).await;
     if let Err(panic) = &done {
         tracing::error!(task, cause = %panic, "background task panicked");
     }
@@ -80,11 +80,11 @@ mod tests {
     #[tokio::test]
     async fn a_caught_panic_has_its_location_and_message() {
         install_panic_hook();
-        let caught: Result<(), _> = catch_panic(async { panic!("{} groups", 3) }).await;
+        let caught: Result<(), _> = catch_panic(pin!(async { panic!("{} groups", 3) })).await;
         let cause = caught.unwrap_err().to_string();
         assert!(cause.starts_with("panicked at src/telemetry/panics.rs:"), "{cause}");
         assert!(cause.ends_with(": 3 groups"), "{cause}");
         assert!(!IS_CAUGHT.get());
-        assert_eq!(catch_panic(async { 3 }).await.unwrap(), 3);
+        assert_eq!(catch_panic(pin!(async { 3 })).await.unwrap(), 3);
     }
 }
