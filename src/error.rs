@@ -42,6 +42,11 @@ pub enum Error {
     /// The path does not have this method. Only REST returns it.
     #[error("{0}")]
     MethodNotAllowed(String),
+    /// A gRPC request with another method, quoted and shortened.
+    #[error("gRPC requests use POST, not {0}; send POST")]
+    GrpcNotPost(String),
+    #[error("the transfer coding {0} is not supported; send the body in chunks, or with its length")]
+    TransferCodingUnsupported(String),
     #[error("there is no {0}")]
     RouteUnknown(String),
     #[error("the request is larger than {0} bytes; send a smaller one")]
@@ -102,6 +107,8 @@ impl Error {
             | Self::KeyInvalid(_)
             | Self::KeyReadOnly
             | Self::MethodNotAllowed(_)
+            | Self::GrpcNotPost(_)
+            | Self::TransferCodingUnsupported(_)
             | Self::RouteUnknown(_)
             | Self::BodyTooLarge(_)
             | Self::AnswerTooLarge(_)

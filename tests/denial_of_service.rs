@@ -150,7 +150,12 @@ async fn ten_thousand_idle_connections_are_tolerated_and_closed() {
     const MANY: usize = 10_000;
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
     setrlimit(Resource::RLIMIT_NOFILE, most, most).unwrap();
-    let victim = Target::start(&[("HEADER_TIMEOUT", "20s"), ("MAX_CONNECTIONS", "20000")]).await;
+    let victim = Target::start(&[
+        ("HEADER_TIMEOUT", "20s"),
+        ("MAX_CONNECTIONS", "20000"),
+        ("MAX_CONNECTIONS_PER_ADDRESS", "20000"),
+    ])
+    .await;
     let address = victim.program.address;
     let connections: Vec<TcpStream> = iter(0..MANY)
         .map(|_| async move { TcpStream::connect(address).await.unwrap() })

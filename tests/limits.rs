@@ -13,13 +13,14 @@ use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
 use http_body_util::BodyExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tonic::Code;
 
 use crate::auth::make_key;
 use crate::rest::COLLECTION;
-use crate::stream::open_list;
-use crate::support::http::{RawGrpc, get, request};
+use crate::stream::{open_list, read_on};
+use crate::support::http::{RawGrpc, get, open_on, request};
+use crate::support::http2::{self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, until_frame};
 use crate::support::{
     Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named, reason, update_of,
 };
@@ -55,12 +56,14 @@ async fn a_call_over_the_concurrency_limit_is_refused_at_once_until_another_ends
     let waiting = tokio::spawn(async move { join(first.list(None, None), second.list(None, None)).await });
     api.database.until_statements_run(2).await;
 
-    // Any call, even without a key. None of them waits for the lock.
+    // Any call with a key. None of them waits for the lock.
     let status = client.list(None, None).await.unwrap_err();
     assert_eq!((status.code(), &*reason(&status)), (Code::ResourceExhausted, "OVERLOADED"));
-    let response = get(api.address(), COLLECTION, &[]).await;
+    let key = format!("Bearer {KEY}");
+    let response = get(api.address(), COLLECTION, &[("authorization", &key)]).await;
     assert_eq!((response.status.as_u16(), &response.headers["retry-after"]), (429, &"1".parse().unwrap()));
-    // Health checks and probes need no permit.
+    // A caller without a key learns nothing of the load. Health checks and probes need no permit.
+    assert_eq!(get(api.address(), COLLECTION, &[]).await.status, 401);
     assert_eq!(get(api.address(), "/readyz", &[]).await.status, 200);
 
     lock.release().await;
@@ -147,15 +150,14 @@ async fn refused_calls_are_logged_as_a_count_without_lines_of_their_own() {
 }
 
 #[tokio::test]
-async fn a_long_list_holds_its_permit_until_it_is_read_or_its_caller_leaves() {
+async fn a_long_list_that_is_read_slowly_holds_no_permit() {
     let api = Api::start_within(Limits { calls: nonzero(1), ..BOUNDS }, TIMEOUTS).await;
     let root = api.database.plant(20_000, 50).await;
     let client = api.client().await;
     let mut list = open_list(api.address(), &root, &[]).await.into_body();
     list.frame().await.unwrap().unwrap();
-    assert_eq!(client.list(None, None).await.unwrap_err().code(), Code::ResourceExhausted);
-    drop(list);
-    eventually("its place is free", async { while client.list(None, None).await.is_err() {} }).await;
+    client.list(None, None).await.unwrap();
+    assert!(read_on(&mut list).await.1);
 }
 
 #[tokio::test]
@@ -226,11 +228,55 @@ async fn headers_and_messages_over_the_size_limit_are_rejected() {
 async fn idle_and_nearly_idle_connections_are_closed() {
     let timeouts = Timeouts { header: Duration::from_millis(300), ..TIMEOUTS };
     let api = Api::start_within(BOUNDS, timeouts).await;
-    for begun in ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: here\r\nx-slow: "] {
+    let http2_without_a_request = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    for begun in
+        ["", "P", "PRI * HTTP/2.0\r\n", "GET / HTTP/1.1\r\nhost: here\r\nx-slow: ", http2_without_a_request]
+    {
         let mut stream = TcpStream::connect(api.address()).await.unwrap();
         stream.write_all(begun.as_bytes()).await.unwrap();
         closed(&mut stream).await;
     }
+}
+
+#[tokio::test]
+async fn a_connection_without_a_call_is_closed_after_the_idle_timeout() {
+    let timeouts = Timeouts { idle: Duration::from_millis(300), ..TIMEOUTS };
+    let api = Api::start_within(BOUNDS, timeouts).await;
+    let mut http1 = TcpStream::connect(api.address()).await.unwrap();
+    http1.write_all(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    closed(&mut http1).await;
+    let (mut sender, mut receiver) = http2::connect(api.address()).await;
+    sender.send(HEADERS, END_STREAM | END_HEADERS, 1, http2::GET).await.unwrap();
+    eventually("GOAWAY", until_frame(&mut receiver, GOAWAY)).await;
+}
+
+#[tokio::test]
+async fn a_connection_of_its_maximum_age_finishes_its_calls_and_accepts_no_others() {
+    let timeouts = Timeouts { age: Duration::from_millis(300), ..TIMEOUTS };
+    let api = Api::start_within(BOUNDS, timeouts).await;
+    let lock = api.database.lock("customer_group").await;
+    let (mut sender, mut receiver) = http2::connect(api.address()).await;
+    let list = http2::get_with_key(COLLECTION, KEY);
+    sender.send(HEADERS, END_STREAM | END_HEADERS, 1, &list).await.unwrap();
+    eventually("GOAWAY", until_frame(&mut receiver, GOAWAY)).await;
+    lock.release().await;
+    eventually("the response", until_frame(&mut receiver, HEADERS)).await;
+}
+
+#[tokio::test]
+async fn connections_over_the_limit_of_their_address_are_closed_and_those_of_others_served() {
+    let bounds = Limits { connections_per_address: nonzero(2), ..BOUNDS };
+    let api = Api::start_within(bounds, TIMEOUTS).await;
+    let from = async |address: &str| {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind(address.parse().unwrap()).unwrap();
+        socket.connect(api.address()).await.unwrap()
+    };
+    let _two = [from("127.0.0.1:0").await, from("127.0.0.1:0").await];
+    closed(&mut from("127.0.0.1:0").await).await;
+    let other = from("127.0.0.2:0").await;
+    let livez = open_on(other, api.address(), "GET", "/livez", &[], "").await.unwrap();
+    assert_eq!(livez.status(), 200);
 }
 
 #[tokio::test]

@@ -111,8 +111,8 @@ async fn an_unavailable_database_or_address_is_reported() {
     let output = Program::run(&[], &[("DATABASE_URL", "postgres://user:hunter2@127.0.0.1:1/groups")]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    let beginning = "error: the database 127.0.0.1:1/groups cannot be used: its server cannot be reached (";
-    assert!(said.starts_with(beginning) && said.contains("refused") && !said.contains("hunter2"), "{said}");
+    let beginning = "the database 127.0.0.1:1/groups cannot be used: its server cannot be reached (";
+    assert!(said.contains(beginning) && said.contains("refused") && !said.contains("hunter2"), "{said}");
 
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();

@@ -58,7 +58,7 @@ impl FailedAuthLimiter {
 }
 
 /// The addresses that one caller can use: an IPv4 address, or an IPv6 subnet (RFC 4291, section 2.5.4).
-fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),

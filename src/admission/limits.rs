@@ -14,6 +14,8 @@ use crate::error::Error;
 pub struct Limits {
     /// The maximum of open connections from callers; more are closed.
     pub connections: NonZeroUsize,
+    /// The maximum of open connections from one address, or one IPv6 /64 subnet; more are closed.
+    pub connections_per_address: NonZeroUsize,
     /// The maximum of concurrent calls on one HTTP/2 connection; more wait (RFC 9113, section 5.1.2).
     pub streams: NonZeroU32,
     /// The maximum of concurrent calls, except public ones; more are refused.

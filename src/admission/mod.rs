@@ -3,17 +3,20 @@
 mod failed_auth;
 mod grpc_timeout;
 mod limits;
+mod public;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
+pub(crate) use failed_auth::network;
 pub use limits::{Limits, Rate};
+pub(crate) use public::PublicPermits;
 
 use crate::api::{CallContext, Protocol};
 use crate::auth::KeyCache;
@@ -27,7 +30,7 @@ use limits::RateLimits;
 
 #[derive(Debug)]
 pub(crate) struct Admission {
-    keys: KeyCache,
+    keys: Arc<KeyCache>,
     failed_auth: FailedAuthLimiter,
     request_timeout: Duration,
     permits: Arc<Semaphore>,
@@ -37,7 +40,7 @@ pub(crate) struct Admission {
 impl Admission {
     pub(crate) fn new(limits: &Limits, request_timeout: Duration, keys: KeyCache) -> Self {
         Self {
-            keys,
+            keys: Arc::new(keys),
             failed_auth: FailedAuthLimiter::default(),
             request_timeout,
             permits: Arc::new(Semaphore::new(limits.calls.get())),
@@ -45,16 +48,14 @@ impl Admission {
         }
     }
 
-    /// Admits a call if a permit is free, its API key is valid, and the key is within its rate.
+    /// Admits a call if its API key is valid and within its rate, and a permit is free. The permit is for the work of the
+    /// call, until its response is complete in memory or streamed.
     pub(crate) async fn admit(
         &self,
         call: &mut Call,
         headers: &HeaderMap,
         address: IpAddr,
-    ) -> Result<CallContext, Error> {
-        // First, so that a refused call costs almost nothing.
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
-        call.keep_permit(permit);
+    ) -> Result<(CallContext, OwnedSemaphorePermit), Error> {
         let timeout = match call.protocol {
             Protocol::Grpc => grpc_timeout(headers),
             Protocol::Rest => Ok(None),
@@ -68,16 +69,22 @@ impl Admission {
         if let Some(rates) = &self.rates {
             rates.count(principal.digest)?;
         }
-        // After authentication: callers without a key learn nothing else.
+        // After authentication: callers without a key learn nothing else, and take nothing from others.
+        let permit = self.permits.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
         timeout?;
-        Ok(CallContext::new(principal, deadline, call.state.clone()))
+        Ok((CallContext::new(principal, self.keys.clone(), deadline, call.state.clone()), permit))
     }
 
     /// Returns the principal of the `Authorization` header (RFC 6750). Unknown keys are rate limited by address.
     async fn authenticate(&self, headers: &HeaderMap, address: IpAddr) -> Result<Principal, Error> {
-        let header = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes).ok_or(Error::KeyMissing)?;
+        let header = headers.get(AUTHORIZATION).ok_or(Error::KeyMissing)?;
+        if headers.get_all(AUTHORIZATION).iter().any(|other| other != header) {
+            return Err(Error::KeyInvalid(
+                "there are two different Authorization headers; send one".to_owned(),
+            ));
+        }
         let parse = |text| Secret::parse(self.keys.mode(), text).map_err(Error::KeyInvalid);
-        let digest = bearer(header).and_then(parse).map(|key| key.digest());
+        let digest = bearer(header.as_bytes()).and_then(parse).map(|key| key.digest());
         if let Some(known) = digest.as_ref().ok().and_then(|digest| self.keys.recall(*digest)) {
             return Ok(known);
         }

@@ -1,5 +1,6 @@
 //! The context of one call, which every handler receives as an argument.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -8,7 +9,8 @@ use tokio::time::Instant;
 
 use super::error::{LogRecord, Refusal};
 use super::headers;
-use crate::domain::{Principal, request_id};
+use crate::auth::KeyCache;
+use crate::domain::{Principal, redacted, request_id};
 use crate::error::Error;
 use crate::service::Writer;
 
@@ -62,13 +64,27 @@ impl CallState {
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
     principal: Principal,
+    keys: Arc<KeyCache>,
     pub(crate) deadline: Instant,
     pub(crate) state: Arc<CallState>,
 }
 
 impl CallContext {
-    pub(crate) fn new(principal: Principal, deadline: Instant, state: Arc<CallState>) -> Self {
-        Self { principal, deadline, state }
+    pub(crate) fn new(
+        principal: Principal,
+        keys: Arc<KeyCache>,
+        deadline: Instant,
+        state: Arc<CallState>,
+    ) -> Self {
+        Self { principal, keys, deadline, state }
+    }
+
+    /// Fails if the key was revoked during the call. Long responses ask before each part.
+    pub(crate) fn check_key(&self) -> Result<(), Error> {
+        if self.keys.is_revoked(self.principal.digest) {
+            return Err(Error::KeyInvalid("this API key was revoked during the call".to_owned()));
+        }
+        Ok(())
     }
 
     /// Returns the permission to write, or [`Error::KeyReadOnly`].
@@ -77,12 +93,14 @@ impl CallContext {
     }
 }
 
-/// Returns the caller's id if it is safe in headers and logs: 1 to 128 letters, digits and any of `-_.:`. Otherwise
-/// generates one.
+/// Returns the caller's id if it is safe in headers and logs: 1 to 128 letters, digits and any of `-_.:`, and no
+/// API key. Otherwise generates one.
 fn request_id_of(headers: &HeaderMap) -> HeaderValue {
     const MAX_LENGTH: usize = 128;
+    let has_key = |id: &str| matches!(redacted(id), Cow::Owned(_));
     let is_safe = |id: &&HeaderValue| {
         (1..=MAX_LENGTH).contains(&id.len())
+            && id.to_str().is_ok_and(|id| !has_key(id))
             && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
     };
     let generate = || HeaderValue::try_from(request_id()).unwrap_or(HeaderValue::from_static("none"));

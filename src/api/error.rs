@@ -44,8 +44,10 @@ pub(crate) fn mapping(error: &Error) -> ErrorMapping {
         Error::KeyMissing => (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_missing"),
         Error::KeyInvalid(_) => (Code::Unauthenticated, StatusCode::UNAUTHORIZED, AUTHENTICATION, "api_key_invalid"),
         Error::KeyReadOnly => (Code::PermissionDenied, StatusCode::FORBIDDEN, PERMISSION, "api_key_read_only"),
-        Error::MethodNotAllowed(_) =>
+        Error::MethodNotAllowed(_) | Error::GrpcNotPost(_) =>
             (Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED, REQUEST, "method_not_allowed"),
+        Error::TransferCodingUnsupported(_) =>
+            (Code::Unimplemented, StatusCode::NOT_IMPLEMENTED, REQUEST, "transfer_coding_unsupported"),
         Error::RouteUnknown(_) => (Code::Unimplemented, StatusCode::NOT_FOUND, REQUEST, "route_unknown"),
         Error::BodyTooLarge(_) =>
             (Code::ResourceExhausted, StatusCode::PAYLOAD_TOO_LARGE, REQUEST, "body_too_large"),
@@ -82,6 +84,8 @@ pub(crate) struct LogRecord {
 pub(crate) enum Refusal {
     Overload,
     FailedAuth,
+    /// Without a valid API key.
+    Unauthenticated,
 }
 
 impl LogRecord {
@@ -89,8 +93,10 @@ impl LogRecord {
         let ErrorMapping { http, kind, code, .. } = mapping(error);
         let refusal = if matches!(error, Error::Overloaded) {
             Some(Refusal::Overload)
+        } else if matches!(error, Error::FailedAuthLimited(_)) {
+            Some(Refusal::FailedAuth)
         } else {
-            matches!(error, Error::FailedAuthLimited(_)).then_some(Refusal::FailedAuth)
+            (kind == AUTHENTICATION).then_some(Refusal::Unauthenticated)
         };
         let level = match (refusal, kind) {
             (Some(_), _) => Level::DEBUG,

@@ -1,7 +1,7 @@
 //! The cache of known API keys. It has no expiry: the health probe (`router/health.rs`) replaces it every 500 ms.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
 use crate::domain::{Digest, Mode, Principal, Scope, Secret};
@@ -15,13 +15,15 @@ pub struct KeyCache {
     mode: Mode,
     configured: Option<Digest>,
     known: RwLock<HashMap<Digest, Principal>>,
+    /// The known keys before the last refresh; `None` after a failed one.
+    previous: RwLock<Option<HashMap<Digest, Principal>>>,
 }
 
 impl KeyCache {
     /// Creates a cache with only the configured key.
     pub fn new(store: Store, mode: Mode, configured: Option<&Secret>) -> Self {
         let configured = configured.map(Secret::digest);
-        Self { store, mode, configured, known: RwLock::default() }
+        Self { store, mode, configured, known: RwLock::default(), previous: RwLock::default() }
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -40,7 +42,7 @@ impl KeyCache {
     pub async fn look_up(&self, digest: Digest) -> Result<Option<Principal>, Error> {
         let found = self.store.find_key(digest).await?;
         if let Some(principal) = found {
-            self.known.write().unwrap_or_else(PoisonError::into_inner).insert(digest, principal);
+            write(&self.known).insert(digest, principal);
         }
         Ok(found)
     }
@@ -49,11 +51,24 @@ impl KeyCache {
     pub(crate) async fn refresh(&self, timeout: Duration) -> Result<(), Error> {
         let keys = self.store.active_keys(timeout).await?;
         let keys = keys.into_iter().map(|principal| (principal.digest, principal)).collect();
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = keys;
+        let before = std::mem::replace(&mut *write(&self.known), keys);
+        *write(&self.previous) = Some(before);
         Ok(())
     }
 
-    pub(crate) fn clear(&self) {
-        self.known.write().unwrap_or_else(PoisonError::into_inner).clear();
+    /// Whether a key that was valid is no longer, for calls that last: neither of the last two refreshes has left it. One
+    /// alone may have missed a new key. While the database is unavailable, no key is revoked.
+    pub(crate) fn is_revoked(&self, digest: Digest) -> bool {
+        let previous = self.previous.read().unwrap_or_else(PoisonError::into_inner);
+        self.recall(digest).is_none() && previous.as_ref().is_some_and(|keys| !keys.contains_key(&digest))
     }
+
+    pub(crate) fn clear(&self) {
+        *write(&self.previous) = None;
+        write(&self.known).clear();
+    }
+}
+
+fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    lock.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -16,6 +16,7 @@ use crate::config::CommandSettings;
 use crate::error::BoxError;
 use crate::files::{Format, Writer};
 use crate::store::{Database, Export, StartupError, StoreOptions};
+use crate::telemetry::print;
 
 #[derive(Debug, Args)]
 #[command(after_help = "Exit code: 0 when the file is complete; 2 when it cannot export.")]
@@ -61,7 +62,7 @@ async fn export(
         }
     };
     // Standard output may be the file.
-    eprintln!("{} customer groups were exported in {}", HumanCount(groups), seconds(begun));
+    print(format_args!("{} customer groups were exported in {}", HumanCount(groups), seconds(begun)));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use crate::config::KeysSettings;
 use crate::domain::{Key, KeyId, Mode, Name, Scope, Secret};
 use crate::error::BoxError;
 use crate::store::Store;
+use crate::telemetry::print;
 
 #[derive(Debug, Args)]
 pub(super) struct KeysArguments {
@@ -72,7 +73,7 @@ async fn create(store: &Store, mode: Mode, name: Name, read_only: bool) -> Resul
         store.revoke_key(key.id).await?;
         return Err(error.into());
     }
-    eprintln!("The key {} is not shown again.", key.id);
+    print(format_args!("The key {} is not shown again.", key.id));
     Ok(())
 }
 
@@ -96,6 +97,6 @@ async fn revoke(store: &Store, id: KeyId) -> Result<(), BoxError> {
     if !store.revoke_key(id).await? {
         return Err(format!("no key has the id {id}; `keys list` shows all keys").into());
     }
-    eprintln!("Revoked; every replica rejects the key within two seconds.");
+    print(format_args!("Revoked; every replica rejects the key within two seconds."));
     Ok(())
 }

@@ -70,27 +70,36 @@ impl From<BoxError> for Failure {
 
 /// Runs the command of the command line. Returns the exit code of the process.
 pub async fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let (outcome, failure) = match Cli::parse_from(command_first(arguments.collect())).command {
+    let command = Cli::parse_from(command_first(arguments.collect())).command;
+    // The other commands are for people, who read the reason beside their other messages.
+    let report = if matches!(command, Command::Serve(_)) {
+        telemetry::report_failure
+    } else {
+        |cause: &str| telemetry::print(format_args!("error: {cause}"))
+    };
+    let (outcome, failure) = match command {
         Command::Serve(settings) => (Box::pin(serve::run(*settings)).await, 1),
         Command::Keys(arguments) => (keys::run(arguments).await, 1),
         Command::Verify(settings) => (verify::run(settings).await, 2),
         Command::Import(arguments) => (import::run(arguments).await, 2),
         Command::Export(arguments) => (export::run(arguments).await, 2),
     };
-    match outcome {
+    let code = match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(Failure::Settings(problems)) => {
             for problem in problems {
-                eprintln!("error: {problem}");
+                report(&problem);
             }
             ExitCode::from(2)
         }
         Err(Failure::Other(cause)) => {
-            eprintln!("error: {}", chain(&*cause));
+            report(&chain(&*cause));
             ExitCode::from(failure)
         }
-    }
+    };
+    telemetry::finish();
+    code
 }
 
 /// Moves the command before the settings, so that `--listen … serve` is `serve --listen …`, and adds the default command.

@@ -11,6 +11,7 @@ use crate::embedded::Embedded;
 use crate::error::BoxError;
 use crate::files::Format;
 use crate::store::{Database, StartupError};
+use crate::telemetry::print;
 
 /// Runs a command on the database of the settings, and prints which database that is.
 pub(super) async fn on_database<T>(
@@ -19,12 +20,12 @@ pub(super) async fn on_database<T>(
 ) -> Result<T, BoxError> {
     match &config.source {
         DatabaseSource::External(database) => {
-            eprintln!("database: {database}");
+            print(format_args!("database: {database}"));
             work(database).await
         }
         DatabaseSource::Embedded(options) => {
             let embedded = Embedded::start_or_join(options).await?;
-            eprintln!("database: private PostgreSQL in {}", absolute(&options.data_dir)?.display());
+            print(format_args!("database: private PostgreSQL in {}", absolute(&options.data_dir)?.display()));
             let done = work(embedded.database()).await;
             let stopped = embedded.stop().await;
             done.and_then(|done| stopped.map(|()| done))

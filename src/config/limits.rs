@@ -9,6 +9,7 @@ use super::{Problems, parse};
 use crate::admission::{Limits, Rate};
 
 const MAX_CONNECTIONS: &str = "MAX_CONNECTIONS";
+const MAX_CONNECTIONS_PER_ADDRESS: &str = "MAX_CONNECTIONS_PER_ADDRESS";
 const MAX_STREAMS: &str = "MAX_STREAMS";
 const MAX_CALLS: &str = "MAX_CALLS";
 const MAX_REQUEST_BYTES: &str = "MAX_REQUEST_BYTES";
@@ -21,6 +22,11 @@ pub(super) struct LimitSettings {
     /// Maximum number of open connections from callers, 1 to 1000000; further connections are closed
     #[arg(long, env = MAX_CONNECTIONS, default_value = "10000", value_name = "NUMBER")]
     max_connections: String,
+
+    /// Maximum number of open connections from one address, or one IPv6 /64 subnet, 1 to 1000000; further connections are
+    /// closed [default: half of MAX_CONNECTIONS]
+    #[arg(long, env = MAX_CONNECTIONS_PER_ADDRESS, value_name = "NUMBER")]
+    max_connections_per_address: Option<String>,
 
     /// Maximum number of concurrent calls on one HTTP/2 connection, 1 to 10000; its caller waits before sending more
     #[arg(long, env = MAX_STREAMS, default_value = "256", value_name = "NUMBER")]
@@ -51,6 +57,9 @@ impl LimitSettings {
 
         let connections = parse::number("connections", ONE..=MILLION, &self.max_connections);
         let connections = problems.check(MAX_CONNECTIONS, connections);
+        let of_address = self.max_connections_per_address.as_deref();
+        let of_address = of_address.map(|text| parse::number("connections", ONE..=MILLION, text)).transpose();
+        let of_address = problems.check(MAX_CONNECTIONS_PER_ADDRESS, of_address);
         let streams = parse::number("calls", NonZeroU32::MIN..=STREAMS, &self.max_streams);
         let streams = problems.check(MAX_STREAMS, streams);
         let calls = problems.check(MAX_CALLS, parse::number("calls", ONE..=MILLION, &self.max_calls));
@@ -61,6 +70,7 @@ impl LimitSettings {
         let rate = problems.check(RATE_LIMIT, self.rate_limit.as_deref().map(Rate::from_str).transpose());
         Some(Limits {
             connections: connections?,
+            connections_per_address: of_address?.unwrap_or(half(connections?)),
             streams: streams?,
             calls: calls?,
             request_bytes: request_bytes?,
@@ -68,4 +78,8 @@ impl LimitSettings {
             rate: rate?,
         })
     }
+}
+
+fn half(number: NonZeroUsize) -> NonZeroUsize {
+    NonZeroUsize::new(number.get().div_ceil(2)).unwrap_or(number)
 }

@@ -29,6 +29,8 @@ const POOL_TIMEOUT: &str = "POOL_TIMEOUT";
 const REQUEST_TIMEOUT: &str = "REQUEST_TIMEOUT";
 const DRAIN_TIMEOUT: &str = "DRAIN_TIMEOUT";
 const HEADER_TIMEOUT: &str = "HEADER_TIMEOUT";
+const IDLE_TIMEOUT: &str = "IDLE_TIMEOUT";
+const MAX_CONNECTION_AGE: &str = "MAX_CONNECTION_AGE";
 
 /// The settings of `serve` as given.
 #[derive(Debug, Args)]
@@ -111,7 +113,8 @@ struct PoolSettings {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Timeouts")]
 struct TimeoutSettings {
-    /// Timeout for a call; a caller may request a shorter one. A long list may take longer, but may not stall for as long
+    /// Timeout for a call; a caller may request a shorter one. A long list may take longer, but may not stall for as long.
+    /// Also for a caller that does not read its response
     #[arg(long = "request-timeout", env = REQUEST_TIMEOUT, default_value = "30s", value_name = "TIME")]
     request: String,
 
@@ -122,6 +125,14 @@ struct TimeoutSettings {
     /// Timeout for a TLS handshake, for the headers of a request, and for the first request of a connection
     #[arg(long = "header-timeout", env = HEADER_TIMEOUT, default_value = "10s", value_name = "TIME")]
     header: String,
+
+    /// Timeout for a connection without a call; longer than that of a load balancer in front of the service
+    #[arg(long = "idle-timeout", env = IDLE_TIMEOUT, default_value = "120s", value_name = "TIME")]
+    idle: String,
+
+    /// Maximum age of a connection, 10 % more or less; its calls finish, and its caller connects again
+    #[arg(long = "max-connection-age", env = MAX_CONNECTION_AGE, default_value = "30m", value_name = "TIME")]
+    age: String,
 }
 
 /// The validated settings of `serve`.
@@ -216,6 +227,8 @@ impl TimeoutSettings {
         let request = problems.duration(REQUEST_TIMEOUT, &self.request);
         let drain = problems.duration(DRAIN_TIMEOUT, &self.drain);
         let header = problems.duration(HEADER_TIMEOUT, &self.header);
-        Some(Timeouts { header: header?, request: request?, drain: drain? })
+        let idle = problems.duration(IDLE_TIMEOUT, &self.idle);
+        let age = problems.duration(MAX_CONNECTION_AGE, &self.age);
+        Some(Timeouts { header: header?, request: request?, idle: idle?, age: age?, drain: drain? })
     }
 }

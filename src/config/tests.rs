@@ -13,7 +13,7 @@ fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
 }
 
 /// The settings in the order in which their mistakes are reported.
-const SETTINGS: [&str; 27] = [
+const SETTINGS: [&str; 30] = [
     "LISTEN",
     "ADMIN_LISTEN",
     "CORS_ORIGINS",
@@ -28,7 +28,10 @@ const SETTINGS: [&str; 27] = [
     "REQUEST_TIMEOUT",
     "DRAIN_TIMEOUT",
     "HEADER_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "MAX_CONNECTION_AGE",
     "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_PER_ADDRESS",
     "MAX_STREAMS",
     "MAX_CALLS",
     "MAX_REQUEST_BYTES",
@@ -61,7 +64,10 @@ fn every_mistake_is_reported_at_once() {
         "--request-timeout=-1s",
         "--drain-timeout=25h",
         "--header-timeout=never",
+        "--idle-timeout=0",
+        "--max-connection-age=old",
         "--max-connections=0",
+        "--max-connections-per-address=0",
         "--max-streams=many",
         "--max-calls=-1",
         "--max-request-bytes=1023",

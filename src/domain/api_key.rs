@@ -1,8 +1,10 @@
 //! API keys: the secret, the stored key and its rights.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use percent_encoding::percent_decode_str;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -126,6 +128,31 @@ impl Secret {
     }
 }
 
+/// Replaces every API key in a text of a caller, for the log. Also finds keys that are percent-encoded.
+#[must_use]
+pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    let Some((start, _)) = find_key(&decoded) else { return text.into() };
+    let (mut shown, mut rest) = (String::new(), &decoded[..]);
+    let mut next = Some(start);
+    while let Some(start) = next {
+        let (before, key) = rest.split_at(start);
+        let end = key.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
+        shown.push_str(before);
+        shown.push_str("sk_…");
+        rest = &key[end.unwrap_or(key.len())..];
+        next = find_key(rest).map(|(start, _)| start);
+    }
+    shown.push_str(rest);
+    shown.into()
+}
+
+/// The first place where a key may begin, and its mode.
+fn find_key(text: &str) -> Option<(usize, Mode)> {
+    let place = |mode: Mode| Some((text.find(mode.prefix())?, mode));
+    [Mode::Test, Mode::Live].into_iter().filter_map(place).min_by_key(|(start, _)| *start)
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(…)")
@@ -196,6 +223,18 @@ mod tests {
         assert!(Secret::parse(Mode::Test, "sk_test_short").unwrap_err().contains("24 characters"));
         assert!(Secret::parse(Mode::Test, "sk_test_with a space in the middle").is_err());
         assert!(Secret::parse(Mode::Test, "hunter2").unwrap_err().contains("sk_test_"));
+    }
+
+    #[test]
+    fn a_key_in_a_text_is_replaced() {
+        for (text, shown) in [
+            ("/livez", "/livez"),
+            ("/a/sk_test_0123/b?sk_live_4567", "/a/sk_…/b?sk_…"),
+            ("/%73k_test_0123", "/sk_…"),
+            ("sk_test_", "sk_…"),
+        ] {
+            assert_eq!(redacted(text), shown);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod text;
 mod tree_list;
 mod violation;
 
+pub(crate) use api_key::redacted;
 pub use api_key::{Digest, Key, Mode, Principal, Scope, Secret};
 pub use batch::{BatchInput, BatchViolations, EntryInput, NewBatch};
 pub use consistency::Consistency;

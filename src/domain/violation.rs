@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{field, header_budget};
+use super::{field, header_budget, redacted};
 
 /// The kinds of violations. The kind decides the machine-readable reason of the error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -162,9 +162,9 @@ pub(crate) fn cut(value: &str) -> &str {
     &value[..value.floor_char_boundary(MAX_BYTES)]
 }
 
-/// The beginning of a value, escaped and in quotes.
+/// The beginning of a value, escaped and in quotes, without API keys.
 pub(crate) fn excerpt(value: &str) -> String {
     let shown = cut(value);
     let more = if shown.len() < value.len() { "…" } else { "" };
-    format!("{shown:?}{more}")
+    format!("{:?}{more}", redacted(shown))
 }

@@ -189,7 +189,7 @@ impl CustomerGroupService for Handlers {
     ) -> RpcResult<Self::StreamCustomerGroupDescendantsStream> {
         self.respond(async {
             let groups = self.tree_list(TreeList::Descendants, request).await?;
-            Ok(Response::new(lists::one_by_one(groups, self.context.state.clone()).boxed()))
+            Ok(Response::new(lists::one_by_one(groups, self.context.clone()).boxed()))
         })
         .await
     }

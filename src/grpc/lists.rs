@@ -1,13 +1,11 @@
 //! Lists in one message, and as a stream of messages.
 
-use std::sync::Arc;
-
 use futures_util::stream::{self, Stream, StreamExt};
 use prost::Message;
 use tonic::Status;
 
 use super::{pb, status};
-use crate::api::CallState;
+use crate::api::CallContext;
 use crate::domain::GroupList;
 use crate::error::{Error, MAX_RESPONSE_BYTES};
 use crate::service::GroupStream;
@@ -63,13 +61,13 @@ from_list!(
 /// Streams the groups of a list one by one. An error ends the stream.
 pub(super) fn one_by_one(
     groups: GroupStream,
-    state: Arc<CallState>,
+    context: CallContext,
 ) -> impl Stream<Item = Result<pb::CustomerGroup, Status>> {
     let parts = stream::unfold(groups, |mut groups| async { groups.next().await.map(|part| (part, groups)) });
     parts.flat_map(move |part| {
-        let messages: Vec<_> = match part {
+        let messages: Vec<_> = match context.check_key().and(part) {
             Ok(GroupList { data, .. }) => data.into_iter().map(|group| Ok(group.into())).collect(),
-            Err(error) => vec![Err(status::render(&error, &state))],
+            Err(error) => vec![Err(status::render(&error, &context.state))],
         };
         stream::iter(messages)
     })

@@ -1,27 +1,31 @@
 //! The connections of a worker thread.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::Body;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{interval, sleep, timeout};
+use tokio::time::{Instant, interval, sleep, timeout};
 
-use super::body::RequestBody;
-use super::preface::await_preface;
-use super::throttle::{ConnectionThrottle, Throttle, ThrottledStream};
-use super::tls::{self, Tls};
-use super::worker::Arrival;
+use super::activity::{Activity, Expiry};
+use super::caller_stream::CallerStream;
+use super::preface::read_preface;
+use super::request_body::RequestBody;
+use super::response_body::ResponseBody;
+use super::throttle::{RefusalRecord, Throttle};
+use super::tls::Tls;
+use super::worker::{Arrival, ConnectionPermit};
+use super::write_progress::StreamExecutor;
 use super::{LAST_CALL, Timeouts};
 use crate::admission::Limits;
 use crate::api::{CallState, Refusal};
@@ -29,38 +33,53 @@ use crate::router::{Origin, Router};
 
 /// The settings of all connections, and their throttle.
 pub(super) struct Connections {
-    protocol: auto::Builder<TokioExecutor>,
     timeouts: Timeouts,
+    limits: Limits,
     tls: Option<Tls>,
     throttle: Throttle,
 }
 
 struct Connection {
     address: IpAddr,
-    throttle: Arc<ConnectionThrottle>,
+    activity: Arc<Activity>,
+    refusals: RefusalRecord,
     router: Arc<Router>,
 }
 
+/// The end of the server, as its connections see it.
+#[derive(Clone)]
+struct Drain {
+    /// Closed when the connections are to end.
+    begun: watch::Receiver<()>,
+    /// Closed when all connections have ended.
+    _open: mpsc::Sender<Infallible>,
+}
+
 impl Connections {
-    /// HTTP/1.1 and HTTP/2, detected by the first bytes, and over TLS by ALPN.
-    pub(super) fn new(timeouts: Timeouts, limits: &Limits, tls: Option<Tls>) -> Self {
+    pub(super) fn new(timeouts: Timeouts, limits: Limits, tls: Option<Tls>) -> Self {
+        Self { timeouts, limits, tls, throttle: Throttle::default() }
+    }
+
+    /// HTTP/1.1 and HTTP/2 on one connection.
+    fn protocol(&self, connection: Arc<Activity>) -> auto::Builder<StreamExecutor> {
         /// The interval of pings on a silent HTTP/2 connection, and their timeout.
         const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-        let mut protocol = auto::Builder::new(TokioExecutor::new());
+        let mut protocol = auto::Builder::new(StreamExecutor { timeout: self.timeouts.request, connection });
         protocol
             .http1()
             .timer(TokioTimer::new())
-            .header_read_timeout(timeouts.header)
-            .max_buf_size(limits.header_bytes as usize);
+            // The activity of the connection limits this time: the library's limit would also end idle connections.
+            .header_read_timeout(None)
+            .max_buf_size(self.limits.header_bytes as usize);
         protocol
             .http2()
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
-            .max_concurrent_streams(limits.streams.get())
-            .max_header_list_size(limits.header_bytes);
-        Self { protocol, timeouts, tls, throttle: Throttle::default() }
+            .max_concurrent_streams(self.limits.streams.get())
+            .max_header_list_size(self.limits.header_bytes);
+        protocol
     }
 
     /// Serves until no more connections arrive. Returns whether all calls ended within the drain timeout.
@@ -69,52 +88,55 @@ impl Connections {
         mut arriving: mpsc::UnboundedReceiver<Arrival>,
         router: Arc<Router>,
     ) -> bool {
-        let (connections, drain) = (GracefulShutdown::new(), watch::Sender::new(()));
+        let (drain, begun) = watch::channel(());
+        let (open, mut ended) = mpsc::channel(1);
+        let draining = Drain { begun, _open: open };
         let early_timer = tokio::spawn(keep_early_timer());
-        while let Some((stream, open)) = arriving.recv().await {
+        while let Some((stream, permit)) = arriving.recv().await {
             match TcpStream::from_std(stream) {
-                Ok(stream) => {
-                    self.serve(stream, open, router.clone(), connections.watcher(), drain.subscribe());
-                }
+                Ok(stream) => self.serve(stream, permit, router.clone(), draining.clone()),
                 Err(error) => tracing::error!(%error, "connection not accepted"),
             }
         }
         sleep(LAST_CALL).await;
-        drop(drain);
-        let in_time = timeout(self.timeouts.drain, connections.shutdown()).await.is_ok();
+        drop((drain, draining));
+        let in_time = timeout(self.timeouts.drain, ended.recv()).await.is_ok();
         early_timer.abort();
         in_time
     }
 
-    fn serve(
-        &self,
-        stream: TcpStream,
-        open: Arc<()>,
-        router: Arc<Router>,
-        watcher: Watcher,
-        drain: watch::Receiver<()>,
-    ) {
+    fn serve(&self, stream: TcpStream, permit: ConnectionPermit, router: Arc<Router>, mut drain: Drain) {
         // A caller without an address has disconnected.
         let Ok(address) = stream.peer_addr() else { return };
         if let Err(error) = configure(&stream, self.timeouts.request) {
             tracing::debug!(%error, "connection keeps its default options");
         }
-        let (protocol, timeout) = (self.protocol.clone(), self.timeouts.header);
-        let throttle = Arc::new(ConnectionThrottle::new(self.throttle.clone()));
-        let connection = Arc::new(Connection { address: address.ip(), throttle, router });
+        let timeouts = self.timeouts;
+        let activity = Arc::new(Activity::new(timeouts, Instant::now() + jittered(timeouts.age)));
+        let protocol = self.protocol(activity.clone());
+        let refusals = RefusalRecord::new(self.throttle.clone());
+        let connection = Arc::new(Connection { address: address.ip(), activity, refusals, router });
         let acceptor = self.tls.as_ref().map(Tls::acceptor);
         tokio::spawn(async move {
             if let Some(acceptor) = acceptor {
+                let accept = async {
+                    let mut stream = acceptor.accept(stream).await?;
+                    let preface = read_preface(&mut stream).await?;
+                    Ok((stream, preface))
+                };
                 // Boxed, so that a connection without TLS uses no memory for it.
-                let accepted = Box::pin(in_time(tls::accept(acceptor, stream), timeout, drain)).await;
-                if let Some((is_http2, stream)) = accepted {
-                    let protocol = if is_http2 { protocol.http2_only() } else { protocol.http1_only() };
-                    Box::pin(connection.serve(&protocol, stream, watcher)).await;
+                if let Some((stream, preface)) = Box::pin(in_time(accept, timeouts.header, &mut drain)).await
+                {
+                    Box::pin(connection.serve(protocol, stream, preface, timeouts, drain)).await;
                 }
-            } else if in_time(await_preface(&stream), timeout, drain).await.is_some() {
-                connection.serve(&protocol, stream, watcher).await;
+            } else {
+                let mut stream = stream;
+                let preface = in_time(read_preface(&mut stream), timeouts.header, &mut drain).await;
+                if let Some(preface) = preface {
+                    connection.serve(protocol, stream, preface, timeouts, drain).await;
+                }
             }
-            drop(open);
+            drop(permit);
         });
     }
 }
@@ -122,31 +144,50 @@ impl Connections {
 impl Connection {
     async fn serve(
         self: Arc<Self>,
-        protocol: &auto::Builder<TokioExecutor>,
+        protocol: auto::Builder<StreamExecutor>,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        watcher: Watcher,
+        (is_http2, start): (bool, Vec<u8>),
+        timeouts: Timeouts,
+        mut drain: Drain,
     ) {
-        let stream = TokioIo::new(ThrottledStream::new(stream, self.throttle.clone()));
+        let protocol = if is_http2 { protocol.http2_only() } else { protocol.http1_only() };
+        let (activity, throttle) = (self.activity.clone(), self.refusals.throttle());
+        let of_requests = (!is_http2).then(|| activity.clone());
+        let stream = CallerStream::new(stream, start, throttle, of_requests, timeouts.request);
         // HTTP/2 moves each call into a task of its own. A box makes the move cheap.
         let service = service_fn(move |request| Box::pin(self.clone().call(request)));
-        let served = protocol.serve_connection(stream, service).into_owned();
-        if let Err(error) = watcher.watch(served).await {
-            tracing::debug!(%error, "connection failed");
+        let mut served = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+        let mut finishing = None;
+        loop {
+            tokio::select! {
+                biased;
+                done = served.as_mut() => {
+                    if let Err(error) = done {
+                        tracing::debug!(%error, "connection failed");
+                    }
+                    return;
+                }
+                _ = drain.begun.changed(), if finishing.is_none() => {}
+                expiry = activity.expired(finishing) => match expiry {
+                    Expiry::Finish => {}
+                    Expiry::Close => return,
+                },
+            }
+            served.as_mut().graceful_shutdown();
+            finishing = Some(Instant::now());
         }
     }
 
-    async fn call(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, std::convert::Infallible> {
+    async fn call(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<ResponseBody>, Infallible> {
+        let (call, version) = (self.activity.begin_call(), request.version());
         let state = CallState::new(request.headers());
         let origin = Origin { address: self.address, state: state.clone() };
         let request = RequestBody::wrap(request, state.clone());
         let response = self.router.clone().serve(request, origin).await;
         if state.refusal() == Some(Refusal::Overload) {
-            self.throttle.record_refusal();
+            self.refusals.add();
         }
-        Ok(response)
+        Ok(ResponseBody::wrap(response, version, call))
     }
 }
 
@@ -154,14 +195,21 @@ impl Connection {
 async fn in_time<T>(
     start: impl Future<Output = io::Result<T>>,
     time_limit: Duration,
-    mut drain: watch::Receiver<()>,
+    drain: &mut Drain,
 ) -> Option<T> {
     let started = tokio::select! {
         biased;
         started = timeout(time_limit, start) => started.unwrap_or_else(|elapsed| Err(elapsed.into())),
-        _ = drain.changed() => Err(io::Error::other("the server is stopping")),
+        _ = drain.begun.changed() => Err(io::Error::other("the server is stopping")),
     };
     started.inspect_err(|error| tracing::debug!(%error, "connection closed before its first request")).ok()
+}
+
+/// Varies a time by 10 % up or down, so that connections that were opened together are not closed together.
+fn jittered(time: Duration) -> Duration {
+    // Without random bits, the time itself is right, too.
+    let part = getrandom::u32().map_or(0.5, |bits| f64::from(bits) / f64::from(u32::MAX));
+    time.mul_f64(0.9 + 0.2 * part)
 }
 
 /// Disables Nagle's algorithm, and closes a connection whose caller acknowledges nothing for `timeout` (`tcp(7)`).

@@ -1,11 +1,16 @@
 //! The server: one listener for both protocols, and the worker threads that serve its connections.
 
-mod body;
+mod activity;
+mod address_limiter;
+mod caller_stream;
 mod connection;
 mod preface;
+mod request_body;
+mod response_body;
 mod throttle;
 mod tls;
 mod worker;
+mod write_progress;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,6 +30,7 @@ use crate::error::BoxError;
 use crate::observe::{AllCallMetrics, MetricsExporter, MetricsServer, Refusals};
 use crate::router::{Health, Origins, SharedRoutes};
 use crate::store::Store;
+use address_limiter::AddressLimiter;
 use worker::Worker;
 
 /// The settings of the server.
@@ -51,10 +57,14 @@ pub struct ServerOptions {
 /// The time limits of the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Timeouts {
-    /// For the TLS handshake, for the first bytes of a connection, and for the headers of a request.
+    /// For the TLS handshake, for the first request of a connection, and for the headers of a request.
     pub header: Duration,
-    /// For one call; its `grpc-timeout` may be shorter.
+    /// For one call; its `grpc-timeout` may be shorter. Also for a response whose caller does not read.
     pub request: Duration,
+    /// For a connection without a call, until it is closed.
+    pub idle: Duration,
+    /// For a connection, until it takes no more calls; varied by 10 % up or down.
+    pub age: Duration,
     /// For the calls in progress when the server stops.
     pub drain: Duration,
 }
@@ -71,6 +81,7 @@ pub struct Server {
     tls: Option<Tls>,
     drain: Duration,
     max_connections: NonZeroUsize,
+    addresses: AddressLimiter,
     refusals: Arc<Refusals>,
     workers: Vec<Worker>,
     health: Health,
@@ -91,8 +102,13 @@ impl Server {
         let admission = Arc::new(Admission::new(&limits, timeouts.request, keys));
         let (health, refusals) = (Health::new().await, Arc::new(Refusals::default()));
         let (origins, refused) = (options.origins, refusals.clone());
-        let (shared, endpoints) =
-            SharedRoutes::new(admission.clone(), &health, origins, limits.request_bytes, refused)?;
+        let (shared, endpoints) = SharedRoutes::new(
+            admission.clone(),
+            &health,
+            origins,
+            (limits.request_bytes, timeouts.request),
+            refused,
+        )?;
         let (mut workers, mut calls) = (Vec::new(), AllCallMetrics::new(endpoints));
         for _ in 0..options.workers.get() {
             let (shared, store, metrics) = (shared.clone(), store.clone(), calls.add());
@@ -114,6 +130,7 @@ impl Server {
             tls: options.tls,
             drain: timeouts.drain,
             max_connections: limits.connections,
+            addresses: AddressLimiter::new(limits.connections_per_address),
             refusals,
             workers,
             health,
@@ -189,7 +206,7 @@ impl Server {
                 () = &mut stop => return,
                 accepted = self.listener.accept() => accepted,
             };
-            let handed_over = accepted.and_then(|(stream, _)| self.hand_over(stream));
+            let handed_over = accepted.and_then(|(stream, address)| self.hand_over(stream, address));
             if let Err(error) = handed_over {
                 // For example too many open files: other connections must close first.
                 tracing::error!(%error, "connection not accepted");
@@ -204,9 +221,9 @@ impl Server {
         let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
         loop {
             match listener.accept() {
-                Ok((stream, _)) => {
+                Ok((stream, address)) => {
                     stream.set_nonblocking(true)?;
-                    self.hand_over(TcpStream::from_std(stream)?)?;
+                    self.hand_over(TcpStream::from_std(stream)?, address)?;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error),
@@ -214,15 +231,19 @@ impl Server {
         }
     }
 
-    /// Hands a connection to the worker with the fewest connections. Closes it if MAX_CONNECTIONS are open.
-    fn hand_over(&self, stream: TcpStream) -> io::Result<()> {
+    /// Hands a connection to the worker with the fewest connections. Closes it if too many are open, in all or from its
+    /// address.
+    fn hand_over(&self, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
         let loads = || self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
-        if loads().map(|(load, _)| load).sum::<usize>() >= self.max_connections.get() {
+        let open: usize = loads().map(|(load, _)| load).sum();
+        let permit =
+            if open < self.max_connections.get() { self.addresses.permit(address.ip()) } else { None };
+        let Some(permit) = permit else {
             self.refusals.count_connection();
             return Ok(());
-        }
+        };
         let least = loads().min_by_key(|(load, _)| *load);
         let (_, worker) = least.ok_or_else(|| io::Error::other("no worker thread is left"))?;
-        worker.take(stream)
+        worker.take(stream, permit)
     }
 }

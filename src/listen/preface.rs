@@ -1,29 +1,22 @@
-//! The connection preface of HTTP/2.
+//! The connection preface of HTTP/2, which tells the protocol of a connection. The HTTP library waits for it without a
+//! timeout.
 
 use std::io;
-use std::time::Duration;
 
-use tokio::net::TcpStream;
-use tokio::time::sleep;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// RFC 9113, section 3.4.
-pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Waits until the first bytes of a connection are the complete preface or differ from it. The HTTP library waits for
-/// them
-/// without a timeout.
-pub(super) async fn await_preface(stream: &TcpStream) -> io::Result<()> {
-    /// Bytes that have arrived already do not wake a reader again.
-    const PAUSE: Duration = Duration::from_millis(10);
-
-    let mut bytes = [0; PREFACE.len()];
-    loop {
-        let length = stream.peek(&mut bytes).await?;
-        let is_part = (1..PREFACE.len()).contains(&length)
-            && bytes.get(..length).is_some_and(|received| PREFACE.starts_with(received));
-        if !is_part {
-            return Ok(());
+/// Reads the first bytes of a connection, until they are the complete preface or differ from it. Returns whether they are
+/// the preface, and the bytes.
+pub(super) async fn read_preface(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(bool, Vec<u8>)> {
+    let mut bytes = Vec::with_capacity(PREFACE.len());
+    while bytes.len() < PREFACE.len() && PREFACE.starts_with(&bytes) {
+        let missing = (PREFACE.len() - bytes.len()) as u64;
+        if stream.take(missing).read_buf(&mut bytes).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        sleep(PAUSE).await;
     }
+    Ok((bytes == PREFACE, bytes))
 }

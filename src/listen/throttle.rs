@@ -1,13 +1,11 @@
 //! Throttling of connections whose calls were refused. A refusal costs as much as a small call, so an overloaded worker
 //! does not read such a connection for a while: its requests wait on the caller's side.
 
-use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::error::RETRY_SECONDS;
@@ -22,11 +20,19 @@ const MAX_PAUSE: Duration = Duration::from_secs(RETRY_SECONDS);
 #[derive(Debug, Clone, Default)]
 pub(super) struct Throttle(Arc<Mutex<Option<Instant>>>);
 
-/// The time until which a connection is not read.
+/// Records the refusals of a connection. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct RefusalRecord {
+    throttle: Throttle,
+    /// The time until which the connection is not read.
+    until: Arc<Mutex<Option<Instant>>>,
+}
+
+/// The reading side of a [`RefusalRecord`].
 #[derive(Debug)]
 pub(super) struct ConnectionThrottle {
-    throttle: Throttle,
-    until: Mutex<Option<Instant>>,
+    until: Arc<Mutex<Option<Instant>>>,
+    pause: Option<Pin<Box<Sleep>>>,
 }
 
 impl Throttle {
@@ -38,79 +44,36 @@ impl Throttle {
     }
 }
 
-impl ConnectionThrottle {
+impl RefusalRecord {
     pub(super) fn new(throttle: Throttle) -> Self {
-        Self { throttle, until: Mutex::default() }
+        Self { throttle, until: Arc::default() }
     }
 
-    pub(super) fn record_refusal(&self) {
+    pub(super) fn add(&self) {
         *lock(&self.until) = Some(self.throttle.schedule());
     }
-}
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A connection that is not read while it is throttled.
-pub(super) struct ThrottledStream<S> {
-    stream: S,
-    throttle: Arc<ConnectionThrottle>,
-    pause: Option<Pin<Box<Sleep>>>,
-}
-
-impl<S> ThrottledStream<S> {
-    pub(super) fn new(stream: S, throttle: Arc<ConnectionThrottle>) -> Self {
-        Self { stream, throttle, pause: None }
+    pub(super) fn throttle(&self) -> ConnectionThrottle {
+        ConnectionThrottle { until: self.until.clone(), pause: None }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ThrottledStream<S> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+impl ConnectionThrottle {
+    /// Waits until the connection may be read.
+    pub(super) fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             if let Some(pause) = &mut self.pause {
                 ready!(pause.as_mut().poll(context));
                 self.pause = None;
             }
-            let Some(until) = lock(&self.throttle.until).take() else { break };
+            let Some(until) = lock(&self.until).take() else { return Poll::Ready(()) };
             self.pause = Some(Box::pin(sleep_until(until)));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ThrottledStream<S> {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

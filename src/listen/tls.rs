@@ -1,13 +1,10 @@
 //! TLS for callers. Certificates can be replaced while the server runs.
 
 use std::fmt;
-use std::io::{self, Cursor};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, join, split};
-use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -15,14 +12,10 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{self, ServerConfig};
 
-use super::preface::PREFACE;
 use crate::pem::{Pem, provider};
 
 /// The interval at which the files are read again. Their content is compared, so that symbolic links work.
 const PERIOD: Duration = Duration::from_secs(1);
-
-/// The ALPN name of HTTP/2 (RFC 9113, section 3.1).
-const H2: &[u8] = b"h2";
 
 /// The paths of the certificates and the key.
 #[derive(Debug, Clone)]
@@ -135,7 +128,7 @@ impl Contents {
             }
         };
         let mut config = config.with_single_cert(cert, key).map_err(config_errors)?;
-        config.alpn_protocols = vec![H2.to_vec(), b"http/1.1".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(config)
     }
 }
@@ -147,20 +140,6 @@ fn config_errors(error: rustls::Error) -> Vec<String> {
         }
         error => format!("TLS_CERT: it cannot be used with TLS_KEY: {error}"),
     }]
-}
-
-/// Performs the handshake, and reads the preface of HTTP/2, for which the HTTP library waits without a timeout. Returns
-/// whether the caller selected HTTP/2, and the stream with the preface.
-pub(super) async fn accept(
-    acceptor: TlsAcceptor,
-    stream: TcpStream,
-) -> io::Result<(bool, impl AsyncRead + AsyncWrite + Unpin + Send + 'static)> {
-    let mut stream = acceptor.accept(stream).await?;
-    let is_http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
-    let mut preface = vec![0; if is_http2 { PREFACE.len() } else { 0 }];
-    stream.read_exact(&mut preface).await?;
-    let (reader, writer) = split(stream);
-    Ok((is_http2, join(Cursor::new(preface).chain(reader), writer)))
 }
 
 #[cfg(test)]

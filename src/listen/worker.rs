@@ -16,8 +16,11 @@ use crate::admission::Limits;
 use crate::error::BoxError;
 use crate::router::Router;
 
-/// A connection and its open-connection permit.
-pub(super) type Arrival = (TcpStream, Arc<()>);
+/// Counts an open connection: of its worker, and of its address.
+pub(super) type ConnectionPermit = (Arc<()>, Arc<()>);
+
+/// A connection and its permit.
+pub(super) type Arrival = (TcpStream, ConnectionPermit);
 
 /// Handle of a thread that serves connections.
 #[derive(Debug)]
@@ -41,7 +44,7 @@ impl Worker {
         let (arrivals, arriving) = mpsc::unbounded_channel();
         let ((started, starting), (done, drained)) = (oneshot::channel(), oneshot::channel());
         let (end, ended) = oneshot::channel::<()>();
-        let connections = Connections::new(timeouts, limits, tls);
+        let connections = Connections::new(timeouts, *limits, tls);
         let work = move || {
             let runtime = match Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime,
@@ -71,10 +74,10 @@ impl Worker {
         (!self.arrivals.is_closed()).then(|| Arc::strong_count(&self.open) - 1)
     }
 
-    pub(super) fn take(&self, stream: tokio::net::TcpStream) -> io::Result<()> {
+    pub(super) fn take(&self, stream: tokio::net::TcpStream, of_address: Arc<()>) -> io::Result<()> {
         let stream = stream.into_std()?;
         self.arrivals
-            .send((stream, self.open.clone()))
+            .send((stream, (self.open.clone(), of_address)))
             .map_err(|_| io::Error::other("the worker thread has ended"))
     }
 

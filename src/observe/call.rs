@@ -1,5 +1,6 @@
 //! The record of one call: its access log line, metrics and span.
 
+use std::borrow::Cow;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -17,7 +18,7 @@ use super::metrics::CallMetrics;
 use super::span;
 use crate::api::headers::{GRPC_STATUS, REQUEST_ID};
 use crate::api::{CallState, LogRecord, Protocol, code_name};
-use crate::domain::Principal;
+use crate::domain::{Principal, cut, redacted};
 use crate::telemetry::traces::Trace;
 
 /// A call from its first to its last byte. Dropping it writes the log line, so that a cancelled call has one too.
@@ -34,7 +35,7 @@ pub(crate) struct Call {
     principal: Option<Principal>,
     /// Set when the call is sampled.
     trace: Option<Trace>,
-    /// The concurrency permit, released when the call ends.
+    /// The permit of a public call.
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -92,7 +93,7 @@ impl Call {
         self.metrics.endpoints().is_public(self.endpoint, self.uri.path())
     }
 
-    /// Keeps a concurrency permit until the call ends.
+    /// Keeps the permit of a public call until the call ends.
     pub(crate) fn keep_permit(&mut self, permit: OwnedSemaphorePermit) {
         self.permit = Some(permit);
     }
@@ -137,9 +138,10 @@ impl Drop for Call {
         if self.state.is_aborted() {
             self.end = End::Cancelled;
         }
+        let path = logged(self.uri.path());
         let method = match self.protocol {
-            Protocol::Grpc => self.uri.path().trim_start_matches('/').to_owned(),
-            Protocol::Rest => format!("{} {}", self.method, self.uri.path()),
+            Protocol::Grpc => path.trim_start_matches('/').to_owned(),
+            Protocol::Rest => format!("{} {path}", cut(self.method.as_str())),
         };
         let request_id = self.state.request_id();
         let code = match &self.end {
@@ -181,6 +183,13 @@ impl Drop for Call {
             span::end(trace, self.endpoint, self.end);
         }
     }
+}
+
+/// The beginning of a path without API keys: the caller decides what it contains.
+fn logged(path: &str) -> Cow<'_, str> {
+    /// Longer than the path of any group.
+    const MAX_BYTES: usize = 256;
+    redacted(&path[..path.floor_char_boundary(MAX_BYTES)])
 }
 
 /// A response body, which ends its call.

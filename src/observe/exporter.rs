@@ -16,7 +16,7 @@ use super::process;
 use super::readiness::{Readiness, Status};
 use super::refusals::Refusals;
 use crate::store::Store;
-use crate::telemetry::Counts;
+use crate::telemetry::{Counts, dropped_lines};
 
 #[derive(Debug)]
 pub(crate) struct MetricsExporter {
@@ -52,15 +52,21 @@ impl MetricsExporter {
     }
 
     fn refusals(&self, out: &mut Encoder<'_>) -> Result<(), Error> {
-        let Refusals { connections, overloads, failed_auths } = &*self.refusals;
+        let Refusals { connections, overloads, failed_auths, unauthenticated } = &*self.refusals;
         for (name, help, count) in [
             ("customer_groups_refused_calls", "Calls refused: too many at once", overloads),
-            ("customer_groups_refused_connections", "Connections closed: MAX_CONNECTIONS open", connections),
+            ("customer_groups_refused_connections", "Connections closed: too many open", connections),
             ("customer_groups_refused_keys", "Calls refused: too many unknown API keys", failed_auths),
+            (
+                "customer_groups_unauthenticated_calls",
+                "Calls refused: without a valid API key",
+                unauthenticated,
+            ),
         ] {
             out.counter(name, help, None, &count.load(Ordering::Relaxed))?;
         }
-        Ok(())
+        let help = "Lines of the log that could not be written";
+        out.counter("customer_groups_dropped_log_lines", help, None, &dropped_lines())
     }
 
     fn state(&self, out: &mut Encoder<'_>) -> Result<(), Error> {

@@ -13,6 +13,7 @@ pub(crate) struct Refusals {
     pub(super) connections: AtomicU64,
     pub(super) overloads: AtomicU64,
     pub(super) failed_auths: AtomicU64,
+    pub(super) unauthenticated: AtomicU64,
 }
 
 impl Refusals {
@@ -24,6 +25,7 @@ impl Refusals {
         let count = match refusal {
             Refusal::Overload => &self.overloads,
             Refusal::FailedAuth => &self.failed_auths,
+            Refusal::Unauthenticated => &self.unauthenticated,
         };
         count.fetch_add(1, Ordering::Relaxed);
     }
@@ -35,8 +37,9 @@ impl Refusals {
             (&self.connections, "connections refused: MAX_CONNECTIONS are open"),
             (&self.overloads, "calls refused: too many at once"),
             (&self.failed_auths, "calls refused: too many unknown API keys from their addresses"),
+            (&self.unauthenticated, "calls refused: without a valid API key"),
         ];
-        let (mut ticks, mut logged) = (interval(PERIOD), [0; 3]);
+        let (mut ticks, mut logged) = (interval(PERIOD), [0; 4]);
         loop {
             ticks.tick().await;
             for ((count, message), logged) in counts.iter().zip(&mut logged) {

@@ -51,6 +51,9 @@ pub(super) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
     if mapping(error).http == StatusCode::UNAUTHORIZED {
         return Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
+    if matches!(error, Error::GrpcNotPost(_)) {
+        return Some((ALLOW, HeaderValue::from_static("POST")));
+    }
     error.retry_after().map(|seconds| (RETRY_AFTER, seconds.into()))
 }
 

@@ -1,7 +1,6 @@
 //! Lists as JSON, written while they are read.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -9,14 +8,14 @@ use futures_util::{Stream, StreamExt, stream};
 use http::header::CONTENT_TYPE;
 
 use super::output::CustomerGroupObject;
-use crate::api::CallState;
+use crate::api::CallContext;
 use crate::domain::GroupList;
 use crate::error::Error;
 use crate::service::GroupStream;
 
 /// Writes a list in the documented shape: at once if it is complete, otherwise part by part while it is read. An error
 /// aborts the connection, so that the caller does not take the list for complete.
-pub(super) async fn list(mut groups: GroupStream, state: &Arc<CallState>) -> Result<Response, Error> {
+pub(super) async fn list(mut groups: GroupStream, context: &CallContext) -> Result<Response, Error> {
     let body = if groups.is_whole() {
         let mut json = ListWriter::begin();
         while let Some(part) = groups.next().await {
@@ -24,17 +23,18 @@ pub(super) async fn list(mut groups: GroupStream, state: &Arc<CallState>) -> Res
         }
         Body::from(json.end()?)
     } else {
-        Body::from_stream(parts(groups, state.clone()))
+        Body::from_stream(parts(groups, context.clone()))
     };
     Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-fn parts(groups: GroupStream, state: Arc<CallState>) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+fn parts(groups: GroupStream, context: CallContext) -> impl Stream<Item = Result<Vec<u8>, Error>> {
     let parts = stream::unfold(Some((groups, ListWriter::begin())), move |list| {
-        let state = state.clone();
+        let context = context.clone();
         async move {
             let (mut groups, mut json) = list?;
-            let written = match groups.next().await {
+            let part = groups.next().await.map(|part| context.check_key().and(part));
+            let written = match part {
                 Some(Ok(part)) => json.write(&part).map(|()| json.take()),
                 Some(Err(error)) => Err(error),
                 None => return json.end().ok().map(|end| (Ok(end), None)),
@@ -42,7 +42,7 @@ fn parts(groups: GroupStream, state: Arc<CallState>) -> impl Stream<Item = Resul
             Some(match written {
                 Ok(bytes) => (Ok(bytes), Some((groups, json))),
                 Err(error) => {
-                    state.record_error(&error);
+                    context.state.record_error(&error);
                     (Err(error), None)
                 }
             })

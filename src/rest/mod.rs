@@ -173,7 +173,7 @@ async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
 async fn list(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
         let groups = call.service.list(list_request(&request), consistency(request.headers())).await?;
-        list::list(groups.into(), &call.context.state).await
+        list::list(groups.into(), &call.context).await
     })
     .await
 }
@@ -308,7 +308,7 @@ async fn tree_list(which: TreeList, call: Call, Id(id): Id, request: Request) ->
     call.respond(async move |call| {
         let (page, consistency) = (page(&request), consistency(request.headers()));
         let groups = call.service.tree_list(which, &id, page, consistency).await?;
-        list::list(groups, &call.context.state).await
+        list::list(groups, &call.context).await
     })
     .await
 }

@@ -3,25 +3,28 @@
 //! 1. CORS, for requests of browsers
 //! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP
 //! 3. The record of the call: request id, metrics, access log; and its panics
-//! 4. Public endpoints: health, reflection, probes, the API description and the explorer
-//! 5. Admission: concurrency limit, authentication, rate limit, deadline
-//! 6. The span of the call, and its timeout
-//! 7. The protocol: gRPC or REST
+//! 4. Checks of the request's head
+//! 5. Public endpoints: health, reflection, probes, the API description and the explorer
+//! 6. Admission: authentication, rate limit, concurrency limit, deadline
+//! 7. The span of the call, and its timeout
+//! 8. The protocol: gRPC or REST
 
 mod cors;
 mod explorer;
 mod health;
+mod request_head;
 mod wire_format;
 
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service as _, ServiceExt, service_fn};
@@ -30,7 +33,7 @@ use tower_http::cors::CorsLayer;
 pub use cors::Origins;
 pub(crate) use health::Health;
 
-use crate::admission::Admission;
+use crate::admission::{Admission, PublicPermits};
 use crate::api::{AnyBody, CallContext, CallState, Protocol};
 use crate::error::{BoxError, Error};
 use crate::observe::{Call, CallMetrics, Endpoints, Names, Refusals};
@@ -44,6 +47,8 @@ use wire_format::WireFormat;
 #[derive(Debug, Clone)]
 pub(crate) struct SharedRoutes {
     admission: Arc<Admission>,
+    public_permits: PublicPermits,
+    request_timeout: Duration,
     /// Health and reflection.
     public_grpc: axum::Router,
     /// The probes, the API description and the explorer.
@@ -76,12 +81,14 @@ impl SharedRoutes {
         admission: Arc<Admission>,
         health: &Health,
         origins: Option<Origins>,
-        max_request_bytes: usize,
+        (max_request_bytes, request_timeout): (usize, Duration),
         refusals: Arc<Refusals>,
     ) -> Result<(Self, Endpoints), BoxError> {
         let (public_rest, public_paths) = public_routes(health);
         let shared = Self {
             admission,
+            public_permits: PublicPermits::default(),
+            request_timeout,
             public_grpc: grpc::with_reflection(Routes::new(health.rpc()))?.into_axum_router(),
             public_rest,
             cors: origins.map(cors::layer),
@@ -169,19 +176,34 @@ impl Router {
         request: Request<B>,
         address: IpAddr,
     ) -> Response<Body> {
+        if let Err(error) = request_head::check(&request) {
+            return error_response(call.protocol, &error, &call.state);
+        }
         if call.is_public() {
-            return Box::pin(self.public(call, request)).await;
+            let timeout = self.shared.request_timeout;
+            let public = timeout_at(Instant::now() + timeout, self.public(call, request));
+            let served = Box::pin(public).await.unwrap_or(Err(Error::Timeout));
+            return served.unwrap_or_else(|error| error_response(call.protocol, &error, &call.state));
         }
         match self.shared.admission.admit(call, request.headers(), address).await {
-            Ok(context) => self.handle(call, context, request).await,
+            Ok((context, permit)) => {
+                let response = self.handle(call, context, request).await;
+                drop(permit);
+                response
+            }
             Err(error) => error_response(call.protocol, &error, &call.state),
         }
     }
 
-    async fn public<B: AnyBody>(&self, call: &Call, request: Request<B>) -> Response<Body> {
+    async fn public<B: AnyBody>(
+        &self,
+        call: &mut Call,
+        request: Request<B>,
+    ) -> Result<Response<Body>, Error> {
+        call.keep_permit(self.shared.public_permits.permit(request.uri().path())?);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let request = request.map(Body::new);
-        match call.protocol {
+        Ok(match call.protocol {
             Protocol::Grpc => {
                 let Ok(response) = self.shared.public_grpc.clone().call(request).await;
                 grpc::translate(response, &uri, self.shared.max_request_bytes, &call.state)
@@ -190,7 +212,7 @@ impl Router {
                 let Ok(response) = self.shared.public_rest.clone().call(request).await;
                 rest::explain(response, &method, &uri, &call.state)
             }
-        }
+        })
     }
 
     /// Calls the handler, within the deadline and the span of the call.

@@ -1,6 +1,6 @@
 //! The wire format of a request.
 
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 
 use crate::api::headers::media_type;
 
@@ -10,6 +10,16 @@ pub(super) enum WireFormat {
     /// gRPC for browsers, with this content type: binary or text.
     GrpcWeb(&'static str),
     Http,
+}
+
+/// The prefix of the content types of gRPC and gRPC-Web.
+const GRPC: &str = "application/grpc";
+
+/// Whether the content type is one of gRPC, in binary.
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+    let media_type = media_type(headers);
+    let (kind, rest) = media_type.split_at_checked(GRPC.len()).unwrap_or_default();
+    kind.eq_ignore_ascii_case(GRPC) && (rest.is_empty() || rest.starts_with('+'))
 }
 
 impl WireFormat {
@@ -24,16 +34,15 @@ impl WireFormat {
             "application/grpc-web-text",
             "application/grpc-web-text+proto",
         ];
-        const GRPC: &str = "application/grpc";
-        let media_type = media_type(request.headers());
-        let (kind, rest) = media_type.split_at_checked(GRPC.len()).unwrap_or_default();
-        if !kind.eq_ignore_ascii_case(GRPC) {
+        if request.method() != Method::POST {
             return Self::Http;
         }
-        if rest.is_empty() || rest.starts_with('+') {
+        if is_grpc(request.headers()) {
             return Self::Grpc;
         }
-        let known = WEB.into_iter().find(|known| known.eq_ignore_ascii_case(&media_type));
-        known.filter(|_| request.method() == Method::POST).map_or(Self::Http, Self::GrpcWeb)
+        let media_type = media_type(request.headers());
+        WEB.into_iter()
+            .find(|known| known.eq_ignore_ascii_case(&media_type))
+            .map_or(Self::Http, Self::GrpcWeb)
     }
 }

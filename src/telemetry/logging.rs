@@ -1,7 +1,11 @@
-//! Log set-up.
+//! Log set-up. A thread of its own writes the log: a standard error that is full, closed or not read blocks no call and
+//! ends no process. Lines that cannot be written are dropped and counted.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 
 use super::panics::install_panic_hook;
@@ -19,15 +23,77 @@ pub enum LogFormat {
 /// the service does not log itself.
 pub const DEFAULT_FILTER: &str = "info,deadpool.postgres=error,refinery_core=warn,tokio_postgres=warn";
 
+/// The most lines that wait for the writer.
+const MAX_QUEUE: usize = 16_384;
+
+/// The log of the process.
+struct Log {
+    format: LogFormat,
+    overflowing: ErrorCounter,
+    /// Until [`finish`].
+    writer: Mutex<Option<WorkerGuard>>,
+}
+
+static LOG: OnceLock<Log> = OnceLock::new();
+
+/// Lines that standard error has refused.
+static FAILED: AtomicU64 = AtomicU64::new(0);
+
 /// Starts to write the log to standard error. Panics are logged, too.
 pub fn init(format: LogFormat, filter: EnvFilter) {
+    let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_QUEUE);
+    let (writer, guard) = writer.thread_name("log").finish(StandardError);
+    let log = Log { format, overflowing: writer.error_counter(), writer: Mutex::new(Some(guard)) };
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
+        .with_ansi(io::stderr().is_terminal())
+        .with_writer(writer);
     match format {
         LogFormat::Pretty => lines.with_target(false).init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
+    LOG.get_or_init(|| log);
     install_panic_hook();
+}
+
+/// Reports why a command failed: in the log if that is JSON, and otherwise as a line on standard error.
+pub(crate) fn report_failure(cause: &str) {
+    match LOG.get().map(|log| log.format) {
+        Some(LogFormat::Json) => tracing::error!(cause, "failed"),
+        Some(LogFormat::Pretty) | None => print(format_args!("error: {cause}")),
+    }
+}
+
+/// Prints a line for people on standard error. If that is closed or full, nobody reads it.
+pub(crate) fn print(line: std::fmt::Arguments<'_>) {
+    drop(writeln!(io::stderr(), "{line}"));
+}
+
+/// Writes the lines that wait, for a second at most. Later lines are lost.
+pub(crate) fn finish() {
+    if let Some(log) = LOG.get() {
+        drop(log.writer.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+/// Returns the number of lines that were dropped.
+pub(crate) fn dropped_lines() -> u64 {
+    let overflowing = LOG.get().map_or(0, |log| log.overflowing.dropped_lines() as u64);
+    overflowing + FAILED.load(Ordering::Relaxed)
+}
+
+/// Standard error, whose errors are counted.
+struct StandardError;
+
+impl Write for StandardError {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        if io::stderr().write_all(line).is_err() {
+            FAILED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }

@@ -7,4 +7,5 @@ pub mod traces;
 
 pub use histogram::{Counts, Histogram};
 pub use logging::{DEFAULT_FILTER, LogFormat, init};
+pub(crate) use logging::{dropped_lines, finish, print, report_failure};
 pub(crate) use panics::{catch_panic, catch_task_panic};

@@ -12,6 +12,7 @@ pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
 pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
 pub const CONTINUATION: u8 = 9;
 
 /// The flags of `HEADERS`.
@@ -20,6 +21,9 @@ pub const END_HEADERS: u8 = 4;
 
 /// The setting `SETTINGS_MAX_CONCURRENT_STREAMS`.
 pub const MAX_CONCURRENT_STREAMS: u16 = 3;
+
+/// The setting `SETTINGS_INITIAL_WINDOW_SIZE`.
+pub const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// `GET http://x/`, in the static table of HPACK except for the authority (RFC 7541, appendix A).
 pub const GET: &[u8] = &[0x82, 0x86, 0x84, 0x41, 1, b'x'];
@@ -37,13 +41,40 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
+/// A GET of a path with an API key, as literals of HPACK.
+pub fn get_with_key(path: &str, key: &str) -> Vec<u8> {
+    let literal = |index: &[u8], value: &str| {
+        let length = u8::try_from(value.len()).unwrap();
+        assert!(length < 127, "lengths of one byte");
+        [index, &[length], value.as_bytes()].concat()
+    };
+    let authorization = literal(&[0x0f, 8], &format!("Bearer {key}"));
+    [&[0x82, 0x86, 0x41, 1, b'x'][..], &literal(&[0x04], path), &authorization].concat()
+}
+
 /// Opens a connection and sends the client preface.
 pub async fn connect(address: SocketAddr) -> (Sender, Receiver) {
+    connect_with(address, &[]).await
+}
+
+/// Opens a connection and sends the client preface with these settings.
+pub async fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> (Sender, Receiver) {
     let (receiver, sender) = TcpStream::connect(address).await.unwrap().into_split();
     let mut sender = Sender(sender);
     sender.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    sender.send(SETTINGS, 0, 0, &[]).await.unwrap();
+    let setting = |(name, value): &(u16, u32)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
+    sender.send(SETTINGS, 0, 0, &settings.iter().flat_map(setting).collect::<Vec<_>>()).await.unwrap();
     (sender, Receiver(receiver))
+}
+
+/// Reads up to the first frame of a kind.
+pub async fn until_frame(receiver: &mut Receiver, kind: u8) -> Frame {
+    loop {
+        let frame = receiver.next().await.expect("the connection is open");
+        if frame.kind == kind {
+            return frame;
+        }
+    }
 }
 
 /// The bytes of a frame.

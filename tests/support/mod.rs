@@ -47,12 +47,15 @@ pub const UNKNOWN_ID: &str = "customer-group_01h455vb4pex5vsknk084sn02q";
 pub const TIMEOUTS: Timeouts = Timeouts {
     header: Duration::from_secs(30),
     request: Duration::from_secs(30),
+    idle: Duration::from_secs(30),
+    age: Duration::from_mins(30),
     drain: Duration::from_secs(25),
 };
 
 /// More than a test needs, unless it tests the limits.
 pub const BOUNDS: Limits = Limits {
     connections: NonZeroUsize::new(10_000).unwrap(),
+    connections_per_address: NonZeroUsize::new(10_000).unwrap(),
     streams: NonZeroU32::new(256).unwrap(),
     calls: NonZeroUsize::new(10_000).unwrap(),
     request_bytes: 4 << 20,

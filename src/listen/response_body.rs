@@ -1,0 +1,86 @@
+//! Response bodies.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use axum::body::{Body, Bytes};
+use http::{Response, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use super::activity::ActiveCall;
+use super::write_progress::WriteProgress;
+
+/// The largest part of a body over HTTP/2: one frame (RFC 9113, section 4.2).
+const MAX_PART: usize = 1 << 14;
+
+/// The last byte of a larger part is a part of its own. The HTTP library hands a part over as soon as the caller has made
+/// room for its first byte, so the last byte shows that there was room for the others.
+const SMALL_PART: usize = 1 << 10;
+
+/// A response body, which ends its call. Over HTTP/2 it is handed over frame by frame, and so the rest is still here while
+/// its caller does not read.
+pub(super) struct ResponseBody {
+    body: Body,
+    /// The rest of a part that was too large.
+    rest: Bytes,
+    /// Set over HTTP/2.
+    progress: Option<Arc<WriteProgress>>,
+    _call: ActiveCall,
+}
+
+impl ResponseBody {
+    pub(super) fn wrap(response: Response<Body>, version: Version, call: ActiveCall) -> Response<Self> {
+        let progress = WriteProgress::current().filter(|_| version == Version::HTTP_2);
+        if let Some(progress) = &progress {
+            progress.record_part();
+        }
+        response.map(|body| Self { body, rest: Bytes::new(), progress, _call: call })
+    }
+}
+
+impl HttpBody for ResponseBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let Some(progress) = self.progress.clone() else {
+            return Pin::new(&mut self.body).poll_frame(context);
+        };
+        if self.rest.is_empty() {
+            progress.record_demand();
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            };
+            match frame.into_data() {
+                Ok(data) => self.rest = data,
+                Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+            }
+        }
+        progress.record_part();
+        let length = match self.rest.len() {
+            small @ ..=SMALL_PART => small,
+            length @ ..=MAX_PART => length - 1,
+            _ => MAX_PART,
+        };
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.len() as u64;
+        let mut hint = self.body.size_hint();
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(hint.lower() + rest);
+        hint
+    }
+}
