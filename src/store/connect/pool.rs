@@ -47,6 +47,11 @@ impl Pool {
         self.connections.retain(|_, _| false);
     }
 
+    /// Makes every connection prepare its statements again. Those in use do so from their next statement on.
+    pub(crate) fn forget_statements(&self) {
+        self.connections.manager().statement_caches.clear();
+    }
+
     pub(crate) fn close(&self) {
         self.connections.close();
     }
