@@ -1,17 +1,22 @@
 //! The database: requirements at start-up, and migrations.
 
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use customer_groups::testing::GroupId;
 use customer_groups::testing::pb;
 use customer_groups::testing::{StartupError, Store, StoreOptions};
 use serde_json::Value;
+use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
 use crate::support::{Api, Calls, Client, LIMITS, Program, TestDatabase, below, eventually, move_of, named};
 
+/// The time to connect to a server in these tests.
+const SHORT: Duration = Duration::from_secs(5);
+
 async fn open(url: &str) -> Result<Store, StartupError> {
-    let limits = StoreOptions { pool_size: 2, ..LIMITS };
+    let limits = StoreOptions { pool_size: 2, connect_timeout: SHORT, ..LIMITS };
     Store::open(&url.parse().unwrap(), &limits).await
 }
 
@@ -194,6 +199,55 @@ async fn a_failed_login_points_to_user_and_password() {
         assert!(said.starts_with(&format!("the login is refused ({reason}")), "{said}");
         assert!(said.contains("correct the user and password in DATABASE_URL"), "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_failed_login_is_reported_whatever_the_other_host_does() {
+    let database = TestDatabase::create_empty().await;
+    database.ask_for_passwords().await;
+    let lets_in = async { while tokio_postgres::connect(&database.url(), NoTls).await.is_ok() {} };
+    eventually("a password is asked for", lets_in).await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    for port in [1, silent.local_addr().unwrap().port()] {
+        for is_first in [true, false] {
+            let url = beside(&database, port, is_first);
+            let said = refusal(&format!("{url} password=wrong")).await;
+            assert!(
+                said.starts_with("the login is refused (password authentication failed"),
+                "{url}: {said}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_host_does_not_keep_the_service_from_the_next_one() {
+    let database = TestDatabase::create_empty().await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let begun = Instant::now();
+    for is_first in [true, false] {
+        open(&beside(&database, silent.local_addr().unwrap().port(), is_first)).await.unwrap();
+    }
+    let took = begun.elapsed();
+    assert!(took < SHORT, "{took:?}");
+    let url = format!("host=127.0.0.1 port={} user=u dbname=d", silent.local_addr().unwrap().port());
+    let said = refusal(&url).await;
+    assert!(
+        said.starts_with("its server cannot be reached (it did not answer within CONNECT_TIMEOUT)"),
+        "{said}"
+    );
+}
+
+/// The URL of a database and of another host, which is on this port of the computer.
+fn beside(database: &TestDatabase, port: u16, is_first: bool) -> String {
+    let url = database.url();
+    let (socket, rest) = url.strip_prefix("host=").unwrap().split_once(' ').unwrap();
+    let (hosts, ports) = if is_first {
+        (format!("127.0.0.1,{socket}"), format!("{port},5432"))
+    } else {
+        (format!("{socket},127.0.0.1"), format!("5432,{port}"))
+    };
+    format!("host={hosts} port={ports} {rest}")
 }
 
 #[tokio::test]

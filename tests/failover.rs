@@ -9,7 +9,9 @@ use customer_groups::testing::pb;
 use tonic::{Code, Request, Status};
 
 use crate::support::http::get;
-use crate::support::{Calls, Client, Program, ReplicatedPair, TestDatabase, eventually, named, reason};
+use crate::support::{
+    Calls, Client, Program, Proxy, ReplicatedPair, TestDatabase, eventually, named, reason,
+};
 
 /// The acknowledged writes by name: the id, and when it was acknowledged.
 type Written = BTreeMap<String, (String, Instant)>;
@@ -82,6 +84,36 @@ async fn writes_continue_within_three_seconds_of_a_failover_and_none_is_lost_or_
     }
     let made = pair.standby.number("select count(*) from customer_group").await;
     assert_eq!(made, all, "each write was acknowledged in the end, and made once");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writes_resume_within_a_second_of_a_promotion_when_the_other_host_is_silent() {
+    const WITHIN: Duration = Duration::from_secs(1);
+    for is_silent_first in [true, false] {
+        let pair = ReplicatedPair::start().await;
+        let proxy = Proxy::start(pair.primary.folder()).await;
+        let silent = ("127.0.0.1".to_owned(), proxy.port);
+        let promoted = (pair.standby.folder().display().to_string(), 5432);
+        let [a, b] = if is_silent_first { [silent, promoted] } else { [promoted, silent] };
+        let url = format!(
+            "host={},{} port={},{} user=customer_groups dbname=postgres target_session_attrs=read-write",
+            a.0, b.0, a.1, b.1
+        );
+        let program = Program::serve(&[("DATABASE_URL", &url)]);
+        let client = program.client().await;
+        create_once(&client, "before").await.unwrap();
+
+        // The host accepts connections and never answers.
+        proxy.stall(true);
+        let away = async { while get(program.address, "/readyz", &[]).await.status != 503 {} };
+        eventually("the service is not ready", away).await;
+        pair.standby.promote().await;
+        let begun = Instant::now();
+        eventually("a write", async { while create_once(&client, "after").await.is_err() {} }).await;
+        let took = begun.elapsed();
+        println!("the first write after the promotion took {took:?}");
+        assert!(took < WITHIN, "silent first: {is_silent_first}, the first write took {took:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

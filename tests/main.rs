@@ -42,6 +42,7 @@ mod rest;
 mod rolling;
 mod server;
 mod slow_readers;
+mod stale_plans;
 mod stream;
 mod support;
 mod tls;

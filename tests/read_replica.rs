@@ -1,8 +1,10 @@
 //! Lists that are read from a standby.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
 
 use customer_groups::testing::pb;
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use tonic::Code;
 
@@ -141,6 +143,47 @@ async fn the_read_replica_is_never_written() {
     assert_eq!(client.list(None, None).await.unwrap().total, 1);
     let tables = "select count(*) from pg_class where relnamespace = 'public'::regnamespace";
     assert_eq!(other.number(tables).await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_whose_pool_is_full_stays_in_use() {
+    /// The times at which the probe of the standby has run.
+    const PROBED: &str = "select query_start from pg_stat_activity
+         where datname = current_database() and query like 'select from customer_group limit 1%'";
+    const COUNT: i32 = 10_000;
+    let (primary, standby) = (TestDatabase::create_empty().await, TestDatabase::create().await);
+    let root = standby.plant(COUNT, 50).await;
+    let mut program = Program::serve(&[
+        ("DATABASE_URL", &primary.url()),
+        ("DATABASE_READ_URL", &standby.url()),
+        ("POOL_SIZE", "1"),
+    ]);
+    // A list that nobody reads occupies the only connection.
+    let request = pb::StreamCustomerGroupDescendantsRequest { id: root, ..Default::default() };
+    let mut groups =
+        program.client().await.stream_customer_group_descendants(request).await.unwrap().into_inner();
+    standby.until_statements_are_stalled(1).await;
+    let sql = standby.sql().await;
+    let mut probes: BTreeSet<SystemTime> = BTreeSet::new();
+    // The service would give up the standby after two probes that fail.
+    let repeated = async {
+        while probes.len() < 4 {
+            probes
+                .extend(sql.query(PROBED, &[]).await.unwrap().iter().map(|row| row.get::<_, SystemTime>(0)));
+        }
+    };
+    eventually("the standby is probed", repeated).await;
+
+    let mut count = 0;
+    while groups.message().await.unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, COUNT);
+    drop(groups);
+    program.signal(Signal::SIGTERM);
+    program.wait();
+    let log = program.rest_of_log();
+    assert!(!log.iter().any(|line| line.contains("read replica unavailable")), "{log:#?}");
 }
 
 /// Plants this many groups below one and returns the id of that one.

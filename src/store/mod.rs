@@ -72,7 +72,7 @@ impl Store {
         self.pool.close();
         self.watch.close();
         if let Some(replica) = &self.replica {
-            replica.reader.pool.close();
+            replica.close();
         }
     }
 
@@ -81,10 +81,7 @@ impl Store {
     pub fn pools(&self) -> Vec<PoolState> {
         let mut pools = vec![self.pool.state("calls"), self.watch.state("watch")];
         pools.extend(self.reader.batcher_metrics.pool_state("reads"));
-        if let Some(Replica { reader, .. }) = &self.replica {
-            pools.push(reader.pool.state("standby_calls"));
-            pools.extend(reader.batcher_metrics.pool_state("standby_reads"));
-        }
+        pools.extend(self.replica.iter().flat_map(Replica::pools));
         pools
     }
 

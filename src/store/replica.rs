@@ -8,7 +8,7 @@ use deadpool_postgres::PoolError;
 use tokio::time::sleep;
 
 use crate::error::Error;
-use crate::store::connect::{Database, StoreOptions};
+use crate::store::connect::{Database, Pool, PoolState, StoreOptions};
 use crate::store::errors::{StartupError, StoreError};
 use crate::store::exec::{Statement, probe};
 use crate::store::groups::GroupReader;
@@ -26,6 +26,8 @@ const PROBE: Statement = Statement::new("try standby", "select from customer_gro
 pub(crate) struct Replica {
     database: Database,
     pub(crate) reader: GroupReader,
+    /// A separate pool for the probe, so that it does not wait behind calls.
+    watch: Pool,
     /// Shared by all threads.
     is_unavailable: Arc<AtomicBool>,
 }
@@ -34,13 +36,27 @@ impl Replica {
     /// Connects lazily, and probes the replica until its pool is closed.
     pub(crate) fn start(database: &Database, options: &StoreOptions) -> Result<Self, StartupError> {
         let reader = GroupReader::new(database, options)?;
-        let replica = Self { database: database.clone(), reader, is_unavailable: Arc::default() };
+        let watch = database.pool(options, 1, reader.pool.breaker())?;
+        let replica = Self { database: database.clone(), reader, watch, is_unavailable: Arc::default() };
         tokio::spawn(replica.clone().probe_until_closed());
         Ok(replica)
     }
 
     pub(crate) fn for_this_thread(&self, options: &StoreOptions) -> Result<Self, StartupError> {
         Ok(Self { reader: self.reader.for_this_thread(&self.database, options)?, ..self.clone() })
+    }
+
+    /// Closes the connections and stops the probe.
+    pub(crate) fn close(&self) {
+        self.reader.pool.close();
+        self.watch.close();
+    }
+
+    /// Returns the state of each pool. Those of all threads are added up.
+    pub(crate) fn pools(&self) -> Vec<PoolState> {
+        let mut pools = vec![self.reader.pool.state("standby_calls"), self.watch.state("standby_watch")];
+        pools.extend(self.reader.batcher_metrics.pool_state("standby_reads"));
+        pools
     }
 
     /// Reads from the replica; `None` when the primary must be asked.
@@ -75,7 +91,7 @@ impl Replica {
     async fn probe_until_closed(self) {
         loop {
             sleep(PROBE_INTERVAL).await;
-            let probed = probe(&self.reader.pool, PROBE, PROBE_TIMEOUT);
+            let probed = probe(&self.watch, PROBE, PROBE_TIMEOUT);
             match catch_task_panic("replica probe", probed).await {
                 Ok(Ok(_)) if self.is_unavailable.swap(false, Ordering::Relaxed) => {
                     tracing::info!(database = %self.database, "read replica available again");

@@ -129,6 +129,11 @@ impl Server {
         url(&self.folder, "postgres")
     }
 
+    /// The folder of its Unix socket.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub async fn sql(&self) -> Client {
         connect(&self.url()).await
     }

@@ -17,7 +17,14 @@ const MAX_FAILURES: usize = 2;
 pub(crate) struct CircuitBreaker {
     /// Failed probes in a row.
     failures: watch::Sender<usize>,
-    connections: Arc<Mutex<Vec<AbortHandle>>>,
+    connections: Arc<Mutex<Vec<ToHost>>>,
+}
+
+/// A connection, and the index of its host.
+#[derive(Debug)]
+struct ToHost {
+    host: usize,
+    connection: AbortHandle,
 }
 
 impl Default for CircuitBreaker {
@@ -36,7 +43,7 @@ impl CircuitBreaker {
     pub(crate) fn record_failure(&self) {
         self.failures.send_modify(|failures| *failures = failures.saturating_add(1));
         if *self.failures.borrow() >= MAX_FAILURES {
-            for connection in self.connections().drain(..) {
+            for ToHost { connection, .. } in self.connections().drain(..) {
                 connection.abort();
             }
         }
@@ -49,14 +56,25 @@ impl CircuitBreaker {
         drop(failures.wait_for(|failures| *failures >= MAX_FAILURES).await);
     }
 
-    /// Makes the breaker close this connection when it opens.
-    pub(crate) fn add(&self, connection: AbortHandle) {
+    /// Makes the breaker close this connection to a host when it opens.
+    pub(crate) fn add(&self, host: usize, connection: AbortHandle) {
         let mut connections = self.connections();
-        connections.retain(|connection| !connection.is_finished());
-        connections.push(connection);
+        connections.retain(|other| !other.connection.is_finished());
+        connections.push(ToHost { host, connection });
     }
 
-    fn connections(&self) -> MutexGuard<'_, Vec<AbortHandle>> {
+    /// Closes the connections to all other hosts, if a probe has failed. They may be silent, and the breaker does not
+    /// open once a probe has succeeded on this host.
+    pub(crate) fn leave_other_hosts(&self, host: usize) {
+        if *self.failures.borrow() == 0 {
+            return;
+        }
+        for other in self.connections().extract_if(.., |other| other.host != host) {
+            other.connection.abort();
+        }
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Vec<ToHost>> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

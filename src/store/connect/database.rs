@@ -8,6 +8,7 @@ use deadpool_postgres::{Manager, ManagerConfig, QueueMode, RecyclingMethod, Runt
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
+use super::hosts::{Hosts, PreferredHost, port};
 use super::{CircuitBreaker, Connector, Pool, Tls, session, sslmode};
 use crate::error::BoxError;
 use crate::store::errors::{StartupError, is_unavailable, pg_message};
@@ -17,6 +18,7 @@ use crate::store::errors::{StartupError, is_unavailable, pg_message};
 pub struct Database {
     config: Box<Config>,
     tls: Tls,
+    preferred: PreferredHost,
 }
 
 /// Limits of connections and statements.
@@ -46,10 +48,7 @@ impl FromStr for Database {
         let mut config: Config = text
             .parse()
             .map_err(|_| "it cannot be parsed; use the form postgres://user:password@host:5432/database")?;
-        if config.get_hosts().is_empty() {
-            let forms = "postgres://user@host/database or postgres://user@%2Fvar%2Frun%2Fpostgresql/database";
-            return Err(format!("it names no host; add one, as in {forms}"));
-        }
+        check_hosts(&config)?;
         let (mode, tls) = encryption.parse()?;
         // PostgreSQL offers no encryption on Unix sockets.
         let is_socket = |host: &Host| matches!(host, Host::Unix(_));
@@ -60,7 +59,7 @@ impl FromStr for Database {
                 .to_owned());
         }
         config.ssl_mode(if sockets == config.get_hosts().len() { SslMode::Disable } else { mode });
-        Ok(Self { config: Box::new(config), tls })
+        Ok(Self { config: Box::new(config), tls, preferred: PreferredHost::default() })
     }
 }
 
@@ -70,7 +69,7 @@ impl Database {
     pub fn on_socket(folder: &std::path::Path, user: &str, database: &str) -> Self {
         let mut config = Config::new();
         config.host_path(folder).user(user).dbname(database).ssl_mode(SslMode::Disable);
-        Self { config: Box::new(config), tls: Tls::default() }
+        Self { config: Box::new(config), tls: Tls::default(), preferred: PreferredHost::default() }
     }
 
     /// Whether the server accepts connections; `false` while it is unavailable, starting or stopping.
@@ -92,7 +91,8 @@ impl Database {
         let mut config = Config::clone(&self.config);
         session::configure(&mut config, options);
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let connector = Connector { tls: self.tls.clone(), breaker: breaker.clone() };
+        let hosts = Hosts::new(&config, &self.preferred, options.connect_timeout);
+        let connector = Connector { hosts, tls: self.tls.clone(), breaker: breaker.clone() };
         let manager = Manager::from_connect(config, connector.clone(), recycling);
         let timeouts = Timeouts {
             wait: Some(options.pool_timeout),
@@ -111,15 +111,32 @@ impl Database {
     }
 }
 
+/// Checks that each host has a port and an address, or that all share them.
+fn check_hosts(config: &Config) -> Result<(), String> {
+    let (hosts, ports) = (config.get_hosts().len(), config.get_ports().len());
+    let addresses = config.get_hostaddrs().len();
+    if hosts == 0 {
+        let forms = "postgres://user@host/database or postgres://user@%2Fvar%2Frun%2Fpostgresql/database";
+        return Err(format!("it names no host; add one, as in {forms}"));
+    }
+    if ports > 1 && ports != hosts {
+        return Err(format!("it names {hosts} hosts and {ports} ports; name one port, or one for each host"));
+    }
+    if addresses > 0 && addresses != hosts {
+        return Err(format!(
+            "it names {hosts} hosts and {addresses} addresses; name one hostaddr for each host, or none"
+        ));
+    }
+    Ok(())
+}
+
 impl fmt::Display for Database {
     /// Writes the address without user and password: `db.example:5432/groups`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, host) in self.config.get_hosts().iter().enumerate() {
             let separator = if index == 0 { "" } else { "," };
-            let port =
-                self.config.get_ports().get(index).or(self.config.get_ports().first()).unwrap_or(&5432);
             match host {
-                Host::Tcp(name) => write!(f, "{separator}{name}:{port}")?,
+                Host::Tcp(name) => write!(f, "{separator}{name}:{}", port(&self.config, index))?,
                 Host::Unix(folder) => write!(f, "{separator}{}", folder.display())?,
             }
         }

@@ -2,6 +2,7 @@
 
 mod circuit_breaker;
 mod database;
+mod hosts;
 mod pool;
 mod pooler;
 mod session;

@@ -7,6 +7,7 @@ use scopeguard::ScopeGuard;
 use tokio::task::JoinHandle;
 use tokio_postgres::{Client, Config, Error as PgError};
 
+use super::hosts::Hosts;
 use super::session::set_up;
 use super::{CircuitBreaker, Tls};
 use crate::store::errors::StoreError;
@@ -45,6 +46,11 @@ impl Pool {
     /// Closes the idle connections.
     pub(crate) fn close_idle(&self) {
         self.connections.retain(|_, _| false);
+    }
+
+    /// Makes every connection prepare its statements again. Those in use do so from their next statement on.
+    pub(crate) fn forget_statements(&self) {
+        self.connections.manager().statement_caches.clear();
     }
 
     pub(crate) fn close(&self) {
@@ -96,24 +102,28 @@ impl PoolState {
 /// Opens the connections of pools. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Connector {
+    pub(super) hosts: Hosts,
     pub(super) tls: Tls,
     pub(super) breaker: CircuitBreaker,
 }
 
 impl Connect for Connector {
+    /// Connects to one of the hosts, each of which has its own configuration.
     fn connect(
         &self,
-        config: &Config,
+        _of_all_hosts: &Config,
     ) -> Pin<Box<dyn Future<Output = Result<(Client, JoinHandle<()>), PgError>> + Send + '_>> {
-        let config = config.clone();
         Box::pin(async move {
-            let (client, connection) = config.connect(self.tls.clone()).await?;
+            let (host, (client, connection)) = self.hosts.connect(&self.tls).await?;
             let driver = tokio::spawn(async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%error, "database connection broken");
                 }
             });
-            self.breaker.add(driver.abort_handle());
+            self.breaker.add(host, driver.abort_handle());
+            if !self.hosts.is_random {
+                self.breaker.leave_other_hosts(host);
+            }
             // Without this, the driver of a failed set-up would wait until its last bytes are sent.
             let driver = scopeguard::guard(driver, |driver| driver.abort());
             set_up(&client).await?;

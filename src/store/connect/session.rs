@@ -38,9 +38,6 @@ pub(crate) fn configure(config: &mut Config, options: &StoreOptions) {
     }
     let given = config.get_options().unwrap_or_default();
     config.options(format!("{given} {}", server_options(options.statement_timeout)));
-    // A host that does not answer leaves time for the next ones.
-    let hosts = u32::try_from(config.get_hosts().len()).unwrap_or(u32::MAX).max(1);
-    config.connect_timeout(options.connect_timeout / hosts);
 
     if config.get_tcp_user_timeout().is_none() {
         config.tcp_user_timeout(USER_TIMEOUT);

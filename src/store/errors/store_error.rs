@@ -52,6 +52,13 @@ impl StoreError {
         matches!(self, Self::Query(error) if is_conflict(error))
     }
 
+    /// Whether PostgreSQL no longer accepts a prepared statement: its columns have other types now, or the session has
+    /// lost it. PostgreSQL detects both before it runs the statement.
+    pub(crate) fn is_stale_plan(&self) -> bool {
+        let states = [SqlState::FEATURE_NOT_SUPPORTED, SqlState::INVALID_SQL_STATEMENT_NAME];
+        matches!(self, Self::Query(error) if error.code().is_some_and(|state| states.contains(state)))
+    }
+
     /// Maps a serialization failure or a deadlock after the last retry.
     pub(crate) fn after_last_retry(self) -> Self {
         match self {

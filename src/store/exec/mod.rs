@@ -1,4 +1,4 @@
-//! Execution of statements: retries, the read batcher and row streams.
+//! Execution of statements: retries, stale plans, the read batcher and row streams.
 
 mod pooled_connection;
 mod read_batcher;

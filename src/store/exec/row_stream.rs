@@ -7,7 +7,7 @@ use futures_util::future::try_join;
 use tokio_postgres::Row;
 
 use super::pooled_connection::{PooledConnection, acquire, release};
-use super::statement::{Statement, Values, end};
+use super::statement::{Statement, Values, end, with_valid_plans};
 use crate::store::connect::Pool;
 use crate::store::errors::StoreError;
 use crate::telemetry::traces::StatementSpan;
@@ -27,6 +27,10 @@ impl RowStream {
         statement: Statement,
         values: &Values<'_>,
     ) -> Result<Self, StoreError> {
+        with_valid_plans(pool, || Self::try_start(pool, statement, values)).await
+    }
+
+    async fn try_start(pool: &Pool, statement: Statement, values: &Values<'_>) -> Result<Self, StoreError> {
         // The time includes the reader's, which PostgreSQL must not limit.
         const BEGIN: &str = "begin; set local statement_timeout = 0; \
              set local idle_in_transaction_session_timeout = 0";

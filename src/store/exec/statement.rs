@@ -15,6 +15,10 @@ use crate::telemetry::traces::{StatementSpan, Trace};
 /// The most attempts of a transaction that conflicts with others.
 const ATTEMPTS: usize = 4;
 
+/// The most attempts of a statement whose plan is stale. The second one uses a new plan, which is stale only if the
+/// table has changed once more.
+const PLAN_ATTEMPTS: usize = 3;
+
 /// A statement and its name in traces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Statement {
@@ -49,7 +53,7 @@ pub(crate) async fn query(
     statement: Statement,
     values: &Values<'_>,
 ) -> Result<Vec<Row>, StoreError> {
-    run(acquire(pool).await?, statement, values).await
+    with_valid_plans(pool, || async { run(acquire(pool).await?, statement, values).await }).await
 }
 
 /// Runs a statement that writes, and retries it after a conflict.
@@ -68,7 +72,8 @@ pub(crate) async fn write_under_lock(
     statement: Statement,
     values: &Values<'_>,
 ) -> Result<Vec<Row>, StoreError> {
-    retry(|| lock_and_query(pool, lock, statement, values)).await.map_err(StoreError::of_write)
+    let locked = || with_valid_plans(pool, || lock_and_query(pool, lock, statement, values));
+    retry(locked).await.map_err(StoreError::of_write)
 }
 
 /// Runs a health probe, and records its result in the circuit breaker. If the probe exceeds `patience`, closes its
@@ -78,8 +83,9 @@ pub(crate) async fn probe(
     statement: Statement,
     patience: Duration,
 ) -> Result<Vec<Row>, StoreError> {
-    let rows = timeout(patience, async { run(acquire_for_probe(pool).await?, statement, &[]).await });
-    let rows = rows.await.unwrap_or(Err(StoreError::Silent));
+    let probe = || async { run(acquire_for_probe(pool).await?, statement, &[]).await };
+    let rows = timeout(patience, with_valid_plans(pool, probe)).await;
+    let rows = rows.unwrap_or(Err(StoreError::Silent));
     if rows.as_ref().err().is_none_or(StoreError::is_answer) {
         pool.breaker().record_success();
     } else {
@@ -147,4 +153,21 @@ async fn retry<T, F: Future<Output = Result<T, StoreError>>>(work: impl Fn() -> 
         }
     }
     work().await.map_err(StoreError::after_last_retry)
+}
+
+/// Repeats work that failed because a plan was stale. All connections of the pool prepare their statements again, since
+/// the plans of the others are just as old. Nothing was changed: a stale plan fails before it runs, and its transaction
+/// with it.
+pub(super) async fn with_valid_plans<T, F>(pool: &Pool, work: impl Fn() -> F) -> Result<T, StoreError>
+where
+    F: Future<Output = Result<T, StoreError>>,
+{
+    let mut attempts = 1;
+    loop {
+        match work().await {
+            Err(error) if error.is_stale_plan() && attempts < PLAN_ATTEMPTS => pool.forget_statements(),
+            done => return done,
+        }
+        attempts += 1;
+    }
 }
