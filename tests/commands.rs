@@ -7,7 +7,7 @@ use std::process::Output;
 use customer_groups::testing::Database;
 
 use crate::import::SAMPLE;
-use crate::support::{Program, TestDatabase, data_dir};
+use crate::support::{KEY, Program, TestDatabase, data_dir};
 
 /// The commands that work on an existing database, each with its exit code when it cannot.
 const COMMANDS: [(&[&str], i32); 5] = [
@@ -98,6 +98,25 @@ async fn a_command_checks_its_own_settings_and_no_others() {
     // A setting may stand before the command.
     let output = Program::run(&["--database-url", &url, "keys", "list"], &[]);
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_secret_in_a_flag_is_warned_of() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let secret = format!("{url} password=secret");
+    let warning = "--database-url contains a secret";
+    let warns = |arguments: &[&str], settings: &[(&str, &str)]| {
+        text(&Program::run(arguments, settings).stderr).contains(warning)
+    };
+    assert!(warns(&["--database-url", &secret, "keys", "list"], &[]));
+    assert!(!warns(&["--database-url", &url, "keys", "list"], &[]));
+    assert!(!warns(&["keys", "list"], &[("DATABASE_URL", &secret)]));
+
+    let flag = ["--database-url", &url, "--api-key", KEY];
+    let mut command = Program::command(&[]);
+    let program = Program::spawn(command.args(flag).stdout(std::process::Stdio::null()));
+    program.log_line(|line| line["message"].as_str().unwrap().starts_with("--api-key contains a secret"));
 }
 
 #[test]

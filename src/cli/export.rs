@@ -1,8 +1,8 @@
 //! The `export` command.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -11,7 +11,7 @@ use indicatif::HumanCount;
 use tempfile::NamedTempFile;
 
 use super::shared::{at, cannot, format_of, is_standard, on_database, progress, seconds};
-use super::{Failure, prepare_process};
+use super::{ExposedSecrets, Failure, prepare_process};
 use crate::config::CommandSettings;
 use crate::error::BoxError;
 use crate::files::{Format, Writer};
@@ -31,10 +31,10 @@ pub(super) struct ExportArguments {
     settings: CommandSettings,
 }
 
-pub(super) async fn run(arguments: ExportArguments) -> Result<bool, Failure> {
+pub(super) async fn run(arguments: ExportArguments, exposed: &ExposedSecrets) -> Result<bool, Failure> {
     let ExportArguments { file, format, settings } = arguments;
     let config = settings.parse()?;
-    prepare_process(config.log);
+    prepare_process(config.log, exposed);
     let format = format_of(&file, format)?;
     let target = if is_standard(&file) { None } else { Some(Target::new(&file)?) };
     let options = &config.database.options;
@@ -93,18 +93,23 @@ struct Target {
 
 impl Target {
     fn new(path: &Path) -> Result<Self, BoxError> {
-        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let existing = fs::metadata(path).ok();
+        if existing.as_ref().is_some_and(|found| !found.is_file()) {
             let remedy = "use - and redirect standard output to it";
             return Err(format!("{} exists and is not a regular file; {remedy}", path.display()).into());
         }
         // A symbolic link stays; its target is replaced.
         let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let file = tempfile::Builder::new()
-            .prefix(".customer-groups-")
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(|error| cannot("written", &path, &error))?;
+        // The temporary file, and so a new file, has the mode 0600: the names of customer groups may be confidential.
+        let create = || {
+            let file = tempfile::Builder::new().prefix(".customer-groups-").tempfile_in(folder)?;
+            if let Some(existing) = &existing {
+                keep_access(file.as_file(), existing)?;
+            }
+            Ok(file)
+        };
+        let file = create().map_err(|error| cannot("written", &path, &error))?;
         Ok(Self { path, file })
     }
 
@@ -114,6 +119,13 @@ impl Target {
         self.file.persist(&self.path).map_err(|error| failed(&error.error))?;
         Ok(())
     }
+}
+
+/// Gives a file the owner and the mode of the file that it replaces.
+fn keep_access(file: &File, replaced: &Metadata) -> io::Result<()> {
+    // Only root can change the owner. Otherwise the rights of the group would be those of another group.
+    let is_kept = fchown(file, Some(replaced.uid()), Some(replaced.gid())).is_ok();
+    file.set_permissions(Permissions::from_mode(replaced.mode() & if is_kept { 0o777 } else { 0o700 }))
 }
 
 fn is_broken_pipe(error: &BoxError) -> bool {

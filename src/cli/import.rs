@@ -11,7 +11,7 @@ use indicatif::{HumanCount, ProgressBar};
 use tokio::sync::mpsc;
 
 use super::shared::{at, cannot, format_of, is_standard, on_database, progress, seconds};
-use super::{Failure, prepare_process};
+use super::{ExposedSecrets, Failure, prepare_process};
 use crate::config::CommandSettings;
 use crate::domain::ImportLine;
 use crate::error::BoxError;
@@ -47,10 +47,10 @@ pub(super) struct ImportArguments {
     settings: CommandSettings,
 }
 
-pub(super) async fn run(arguments: ImportArguments) -> Result<bool, Failure> {
+pub(super) async fn run(arguments: ImportArguments, exposed: &ExposedSecrets) -> Result<bool, Failure> {
     let ImportArguments { file, format, dry_run, settings } = arguments;
     let config = settings.parse()?;
-    prepare_process(config.log);
+    prepare_process(config.log, exposed);
     let source = Source { format: format_of(&file, format)?, path: file };
     // Reports a missing file before a private PostgreSQL starts.
     drop(source.open()?);

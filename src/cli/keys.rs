@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use clap::{Args, Subcommand};
 
 use super::shared::{at, on_database};
-use super::{Failure, prepare_process};
+use super::{ExposedSecrets, Failure, prepare_process};
 use crate::config::KeysSettings;
 use crate::domain::{Key, KeyId, Mode, Name, Scope, Secret};
 use crate::error::BoxError;
@@ -46,9 +46,9 @@ fn parse_name(text: &str) -> Result<Name, String> {
     Name::parse("the name", text).map_err(|violation| violation.description)
 }
 
-pub(super) async fn run(arguments: KeysArguments) -> Result<bool, Failure> {
+pub(super) async fn run(arguments: KeysArguments, exposed: &ExposedSecrets) -> Result<bool, Failure> {
     let (config, mode) = arguments.settings.parse()?;
-    prepare_process(config.log);
+    prepare_process(config.log, exposed);
     let (database, command) = (config.database, arguments.command);
     on_database(&database, async |address| {
         let store = Store::open(address, &database.options).await.map_err(|error| at(address, &error))?;

@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 
 mod export;
+mod exposed;
 mod import;
 mod keys;
 mod serve;
@@ -10,13 +11,14 @@ mod verify;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use crate::config::{CommandSettings, LogConfig, ServeSettings};
 use crate::error::{BoxError, chain};
 use crate::telemetry;
 use export::ExportArguments;
+use exposed::ExposedSecrets;
 use import::ImportArguments;
 use keys::KeysArguments;
 
@@ -70,7 +72,11 @@ impl From<BoxError> for Failure {
 
 /// Runs the command of the command line. Returns the exit code of the process.
 pub async fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
-    let command = Cli::parse_from(command_first(arguments.collect())).command;
+    let matches = Cli::command().get_matches_from(command_first(arguments.collect()));
+    let exposed = ExposedSecrets::find(&matches);
+    let command = Cli::from_arg_matches(&matches)
+        .unwrap_or_else(|error| error.format(&mut Cli::command()).exit())
+        .command;
     // The other commands are for people, who read the reason beside their other messages.
     let report = if matches!(command, Command::Serve(_)) {
         telemetry::report_failure
@@ -78,11 +84,11 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
         |cause: &str| telemetry::print(format_args!("error: {cause}"))
     };
     let (outcome, failure) = match command {
-        Command::Serve(settings) => (Box::pin(serve::run(*settings)).await, 1),
-        Command::Keys(arguments) => (keys::run(arguments).await, 1),
-        Command::Verify(settings) => (verify::run(settings).await, 2),
-        Command::Import(arguments) => (import::run(arguments).await, 2),
-        Command::Export(arguments) => (export::run(arguments).await, 2),
+        Command::Serve(settings) => (Box::pin(serve::run(*settings, &exposed)).await, 1),
+        Command::Keys(arguments) => (keys::run(arguments, &exposed).await, 1),
+        Command::Verify(settings) => (verify::run(settings, &exposed).await, 2),
+        Command::Import(arguments) => (import::run(arguments, &exposed).await, 2),
+        Command::Export(arguments) => (export::run(arguments, &exposed).await, 2),
     };
     let code = match outcome {
         Ok(true) => ExitCode::SUCCESS,
@@ -124,8 +130,9 @@ fn command_first(mut arguments: Vec<OsString>) -> Vec<OsString> {
 }
 
 /// Prepares the process, before it works with keys.
-fn prepare_process(log: LogConfig) {
+fn prepare_process(log: LogConfig, exposed: &ExposedSecrets) {
     telemetry::init(log.format, log.filter);
+    exposed.warn();
     disable_core_dumps();
 }
 
@@ -143,7 +150,7 @@ fn disable_core_dumps() {
 
 #[cfg(test)]
 mod tests {
-    use clap::{ArgAction, CommandFactory};
+    use clap::ArgAction;
 
     use super::*;
 

@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::keys::new_key;
 use super::shared::at;
-use super::{Failure, prepare_process};
+use super::{ExposedSecrets, Failure, prepare_process};
 use crate::auth::KeyCache;
 use crate::config::{Config, DatabaseSource, ServeSettings};
 use crate::domain::{Key, Mode, Scope, Secret};
@@ -23,9 +23,9 @@ use crate::listen::Server;
 use crate::store::{Database, Store};
 use crate::telemetry::traces;
 
-pub(super) async fn run(settings: ServeSettings) -> Result<bool, Failure> {
+pub(super) async fn run(settings: ServeSettings, exposed: &ExposedSecrets) -> Result<bool, Failure> {
     let (config, log) = Config::parse(settings)?;
-    prepare_process(log);
+    prepare_process(log, exposed);
     serve(&config).await?;
     Ok(true)
 }

@@ -3,14 +3,14 @@
 use std::io::{self, Write};
 
 use super::shared::{at, on_database};
-use super::{Failure, prepare_process};
+use super::{ExposedSecrets, Failure, prepare_process};
 use crate::config::{CommandSettings, DatabaseConfig};
 use crate::error::BoxError;
 use crate::store;
 
-pub(super) async fn run(settings: CommandSettings) -> Result<bool, Failure> {
+pub(super) async fn run(settings: CommandSettings, exposed: &ExposedSecrets) -> Result<bool, Failure> {
     let config = settings.parse()?;
-    prepare_process(config.log);
+    prepare_process(config.log, exposed);
     Ok(verify(&config.database).await?)
 }
 

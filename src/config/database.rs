@@ -41,7 +41,8 @@ pub(crate) struct CommandSettings {
 #[command(next_help_heading = "Database")]
 pub(super) struct DatabaseSettings {
     /// URL of PostgreSQL 14 or newer, as postgres://user:password@host:port/database, or for a Unix socket
-    /// postgres://user@%2Fvar%2Frun%2Fpostgresql/database [default: a private PostgreSQL in the data folder]
+    /// postgres://user@%2Fvar%2Frun%2Fpostgresql/database. `ps` shows a flag to every user; with a password, prefer the
+    /// environment [default: a private PostgreSQL in the data folder]
     #[arg(long, env = DATABASE_URL, global = true, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 

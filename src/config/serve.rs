@@ -42,7 +42,7 @@ pub(crate) struct ServeSettings {
     mode: ModeSettings,
 
     /// An additional API key with write access that is not stored: 24 characters or more, with the prefix sk_test_, or
-    /// sk_live_ in live mode
+    /// sk_live_ in live mode. `ps` shows a flag to every user; prefer the environment
     #[arg(long, env = API_KEY, hide_env_values = true, value_name = "KEY", help_heading = "API keys")]
     api_key: Option<String>,
 

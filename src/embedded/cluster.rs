@@ -15,8 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::time::{Instant, sleep};
 
-use super::POLL_INTERVAL;
 use super::user::PostgresUser;
+use super::{POLL_INTERVAL, open_private};
 use crate::error::BoxError;
 use crate::store::Database;
 
@@ -146,7 +146,7 @@ impl Cluster {
     }
 
     pub(super) fn postgres(&self, connections: usize) -> Result<Command, BoxError> {
-        let log = File::options().create(true).append(true).open(&self.log)?;
+        let log = open_private(&self.log, File::options().create(true).append(true))?;
         let mut postgres = self.command("postgres", &self.folder);
         postgres.arg("-D").arg(&self.folder).stderr(log);
         for setting in [

@@ -7,9 +7,9 @@ mod cluster;
 mod postgres_process;
 mod user;
 
-use std::fs::{self, File, Permissions, TryLockError};
+use std::fs::{self, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
@@ -199,14 +199,25 @@ fn no_cluster(data_dir: &Path) -> BoxError {
     .into()
 }
 
+/// Opens a file that only its owner can read and write. An existing file may have wider permissions; they are removed.
+fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
+    const MODE: u32 = 0o600;
+    let file = options.mode(MODE).open(path)?;
+    file.set_permissions(Permissions::from_mode(MODE))?;
+    Ok(file)
+}
+
 /// Locks the data folder until the file is closed; `None` when another process holds the lock. Only a service may lock a
 /// folder without a cluster.
+///
+/// The file is private: a user who can open it can lock it, and so prevent the start of the service.
 fn lock(data_dir: &Path, owner: LockOwner) -> Result<Option<File>, BoxError> {
     let path = data_dir.join(LOCK);
     let may_create = owner == LockOwner::Service || Cluster::exists(data_dir);
     let failed =
         |error: io::Error| -> BoxError { format!("{} cannot be locked: {error}", path.display()).into() };
-    let mut file = match File::options().create(may_create).truncate(false).write(true).open(&path) {
+    let mut options = File::options();
+    let mut file = match open_private(&path, options.create(may_create).truncate(false).write(true)) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound && !may_create => {
             return Err(no_cluster(data_dir));

@@ -72,6 +72,11 @@ impl Database {
         Self { config: Box::new(config), tls: Tls::default(), preferred: PreferredHost::default() }
     }
 
+    /// Returns whether the address contains a password.
+    pub fn has_password(&self) -> bool {
+        self.config.get_password().is_some()
+    }
+
     /// Whether the server accepts connections; `false` while it is unavailable, starting or stopping.
     /// Fails with an error that does not pass by itself.
     pub async fn ping(&self) -> Result<bool, BoxError> {
