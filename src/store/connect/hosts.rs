@@ -60,8 +60,8 @@ impl Hosts {
         }
     }
 
-    /// Connects to the first host that accepts the login and has the wanted role, and returns its index. When none does, returns the error that
-    /// explains most. Waits while no host answers at all: the pool limits the time.
+    /// Connects to the first host that accepts the login and has the wanted role, and returns its index. When none does,
+    /// returns the error that explains most. Waits while no host answers at all: the pool limits the time.
     pub(super) async fn connect(&self, tls: &Tls) -> Result<(usize, Opened), PgError> {
         let attempt = |host| self.attempt(host, tls);
         let mut untried = self.in_order().into_iter();
