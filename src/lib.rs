@@ -8,7 +8,7 @@
 //! | `listen` | listener, worker threads, TLS, throttling, drain |
 //! | `router` | the path of a request to its handler; CORS, probes, explorer |
 //! | `grpc`, `rest` | the two protocols: wire formats to the domain and back, and the rendering of errors |
-//! | `admission` | concurrency limit, authentication, rate limit, deadline |
+//! | `admission` | authentication, rate limit, concurrency limit, deadline |
 //! | `observe` | access log, call metrics, call spans; the metrics exporter |
 //! | `api` | error mapping, header names, and the context of a call, for both protocols |
 //! | `service` | use cases and the audit log |

@@ -1,4 +1,5 @@
-//! Admission control: concurrency limit, authentication, rate limit, deadline. All calls pass it except public ones.
+//! Admission control: authentication, rate limit, concurrency limit, deadline. Public calls have limits of their
+//! own.
 
 mod failed_auth;
 mod grpc_timeout;
