@@ -9,7 +9,7 @@ use crate::error::Error;
 /// The maximum of concurrent public calls, from the first byte of a request to the last byte of its response.
 const MAX_CALLS: usize = 256;
 
-/// The same for probes, which answer at once. No other call can take these places.
+/// The maximum of concurrent probes, which answer at once. No other call can take these places.
 const MAX_PROBES: usize = 64;
 
 /// The paths of probes over HTTP and gRPC. A stream of changes of the health is no probe: it lasts.

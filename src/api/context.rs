@@ -1,6 +1,5 @@
 //! The context of one call, which every handler receives as an argument.
 
-use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 use super::error::{LogRecord, Refusal};
 use super::headers;
 use crate::auth::KeyCache;
-use crate::domain::{Principal, redacted, request_id};
+use crate::domain::{Principal, find_key, request_id};
 use crate::error::Error;
 use crate::service::Writer;
 
@@ -97,11 +96,10 @@ impl CallContext {
 /// API key. Otherwise generates one.
 fn request_id_of(headers: &HeaderMap) -> HeaderValue {
     const MAX_LENGTH: usize = 128;
-    let has_key = |id: &str| matches!(redacted(id), Cow::Owned(_));
     let is_safe = |id: &&HeaderValue| {
         (1..=MAX_LENGTH).contains(&id.len())
-            && id.to_str().is_ok_and(|id| !has_key(id))
             && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.:".contains(byte))
+            && id.to_str().is_ok_and(|id| find_key(id).is_none())
     };
     let generate = || HeaderValue::try_from(request_id()).unwrap_or(HeaderValue::from_static("none"));
     headers.get(headers::REQUEST_ID).filter(is_safe).cloned().unwrap_or_else(generate)

@@ -132,25 +132,24 @@ impl Secret {
 #[must_use]
 pub(crate) fn redacted(text: &str) -> Cow<'_, str> {
     let decoded = percent_decode_str(text).decode_utf8_lossy();
-    let Some((start, _)) = find_key(&decoded) else { return text.into() };
     let (mut shown, mut rest) = (String::new(), &decoded[..]);
-    let mut next = Some(start);
-    while let Some(start) = next {
+    while let Some(start) = find_key(rest) {
         let (before, key) = rest.split_at(start);
         let end = key.find(|character: char| !(character.is_ascii_alphanumeric() || character == '_'));
         shown.push_str(before);
         shown.push_str("sk_…");
         rest = &key[end.unwrap_or(key.len())..];
-        next = find_key(rest).map(|(start, _)| start);
+    }
+    if shown.is_empty() {
+        return text.into();
     }
     shown.push_str(rest);
     shown.into()
 }
 
-/// The first place where a key may begin, and its mode.
-fn find_key(text: &str) -> Option<(usize, Mode)> {
-    let place = |mode: Mode| Some((text.find(mode.prefix())?, mode));
-    [Mode::Test, Mode::Live].into_iter().filter_map(place).min_by_key(|(start, _)| *start)
+/// Returns the first place where an API key may begin.
+pub(crate) fn find_key(text: &str) -> Option<usize> {
+    [Mode::Test, Mode::Live].into_iter().filter_map(|mode| text.find(mode.prefix())).min()
 }
 
 impl fmt::Debug for Secret {

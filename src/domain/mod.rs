@@ -25,8 +25,8 @@ mod text;
 mod tree_list;
 mod violation;
 
-pub(crate) use api_key::redacted;
 pub use api_key::{Digest, Key, Mode, Principal, Scope, Secret};
+pub(crate) use api_key::{find_key, redacted};
 pub use batch::{BatchInput, BatchViolations, EntryInput, NewBatch};
 pub use consistency::Consistency;
 pub use etag::{Etag, IfMatch};

@@ -24,7 +24,7 @@ pub(super) struct Activity {
 #[derive(Debug)]
 struct State {
     calls: usize,
-    /// What the connection waits for while there is no call.
+    /// The next step of the caller while there is no call.
     waits_for: Waiting,
     since: Instant,
 }
@@ -37,7 +37,7 @@ enum Waiting {
     Request,
 }
 
-/// What to do with a connection whose time is over.
+/// The end of a connection whose time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Expiry {
     /// Close it at once.

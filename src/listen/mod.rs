@@ -106,7 +106,8 @@ impl Server {
             admission.clone(),
             &health,
             origins,
-            (limits.request_bytes, timeouts.request),
+            limits.request_bytes,
+            timeouts.request,
             refused,
         )?;
         let (mut workers, mut calls) = (Vec::new(), AllCallMetrics::new(endpoints));

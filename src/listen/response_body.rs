@@ -47,27 +47,26 @@ impl HttpBody for ResponseBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let Some(progress) = self.progress.clone() else {
-            return Pin::new(&mut self.body).poll_frame(context);
-        };
-        if self.rest.is_empty() {
+        let Self { body, rest, progress, .. } = &mut *self;
+        let Some(progress) = progress else { return Pin::new(body).poll_frame(context) };
+        if rest.is_empty() {
             progress.record_demand();
-            let frame = match ready!(Pin::new(&mut self.body).poll_frame(context)) {
+            let frame = match ready!(Pin::new(body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
             };
             match frame.into_data() {
-                Ok(data) => self.rest = data,
+                Ok(data) => *rest = data,
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
         progress.record_part();
-        let length = match self.rest.len() {
+        let length = match rest.len() {
             small @ ..=SMALL_PART => small,
             length @ ..=MAX_PART => length - 1,
             _ => MAX_PART,
         };
-        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+        Poll::Ready(Some(Ok(Frame::data(rest.split_to(length)))))
     }
 
     fn is_end_stream(&self) -> bool {

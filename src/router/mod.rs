@@ -81,7 +81,8 @@ impl SharedRoutes {
         admission: Arc<Admission>,
         health: &Health,
         origins: Option<Origins>,
-        (max_request_bytes, request_timeout): (usize, Duration),
+        max_request_bytes: usize,
+        request_timeout: Duration,
         refusals: Arc<Refusals>,
     ) -> Result<(Self, Endpoints), BoxError> {
         let (public_rest, public_paths) = public_routes(health);
