@@ -14,7 +14,7 @@
 //! | `service` | use cases and the audit log |
 //! | `auth`, `files` | the cache of API keys; CSV and NDJSON files |
 //! | `store` | all SQL |
-//! | `error`, `domain` | the one error type; customer groups and their fields |
+//! | `error`, `fair_share`, `domain` | the one error type; permits shared by all API keys; customer groups and their fields |
 //! | `pem`, [`telemetry`] | certificates and keys from files; log, traces and histograms |
 
 mod admission;
@@ -25,6 +25,7 @@ mod config;
 mod domain;
 mod embedded;
 mod error;
+mod fair_share;
 mod files;
 mod grpc;
 mod listen;

@@ -18,6 +18,7 @@ mod explorer;
 mod export;
 mod failed_auth;
 mod failover;
+mod fair_shares;
 mod faults;
 mod fuzz;
 mod grpc_web;

@@ -20,10 +20,14 @@ pub struct Limits {
     pub streams: NonZeroU32,
     /// The maximum of concurrent calls, except public ones; more are refused.
     pub calls: NonZeroUsize,
+    /// The maximum of concurrent calls with one API key; more are refused.
+    pub calls_per_key: NonZeroUsize,
     /// The maximum size of a request message, in bytes.
     pub request_bytes: usize,
     /// The maximum size of a request's line and headers, in bytes; at least 8192.
     pub header_bytes: u32,
+    /// The maximum size of all large requests and responses in memory, in bytes. One API key can use half.
+    pub buffered_bytes: u32,
     /// The rate limit of each API key.
     pub rate: Option<Rate>,
 }

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
 pub(crate) use failed_auth::network;
@@ -23,6 +22,7 @@ use crate::api::{CallContext, Protocol};
 use crate::auth::KeyCache;
 use crate::domain::{Principal, Secret};
 use crate::error::Error;
+use crate::fair_share::{FairShare, SharePermit};
 use crate::observe::Call;
 use crate::telemetry::catch_task_panic;
 use failed_auth::FailedAuthLimiter;
@@ -34,29 +34,33 @@ pub(crate) struct Admission {
     keys: Arc<KeyCache>,
     failed_auth: FailedAuthLimiter,
     request_timeout: Duration,
-    permits: Arc<Semaphore>,
+    permits: FairShare,
+    /// The bytes of large requests and responses in memory.
+    buffers: FairShare,
     rates: Option<RateLimits>,
 }
 
 impl Admission {
     pub(crate) fn new(limits: &Limits, request_timeout: Duration, keys: KeyCache) -> Self {
+        let bytes = limits.buffered_bytes as usize;
         Self {
             keys: Arc::new(keys),
             failed_auth: FailedAuthLimiter::default(),
             request_timeout,
-            permits: Arc::new(Semaphore::new(limits.calls.get())),
+            permits: FairShare::new(limits.calls.get(), limits.calls_per_key.get()),
+            buffers: FairShare::new(bytes, bytes / 2),
             rates: limits.rate.map(RateLimits::new),
         }
     }
 
-    /// Admits a call if its API key is valid and within its rate, and a permit is free. The permit is for the work of the
+    /// Admits a call if its API key is valid and within its rate, and a permit is free, in its share and in all. The permit is for the work of the
     /// call, until its response is complete in memory or streamed.
     pub(crate) async fn admit(
         &self,
         call: &mut Call,
         headers: &HeaderMap,
         address: IpAddr,
-    ) -> Result<(CallContext, OwnedSemaphorePermit), Error> {
+    ) -> Result<(CallContext, SharePermit), Error> {
         let timeout = match call.protocol {
             Protocol::Grpc => grpc_timeout(headers),
             Protocol::Rest => Ok(None),
@@ -71,9 +75,10 @@ impl Admission {
             rates.count(principal.digest)?;
         }
         // After authentication: callers without a key learn nothing else, and take nothing from others.
-        let permit = self.permits.clone().try_acquire_owned().map_err(|_| Error::Overloaded)?;
+        let permit = self.permits.try_acquire(principal.digest, 1).ok_or(Error::Overloaded)?;
         timeout?;
-        Ok((CallContext::new(principal, self.keys.clone(), deadline, call.state.clone()), permit))
+        let (keys, buffers, state) = (self.keys.clone(), self.buffers.clone(), call.state.clone());
+        Ok((CallContext { principal, keys, buffers, deadline, state }, permit))
     }
 
     /// Returns the principal of the `Authorization` header (RFC 6750). Unknown keys are rate limited by address.

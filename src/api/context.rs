@@ -1,7 +1,7 @@
 //! The context of one call, which every handler receives as an argument.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use http::{HeaderMap, HeaderValue};
 use tokio::time::Instant;
@@ -9,9 +9,13 @@ use tokio::time::Instant;
 use super::error::{LogRecord, Refusal};
 use super::headers;
 use crate::auth::KeyCache;
-use crate::domain::{Principal, find_key, request_id};
+use crate::domain::{Principal, Reader, find_key, request_id};
 use crate::error::Error;
+use crate::fair_share::{FairShare, SharePermit};
 use crate::service::Writer;
+
+/// The largest request or response that is not counted, in bytes.
+const SMALL: usize = 16 << 10;
 
 /// The state that the layers of one call share, from its first byte to its last.
 #[derive(Debug)]
@@ -21,12 +25,22 @@ pub(crate) struct CallState {
     error: OnceLock<LogRecord>,
     /// Whether the request's body broke off.
     is_aborted: AtomicBool,
+    /// Whether the request's body was given up because too much is in memory.
+    is_over_limit: AtomicBool,
+    /// The bytes that the call keeps in memory.
+    buffers: Mutex<Option<SharePermit>>,
 }
 
 impl CallState {
     pub(crate) fn new(headers: &HeaderMap) -> Arc<Self> {
         let request_id = request_id_of(headers);
-        Arc::new(Self { request_id, error: OnceLock::new(), is_aborted: AtomicBool::new(false) })
+        Arc::new(Self {
+            request_id,
+            error: OnceLock::new(),
+            is_aborted: AtomicBool::new(false),
+            is_over_limit: AtomicBool::new(false),
+            buffers: Mutex::default(),
+        })
     }
 
     pub(crate) fn request_id(&self) -> &str {
@@ -50,6 +64,22 @@ impl CallState {
         self.error()?.refusal
     }
 
+    pub(crate) fn give_body_up(&self) {
+        self.is_over_limit.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_over_limit(&self) -> bool {
+        self.is_over_limit.load(Ordering::Relaxed)
+    }
+
+    fn keep_buffer(&self, permit: SharePermit) {
+        let mut buffers = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *buffers {
+            Some(kept) => kept.merge(permit),
+            None => *buffers = Some(permit),
+        }
+    }
+
     pub(crate) fn abort(&self) {
         self.is_aborted.store(true, Ordering::Relaxed);
     }
@@ -62,27 +92,39 @@ impl CallState {
 /// An admitted call: its principal, request id and deadline. Only admission creates one.
 #[derive(Debug, Clone)]
 pub(crate) struct CallContext {
-    principal: Principal,
-    keys: Arc<KeyCache>,
+    pub(crate) principal: Principal,
+    pub(crate) keys: Arc<KeyCache>,
+    pub(crate) buffers: FairShare,
     pub(crate) deadline: Instant,
     pub(crate) state: Arc<CallState>,
 }
 
 impl CallContext {
-    pub(crate) fn new(
-        principal: Principal,
-        keys: Arc<KeyCache>,
-        deadline: Instant,
-        state: Arc<CallState>,
-    ) -> Self {
-        Self { principal, keys, deadline, state }
-    }
-
     /// Fails if the key was revoked during the call. Long responses ask before each part.
     pub(crate) fn check_key(&self) -> Result<(), Error> {
         if self.keys.is_revoked(self.principal.digest) {
             return Err(Error::KeyInvalid("this API key was revoked during the call".to_owned()));
         }
+        Ok(())
+    }
+
+    /// Returns the reader of a list.
+    pub(crate) fn reader(&self, headers: &HeaderMap) -> Reader {
+        Reader { key: self.principal.digest, consistency: headers::consistency(headers) }
+    }
+
+    /// Counts bytes of the call's request, after those `before`, or of its complete response. They count until the call
+    /// ends, since its caller decides when they leave memory. Small ones are not counted: the number of calls limits them.
+    /// Fails with [`Error::Overloaded`] when the share of the key, or the whole limit, is used up.
+    pub(crate) fn buffer(&self, before: usize, bytes: usize) -> Result<(), Error> {
+        let bytes = match before {
+            _ if before + bytes <= SMALL => return Ok(()),
+            ..=SMALL => before + bytes,
+            _ => bytes,
+        };
+        let bytes = u32::try_from(bytes).map_err(|_| Error::Overloaded)?;
+        let permit = self.buffers.try_acquire(self.principal.digest, bytes).ok_or(Error::Overloaded)?;
+        self.state.keep_buffer(permit);
         Ok(())
     }
 

@@ -13,9 +13,12 @@ pub(crate) use context::{CallContext, CallState};
 pub(crate) use error::{ErrorMapping, LogRecord, Refusal, code_name, mapping};
 
 /// A request body of any type.
-pub(crate) trait AnyBody: Body<Data = Bytes, Error: Error + Send + Sync> + Send + 'static {}
+pub(crate) trait AnyBody:
+    Body<Data = Bytes, Error: Error + Send + Sync> + Unpin + Send + 'static
+{
+}
 
-impl<B: Body<Data = Bytes, Error: Error + Send + Sync> + Send + 'static> AnyBody for B {}
+impl<B: Body<Data = Bytes, Error: Error + Send + Sync> + Unpin + Send + 'static> AnyBody for B {}
 
 /// The protocols of the API. gRPC-Web is gRPC in another wire format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

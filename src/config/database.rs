@@ -115,6 +115,8 @@ impl CommandSettings {
             pool_size: POOL_SIZE,
             pool_queue: POOL_QUEUE,
             pool_timeout: POOL_TIMEOUT,
+            long_lists_per_key: None,
+            searches_per_key: None,
             connect_timeout: connect_timeout?,
             statement_timeout: STATEMENT_TIMEOUT,
         };

@@ -161,6 +161,7 @@ impl Config {
         let connect_timeout = settings.database.check_connect_timeout(&mut problems);
         let timeouts = settings.timeouts.check(&mut problems);
         let limits = settings.limits.check(&mut problems);
+        let per_key = settings.limits.check_connections(&mut problems);
         let traces = settings.traces.check(&mut problems);
         let tls = settings.tls.check(&mut problems);
         let log = settings.log.check(&mut problems);
@@ -168,10 +169,13 @@ impl Config {
         let config = || {
             let (listen, admin, origins, workers) = network?;
             let timeouts = timeouts?;
+            let (long_lists_per_key, searches_per_key) = per_key?;
             let options = StoreOptions {
                 pool_size: pool_size?,
                 pool_queue: pool_queue?,
                 pool_timeout: pool_timeout?,
+                long_lists_per_key,
+                searches_per_key,
                 connect_timeout: connect_timeout?,
                 statement_timeout: timeouts.request,
             };

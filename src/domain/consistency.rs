@@ -1,5 +1,7 @@
 //! The consistency of reads.
 
+use super::Digest;
+
 /// The consistency that a caller asks for in a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Consistency {
@@ -7,6 +9,15 @@ pub enum Consistency {
     MayLag,
     /// The list includes every write that was acknowledged before.
     UpToDate,
+}
+
+/// The reader of a list.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader {
+    /// The digest of its API key, whose share of the connections it uses.
+    pub key: Digest,
+    /// The consistency that it asks for.
+    pub consistency: Consistency,
 }
 
 impl Consistency {

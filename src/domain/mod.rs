@@ -28,7 +28,7 @@ mod violation;
 pub use api_key::{Digest, Key, Mode, Principal, Scope, Secret};
 pub(crate) use api_key::{find_key, redacted};
 pub use batch::{BatchInput, BatchViolations, EntryInput, NewBatch};
-pub use consistency::Consistency;
+pub use consistency::{Consistency, Reader};
 pub use etag::{Etag, IfMatch};
 pub use fields::{Field, TextField, Texts, field};
 pub use filter::{GroupFilter, ListRequest};

@@ -47,9 +47,9 @@ impl Handlers {
         list: TreeList,
         request: Request<impl Into<TreeListRequest>>,
     ) -> Result<GroupStream, Error> {
-        let consistency = headers::consistency(request.metadata().as_ref());
+        let reader = self.context.reader(request.metadata().as_ref());
         let TreeListRequest { id, page } = request.into_inner().into();
-        self.service.tree_list(list, &id, page, consistency).await
+        self.service.tree_list(list, &id, page, reader).await
     }
 
     async fn collect<T: From<Collected>>(
@@ -60,7 +60,7 @@ impl Handlers {
     ) -> RpcResult<T> {
         self.respond(async {
             let groups = self.tree_list(list, request).await?;
-            Ok(Response::new(Collected::from(groups, remedy).await?.into()))
+            Ok(Response::new(Collected::from(groups, &self.context, remedy).await?.into()))
         })
         .await
     }
@@ -85,9 +85,9 @@ impl CustomerGroupService for Handlers {
         request: Request<pb::ListCustomerGroupsRequest>,
     ) -> RpcResult<pb::ListCustomerGroupsResponse> {
         self.respond(async {
-            let consistency = headers::consistency(request.metadata().as_ref());
-            let list = self.service.list(convert::list(request.into_inner()), consistency).await?;
-            Ok(Response::new(Collected::from(list.into(), PAGES).await?.into()))
+            let reader = self.context.reader(request.metadata().as_ref());
+            let list = self.service.list(convert::list(request.into_inner()), reader).await?;
+            Ok(Response::new(Collected::from(list.into(), &self.context, PAGES).await?.into()))
         })
         .await
     }
@@ -152,9 +152,11 @@ impl CustomerGroupService for Handlers {
         self.respond(async {
             let ids = convert::ids(request.into_inner());
             let groups: pb::BatchGetCustomerGroupsResponse = self.service.batch_get(ids).await?.into();
-            if groups.encoded_len() > MAX_RESPONSE_BYTES {
+            let size = groups.encoded_len();
+            if size > MAX_RESPONSE_BYTES {
                 return Err(Error::AnswerTooLarge("read fewer groups in one call"));
             }
+            self.context.buffer(0, size)?;
             Ok(Response::new(groups))
         })
         .await

@@ -19,7 +19,11 @@ pub(super) struct Collected {
 
 impl Collected {
     /// Reads a list to its end, or returns [`Error::AnswerTooLarge`] with the remedy.
-    pub(super) async fn from(mut groups: GroupStream, remedy: &'static str) -> Result<Self, Error> {
+    pub(super) async fn from(
+        mut groups: GroupStream,
+        context: &CallContext,
+        remedy: &'static str,
+    ) -> Result<Self, Error> {
         /// The maximum of bytes by which a list entry is larger than its message.
         const HEAD: usize = 5;
         let mut list = Self { data: Vec::new(), has_more: false, total: 0 };
@@ -36,6 +40,7 @@ impl Collected {
                 list.data.push(group);
             }
         }
+        context.buffer(0, size)?;
         Ok(list)
     }
 }

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::call::Call;
 use super::input::object;
+use super::list::json_response;
 use super::openapi::{
     BatchCreateErrors, BatchGetErrors, CustomerGroupIds, IdempotencyKey, NewCustomerGroups, TAG,
 };
@@ -64,7 +65,9 @@ pub(super) async fn batch_create(call: Call, request: Request) -> Response {
 pub(super) async fn batch_get(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
         let groups = call.service.batch_get(ids(request, call.max_request_bytes).await?).await?;
-        Ok(Json(Batch::from(&*groups)).into_response())
+        let json = serde_json::to_vec(&Batch::from(&*groups)).map_err(Error::internal)?;
+        call.context.buffer(0, json.len())?;
+        Ok(json_response(json))
     })
     .await
 }

@@ -21,11 +21,18 @@ pub(super) async fn list(mut groups: GroupStream, context: &CallContext) -> Resu
         while let Some(part) = groups.next().await {
             json.write(&part?)?;
         }
-        Body::from(json.end()?)
+        let json = json.end()?;
+        context.buffer(0, json.len())?;
+        Body::from(json)
     } else {
         Body::from_stream(parts(groups, context.clone()))
     };
-    Ok(([(CONTENT_TYPE, "application/json")], body).into_response())
+    Ok(json_response(body))
+}
+
+/// Returns a response with a body that is JSON.
+pub(super) fn json_response(body: impl Into<Body>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
 
 fn parts(groups: GroupStream, context: CallContext) -> impl Stream<Item = Result<Vec<u8>, Error>> {

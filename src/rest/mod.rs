@@ -28,7 +28,7 @@ use utoipa_axum::routes;
 pub(crate) use error::{error_response, explain};
 pub use input::{body, list_request, page};
 
-use crate::api::headers::{self, consistency, idempotency_key};
+use crate::api::headers::{self, idempotency_key};
 use crate::api::{AnyBody, CallContext};
 use crate::domain::{CustomerGroup, Etag, TreeList};
 use crate::service::{Created, Service};
@@ -172,7 +172,8 @@ async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
 )]
 async fn list(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
-        let groups = call.service.list(list_request(&request), consistency(request.headers())).await?;
+        let reader = call.context.reader(request.headers());
+        let groups = call.service.list(list_request(&request), reader).await?;
         list::list(groups.into(), &call.context).await
     })
     .await
@@ -306,8 +307,8 @@ async fn descendants(call: Call, id: Id, request: Request) -> Response {
 
 async fn tree_list(which: TreeList, call: Call, Id(id): Id, request: Request) -> Response {
     call.respond(async move |call| {
-        let (page, consistency) = (page(&request), consistency(request.headers()));
-        let groups = call.service.tree_list(which, &id, page, consistency).await?;
+        let (page, reader) = (page(&request), call.context.reader(request.headers()));
+        let groups = call.service.tree_list(which, &id, page, reader).await?;
         list::list(groups, &call.context).await
     })
     .await

@@ -10,15 +10,18 @@
 //! 8. The protocol: gRPC or REST
 
 mod cors;
+mod counted_body;
 mod explorer;
 mod health;
 mod request_head;
 mod wire_format;
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -41,6 +44,7 @@ use crate::service::Service;
 use crate::store::Store;
 use crate::telemetry::catch_panic;
 use crate::{grpc, rest};
+use counted_body::CountedBody;
 use wire_format::WireFormat;
 
 /// The part of the router that all threads share.
@@ -226,18 +230,23 @@ impl Router {
         // After admission, so that only callers with a key can have calls traced.
         let trace = call.begin_span(request.headers());
         let (protocol, deadline) = (call.protocol, context.deadline);
+        let request = request.map(|body| CountedBody::new(body, context.clone()));
         let response = async {
             match protocol {
                 Protocol::Grpc => self.grpc.call(context, request).await,
                 Protocol::Rest => self.rest.call(context, request).await,
             }
         };
-        let handled = pin!(timeout_at(deadline, response));
+        let mut answered = pin!(timeout_at(deadline, response));
+        let handled = pin!(poll_fn(|task| match answered.as_mut().poll(task) {
+            Poll::Pending if call.state.is_over_limit() => Poll::Ready(Err(Error::Overloaded)),
+            polled => polled.map(|answered| answered.map_err(|_elapsed| Error::Timeout)),
+        }));
         let handled = match trace {
             Some(trace) => trace.around(handled).await,
             None => handled.await,
         };
-        handled.unwrap_or_else(|_elapsed| error_response(protocol, &Error::Timeout, &call.state))
+        handled.unwrap_or_else(|error| error_response(protocol, &error, &call.state))
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub(crate) use batch::BatchCreated;
 
 use crate::domain::{
-    Consistency, CustomerGroup, GroupId, GroupInput, GroupList, GroupPatch, IdempotencyKey, IfMatch,
-    ListRequest, NewGroup, PageRequest, Principal, Scope, TreeList, Violation, Violations,
+    CustomerGroup, GroupId, GroupInput, GroupList, GroupPatch, IdempotencyKey, IfMatch, ListRequest,
+    NewGroup, PageRequest, Principal, Reader, Scope, TreeList, Violation, Violations,
 };
 use crate::error::Error;
 pub(crate) use crate::store::GroupStream;
@@ -57,13 +57,9 @@ impl Service {
     }
 
     /// Returns a page of all customer groups that match the filter, the most recently created first.
-    pub(crate) async fn list(
-        &self,
-        request: ListRequest,
-        consistency: Consistency,
-    ) -> Result<GroupList, Error> {
+    pub(crate) async fn list(&self, request: ListRequest, reader: Reader) -> Result<GroupList, Error> {
         let (page, filter) = request.parse()?;
-        self.store.list(page, &filter, consistency).await
+        self.store.list(page, &filter, reader).await
     }
 
     /// Returns the children, ancestors or descendants of a customer group.
@@ -72,14 +68,14 @@ impl Service {
         list: TreeList,
         id: &str,
         page: PageRequest,
-        consistency: Consistency,
+        reader: Reader,
     ) -> Result<GroupStream, Error> {
         let page = page.parse_unbounded()?;
         let id = parse(id)?;
         match list {
-            TreeList::Children => self.store.children(id, page, consistency).await,
-            TreeList::Ancestors => self.store.ancestors(id, page, consistency).await,
-            TreeList::Descendants => self.store.descendants(id, page, consistency).await,
+            TreeList::Children => self.store.children(id, page, reader).await,
+            TreeList::Ancestors => self.store.ancestors(id, page, reader).await,
+            TreeList::Descendants => self.store.descendants(id, page, reader).await,
         }
     }
 

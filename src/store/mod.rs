@@ -18,7 +18,7 @@ pub use groups::{BatchCreateOutcome, CreateOutcome, GroupStream, ParentCheck};
 pub use maintenance::{Export, verify};
 pub(crate) use replica::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
-use crate::domain::Consistency;
+use crate::domain::{Consistency, Reader};
 use crate::error::Error;
 use crate::telemetry::Counts;
 use connect::Pool;
@@ -93,11 +93,11 @@ impl Store {
     }
 
     /// Reads from the replica, if the consistency allows it and the replica has an answer, and else from the primary.
-    async fn read<T, F>(&self, consistency: Consistency, read: impl Fn(GroupReader) -> F) -> Result<T, Error>
+    async fn read<T, F>(&self, reader: Reader, read: impl Fn(GroupReader) -> F) -> Result<T, Error>
     where
         F: Future<Output = Result<T, Error>>,
     {
-        if let (Consistency::MayLag, Some(replica)) = (consistency, &self.replica)
+        if let (Consistency::MayLag, Some(replica)) = (reader.consistency, &self.replica)
             && let Some(done) = replica.read(&read).await
         {
             return done;

@@ -58,8 +58,10 @@ pub const BOUNDS: Limits = Limits {
     connections_per_address: NonZeroUsize::new(10_000).unwrap(),
     streams: NonZeroU32::new(256).unwrap(),
     calls: NonZeroUsize::new(10_000).unwrap(),
+    calls_per_key: NonZeroUsize::new(10_000).unwrap(),
     request_bytes: 4 << 20,
     header_bytes: 16 << 10,
+    buffered_bytes: 1 << 30,
     rate: None,
 };
 
@@ -68,6 +70,8 @@ pub const LIMITS: StoreOptions = StoreOptions {
     pool_size: 8,
     pool_queue: 10_000,
     pool_timeout: Duration::from_secs(30),
+    long_lists_per_key: None,
+    searches_per_key: None,
     connect_timeout: Duration::from_secs(30),
     statement_timeout: TIMEOUTS.request,
 };

@@ -30,6 +30,10 @@ pub struct StoreOptions {
     pub pool_queue: usize,
     /// The longest wait for a free connection.
     pub pool_timeout: Duration,
+    /// The most connections for the long lists of one API key, at least 1; by default half of those for long lists.
+    pub long_lists_per_key: Option<usize>,
+    /// The most connections for the searches of one API key, at least 1; by default half of those for searches.
+    pub searches_per_key: Option<usize>,
     /// The longest time to open a connection.
     pub connect_timeout: Duration,
     /// The longest run time of a statement, and its longest wait for a lock.

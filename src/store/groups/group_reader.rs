@@ -1,16 +1,19 @@
 //! Reads of groups from one server.
 
-use super::group_stream::StreamPermits;
+use std::time::Duration;
+
 use super::read_batchers::{BatcherMetrics, ReadBatchers};
-use crate::store::connect::{CircuitBreaker, Database, Pool, StoreOptions};
+use crate::store::connect::{CircuitBreaker, Database, Pool, PoolShares, StoreOptions};
 use crate::store::errors::StartupError;
 
 /// Reads groups from one server, the primary or a replica. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct GroupReader {
     pub(crate) pool: Pool,
-    /// Streams of long lists, on a share of `pool`.
-    pub(super) streams: StreamPermits,
+    /// The shares of `pool` of slow kinds of calls.
+    pub(crate) shares: PoolShares,
+    /// The longest time of a long list without progress, by PostgreSQL or by the reader.
+    pub(super) patience: Duration,
     /// The read batchers of this thread.
     pub(super) batchers: ReadBatchers,
     pub(crate) batcher_metrics: BatcherMetrics,
@@ -21,7 +24,8 @@ impl GroupReader {
         let pool = database.pool(options, options.pool_size, &CircuitBreaker::default())?;
         let batcher_metrics = BatcherMetrics::default();
         let batchers = batcher_metrics.start_batchers(database, options, pool.breaker())?;
-        Ok(Self { streams: StreamPermits::new(pool.clone(), options), pool, batchers, batcher_metrics })
+        let shares = PoolShares::new(options);
+        Ok(Self { pool, shares, patience: options.statement_timeout, batchers, batcher_metrics })
     }
 
     /// Returns a reader for the thread of this runtime, with read batchers of its own.

@@ -1,17 +1,17 @@
 //! Long lists, streamed from the database to a reader in constant memory.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_postgres::Row;
 
+use super::group_reader::GroupReader;
 use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
-use crate::domain::{CustomerGroup, GroupList, Page};
+use crate::domain::{CustomerGroup, Digest, GroupList, Page};
 use crate::error::Error;
-use crate::store::connect::{Pool, StoreOptions};
+use crate::fair_share::SharePermit;
 use crate::store::exec::{RowStream, Statement, Values};
 use crate::telemetry::catch_task_panic;
 
@@ -64,33 +64,16 @@ impl GroupStream {
     }
 }
 
-/// Starts streams, on a share of a pool.
-#[derive(Debug, Clone)]
-pub(super) struct StreamPermits {
-    pool: Pool,
-    /// Half of the pool, so that slow readers leave room for others.
-    permits: Arc<Semaphore>,
-    /// The longest wait for a permit.
-    wait: Duration,
-    /// The longest time without progress, by PostgreSQL or by the reader.
-    patience: Duration,
-}
-
-impl StreamPermits {
-    pub(super) fn new(pool: Pool, options: &StoreOptions) -> Self {
-        let permits = Arc::new(Semaphore::new(options.pool_size.div_ceil(2)));
-        Self { pool, permits, wait: options.pool_timeout, patience: options.statement_timeout }
-    }
-
+impl GroupReader {
     /// Starts to stream a list; `None` when the group that it belongs to does not exist.
-    pub(super) async fn start(
+    pub(super) async fn stream(
         &self,
         statement: Statement,
         values: &Values<'_>,
         page: Page,
+        key: Digest,
     ) -> Result<Option<GroupStream>, Error> {
-        let permit = timeout(self.wait, self.permits.clone().acquire_owned());
-        let permit = permit.await.map_err(|_elapsed| Error::Overloaded)?.map_err(Error::internal)?;
+        let permit = self.shares.long_list(key).await?;
         let mut rows = RowStream::start(&self.pool, statement, values).await?;
         let Some(first) = rows.next().await? else {
             rows.finish().await?;
@@ -127,7 +110,7 @@ impl StreamPermits {
 struct StreamingList {
     rows: RowStream,
     /// Released with the connection, before the last chunk waits for its reader.
-    _permit: OwnedSemaphorePermit,
+    _permit: SharePermit,
     page: Page,
     /// The number of groups in the whole list; `None` when it is that of the streamed groups.
     total: Option<i64>,

@@ -3,7 +3,7 @@
 use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
-use crate::domain::{Consistency, FieldInput, GroupFilter, GroupId, GroupList, Name, Page};
+use crate::domain::{Digest, FieldInput, GroupFilter, GroupId, GroupList, Name, Page, Reader};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::exec::{Statement, Values, query};
@@ -20,48 +20,29 @@ const MAX_AT_ONCE: u32 = 1000;
 
 impl Store {
     /// A page of the groups that meet the filter, the most recently created first.
-    pub async fn list(
-        &self,
-        page: Page,
-        filter: &GroupFilter,
-        consistency: Consistency,
-    ) -> Result<GroupList, Error> {
-        self.read(consistency, |reader| async move { reader.list(page, filter).await }).await
+    pub async fn list(&self, page: Page, filter: &GroupFilter, reader: Reader) -> Result<GroupList, Error> {
+        self.read(reader, |groups| async move { groups.list(page, filter, reader.key).await }).await
     }
 
     /// The children of a group, the most recently created first.
-    pub async fn children(
-        &self,
-        id: GroupId,
-        page: Page,
-        consistency: Consistency,
-    ) -> Result<GroupStream, Error> {
-        self.read(consistency, |reader| async move { reader.tree_list(*CHILDREN, id, page).await }).await
+    pub async fn children(&self, id: GroupId, page: Page, reader: Reader) -> Result<GroupStream, Error> {
+        self.read(reader, |groups| async move { groups.tree_list(*CHILDREN, id, page, reader.key).await })
+            .await
     }
 
     /// The ancestors of a group, its parent first. The page may only start after one of them.
-    pub async fn ancestors(
-        &self,
-        id: GroupId,
-        page: Page,
-        consistency: Consistency,
-    ) -> Result<GroupStream, Error> {
-        self.read(consistency, |reader| async move { reader.ancestors(id, page).await }).await
+    pub async fn ancestors(&self, id: GroupId, page: Page, reader: Reader) -> Result<GroupStream, Error> {
+        self.read(reader, |groups| async move { groups.ancestors(id, page, reader.key).await }).await
     }
 
     /// The descendants of a group, level by level. The page may only start after one of them.
-    pub async fn descendants(
-        &self,
-        id: GroupId,
-        page: Page,
-        consistency: Consistency,
-    ) -> Result<GroupStream, Error> {
-        self.read(consistency, |reader| async move { reader.descendants(id, page).await }).await
+    pub async fn descendants(&self, id: GroupId, page: Page, reader: Reader) -> Result<GroupStream, Error> {
+        self.read(reader, |groups| async move { groups.descendants(id, page, reader.key).await }).await
     }
 }
 
 impl GroupReader {
-    async fn list(&self, page: Page, filter: &GroupFilter) -> Result<GroupList, Error> {
+    async fn list(&self, page: Page, filter: &GroupFilter, key: Digest) -> Result<GroupList, Error> {
         let GroupFilter { parent_id, customer_group_name } = filter;
         let statement = match (parent_id, customer_group_name) {
             (FieldInput::Absent, None) => *LIST,
@@ -77,39 +58,55 @@ impl GroupReader {
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&start, &limit, &offset];
         values.extend(parent.iter().map(|parent| parent as &(dyn ToSql + Sync)));
         values.extend(name.iter().map(|name| name as &(dyn ToSql + Sync)));
+        let _permit = match customer_group_name {
+            Some(_) => Some(self.shares.search(key).await?),
+            None => None,
+        };
         let rows = query(&self.pool, statement, &values).await?;
         list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
     }
 
-    async fn ancestors(&self, id: GroupId, page: Page) -> Result<GroupStream, Error> {
+    async fn ancestors(&self, id: GroupId, page: Page, key: Digest) -> Result<GroupStream, Error> {
         let path = self.batchers.ancestor_path(id).await?;
         if path.is_complete {
             let list = page.of(path.groups).map_err(|violation| Error::Invalid(violation.into()))?;
             Ok(list.into())
         } else {
-            self.tree_list(*ANCESTORS, id, page).await
+            self.tree_list(*ANCESTORS, id, page, key).await
         }
     }
 
-    async fn descendants(&self, id: GroupId, page: Page) -> Result<GroupStream, Error> {
+    async fn descendants(&self, id: GroupId, page: Page, key: Digest) -> Result<GroupStream, Error> {
         if page.is_all() {
-            let groups = self.streams.start(*ALL_DESCENDANTS, &[&id.uuid()], page).await?;
+            let groups = self.stream(*ALL_DESCENDANTS, &[&id.uuid()], page, key).await?;
             groups.ok_or_else(|| Error::not_found(id))
         } else {
-            self.tree_list(*DESCENDANTS, id, page).await
+            // Each page walks the whole subtree.
+            let _permit = if is_read_at_once(page) { Some(self.shares.search(key).await?) } else { None };
+            self.tree_list(*DESCENDANTS, id, page, key).await
         }
     }
 
-    async fn tree_list(&self, statement: Statement, id: GroupId, page: Page) -> Result<GroupStream, Error> {
+    async fn tree_list(
+        &self,
+        statement: Statement,
+        id: GroupId,
+        page: Page,
+        key: Digest,
+    ) -> Result<GroupStream, Error> {
         let ((start, limit, offset), uuid) = (bounds(page), id.uuid());
         let values: &Values<'_> = &[&start, &limit, &offset, &uuid];
-        let groups = if page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE) {
+        let groups = if is_read_at_once(page) {
             list(&query(&self.pool, statement, values).await?, page)?.map(GroupStream::from)
         } else {
-            self.streams.start(statement, values, page).await?
+            self.stream(statement, values, page, key).await?
         };
         groups.ok_or_else(|| Error::not_found(id))
     }
+}
+
+fn is_read_at_once(page: Page) -> bool {
+    page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE)
 }
 
 /// Escapes a text for `like`.

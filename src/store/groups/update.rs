@@ -100,6 +100,7 @@ impl Store {
         let values = [fixed, &borrowed(&new_values).collect::<Vec<_>>()].concat();
 
         let rows = if parent.is_some() {
+            let _permit = self.reader.shares.move_below().await?;
             write_under_lock(&self.pool, MOVE_LOCK, *UPDATE, &values).await
         } else {
             write(&self.pool, *UPDATE, &values).await
