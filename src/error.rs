@@ -67,6 +67,9 @@ pub enum Error {
     /// The database is unavailable. Nothing was changed.
     #[error("the database is unavailable; retry in a moment")]
     Unavailable(#[source] BoxError),
+    /// Lines of the log are lost, and the operator requires the audit log. Nothing was changed.
+    #[error("changes cannot be recorded in the audit log; retry in a moment")]
+    NotAuditable,
     /// The database became unavailable before it answered a write.
     #[error("the database became unavailable during the call; the change may or may not have been saved")]
     Interrupted(#[source] BoxError),
@@ -117,6 +120,7 @@ impl Error {
             | Self::Overloaded
             | Self::RateLimited(_)
             | Self::FailedAuthLimited(_)
+            | Self::NotAuditable
             | Self::Unavailable(_) => false,
         }
     }
@@ -127,7 +131,7 @@ impl Error {
         if let Self::RateLimited(wait) | Self::FailedAuthLimited(wait) = self {
             return Some(whole_seconds(*wait));
         }
-        matches!(self, Self::Overloaded | Self::Unavailable(_) | Self::Interrupted(_))
+        matches!(self, Self::Overloaded | Self::NotAuditable | Self::Unavailable(_) | Self::Interrupted(_))
             .then_some(RETRY_SECONDS)
     }
 

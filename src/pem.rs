@@ -1,6 +1,7 @@
 //! Certificates and keys from PEM files, and the cryptography provider of all TLS connections.
 
 use std::fs;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,6 +9,8 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use x509_cert::Certificate;
+use x509_cert::der::Decode;
 
 /// The content of a PEM file.
 #[derive(PartialEq, Eq)]
@@ -32,6 +35,20 @@ impl Pem {
             Ok(certificates) => Ok(certificates),
             Err(error) => Err(format!("{} is not valid PEM ({error})", self.path.display())),
         }
+    }
+
+    /// Returns the validity that all certificates of the file have in common, in seconds since 1970.
+    pub(crate) fn validity(&self) -> Result<RangeInclusive<u64>, String> {
+        let mut common = 0..=u64::MAX;
+        for certificate in self.certificates()? {
+            let certificate = Certificate::from_der(&certificate)
+                .map_err(|error| format!("{} has no valid certificate ({error})", self.path.display()))?;
+            let validity = certificate.tbs_certificate.validity;
+            let seconds =
+                [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+            common = *common.start().max(&seconds[0])..=*common.end().min(&seconds[1]);
+        }
+        Ok(common)
     }
 
     /// Returns the private key. Encrypted keys are not supported.

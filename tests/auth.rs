@@ -12,7 +12,15 @@ use crate::support::{Api, Calls, Client, KEY, TestDatabase, below, eventually, m
 
 pub async fn make_key(api: &Api, scope: Scope) -> (KeyId, Secret) {
     let secret = Secret::generate(Mode::Test).unwrap();
-    let key = Key { id: KeyId::generate(), name: "k".to_owned(), scope, mode: Mode::Test, revoked_at: None };
+    let key = Key {
+        id: KeyId::generate(),
+        name: "k".to_owned(),
+        scope,
+        mode: Mode::Test,
+        expires_at: None,
+        last_used_at: None,
+        revoked_at: None,
+    };
     api.store.insert_key(&key, secret.digest()).await.unwrap();
     (key.id, secret)
 }

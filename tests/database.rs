@@ -127,11 +127,11 @@ async fn without_ownership_of_the_schema_the_error_asks_for_it() {
     let url = format!("{} user=guest", database.url());
     let said = refusal(&url).await;
     assert!(said.starts_with("permission denied for schema public; "), "{said}");
-    assert!(said.contains("must own the schema"), "{said}");
+    assert!(said.contains("run `customer-groups migrate` as a user who owns the schema"), "{said}");
 
     sql.batch_execute("revoke all on schema public from public").await.unwrap();
     let said = refusal(&url).await;
-    assert!(said.contains("must own the schema"), "{said}");
+    assert!(said.contains("run `customer-groups migrate` as a user who owns the schema"), "{said}");
 
     sql.batch_execute("alter schema public owner to guest").await.unwrap();
     open(&url).await.unwrap();

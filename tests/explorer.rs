@@ -48,10 +48,11 @@ async fn the_explorer_has_every_editable_field() {
 }
 
 #[tokio::test]
-async fn the_content_security_policy_allows_only_the_explorer_and_the_service() {
+async fn the_content_security_policy_of_every_page_allows_only_its_files_and_the_service() {
     let api = Api::start().await;
     let page = get(api.address(), "/", &[]).await;
-    for path in loaded(&page).iter().map(String::as_str).chain(["/"]) {
+    let docs = ["/", "/docs", "/docs/", "/docs/swagger-ui-bundle.js", "/openapi.json"];
+    for path in loaded(&page).iter().map(String::as_str).chain(docs) {
         let headers = get(api.address(), path, &[]).await.headers;
         let policy = headers["content-security-policy"].to_str().unwrap();
         let mut rules: Vec<_> = policy.split("; ").collect();
@@ -62,7 +63,7 @@ async fn the_content_security_policy_allows_only_the_explorer_and_the_service() 
             "default-src 'none'",
             "form-action 'none'",
             "frame-ancestors 'none'",
-            "img-src 'self'",
+            "img-src 'self' data:",
             "script-src 'self'",
             "style-src 'self'",
         ];

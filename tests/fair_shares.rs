@@ -180,7 +180,7 @@ async fn large_requests_and_responses_in_memory_are_limited_in_all_and_for_one_k
              content-type: application/json\r\ncontent-length: 4000000\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        stream.write_all(&[b' '; 250_000]).await.unwrap();
+        stream.write_all(&vec![b' '; 250_000]).await.unwrap();
         unfinished.push(stream);
     }
     let responses = unfinished.iter_mut().map(|stream| async move {

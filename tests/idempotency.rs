@@ -8,7 +8,7 @@ use tonic::{Code, Request, Response, Status};
 use crate::auth::make_key;
 use crate::rest::{JSON, Rest, assert_error};
 use crate::support::http::HttpResponse;
-use crate::support::{Api, Calls, Client, TestDatabase, below, fields, named, reason};
+use crate::support::{Api, Calls, Client, TestDatabase, below, eventually, fields, named, reason};
 
 async fn post(rest: Rest, key: &str, body: &Value) -> HttpResponse {
     rest.call("POST", "", &[JSON, ("idempotency-key", key)], &body.to_string()).await
@@ -107,7 +107,7 @@ async fn an_idempotency_key_belongs_to_one_api_key() {
 }
 
 #[tokio::test]
-async fn a_key_expires_after_24_hours_and_expired_ones_are_deleted() {
+async fn a_key_expires_after_24_hours_and_expired_ones_are_removed_in_the_background() {
     let api = Api::start().await;
     let (client, sql) = (api.client().await, api.database.sql().await);
     let first = create(&client, "k", named("Export")).await.unwrap().into_inner();
@@ -122,7 +122,17 @@ async fn a_key_expires_after_24_hours_and_expired_ones_are_deleted() {
     assert!(!second.metadata().contains_key("idempotent-replayed"));
     let again = create(&client, "k", named("Import")).await.unwrap();
     assert_eq!(again.into_inner(), second.into_inner());
-    assert_eq!(api.database.number("select count(*) from idempotency_key").await, 1);
+
+    // More than are removed at once.
+    let many =
+        "insert into idempotency_key (api_key_digest, key, request_digest, customer_group_id, created_at)
+                select api_key_digest, n::text, request_digest, customer_group_id, now() - interval '25 hours'
+                from idempotency_key, generate_series(1, 2500) n where key = 'k'";
+    sql.batch_execute(many).await.unwrap();
+    let _another = Api::start_on(api.database.clone()).await;
+    let only_one_is_left =
+        async { while api.database.number("select count(*) from idempotency_key").await != 1 {} };
+    eventually("the expired records are removed", only_one_is_left).await;
 }
 
 #[tokio::test]

@@ -116,7 +116,8 @@ fn a_key_that_could_not_be_printed_is_not_valid() {
     let status = create.args(["keys", "create", "--name", "unseen"]).stdout(full).status().unwrap();
     assert!(!status.success());
     let list = keys(&["list"], &settings);
-    assert!(list.lines().any(|line| line.ends_with("unseen") && !line.contains(" - ")), "{list}");
+    let line = list.lines().find(|line| line.ends_with("unseen")).unwrap();
+    assert!(line.split_whitespace().nth(6).unwrap().ends_with('Z'), "it is not revoked: {list}");
 }
 
 #[test]
@@ -203,4 +204,73 @@ fn a_service_on_an_embedded_postgresql_with_only_revoked_keys_warns_at_start() {
     assert!(warnings_at_start(&settings).is_empty());
     keys(&["revoke", &id_of(&keys(&["list"], &settings), "first")], &settings);
     assert_eq!(warnings_at_start(&settings).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_mode_of_an_embedded_postgresql_has_a_key_file_of_its_own() {
+    let folder = data_dir();
+    let serve = async |mode: &str| {
+        let settings = [("DATA_DIR", folder.path().to_str().unwrap()), ("MODE", mode)];
+        let program =
+            Program::serve_by(Program::command(&settings).env_remove("API_KEY").stdout(Stdio::null()));
+        let file = if mode == "live" { "api-key-live" } else { "api-key" };
+        let key = std::fs::read_to_string(folder.path().join(file)).unwrap();
+        program.client_with(key.trim()).await.list(None, None).await.unwrap();
+        key
+    };
+    let (test, live) = (serve("test").await, serve("live").await);
+    assert!(test.starts_with("sk_test_") && live.starts_with("sk_live_"));
+    assert_eq!((serve("test").await, serve("live").await), (test, live.clone()));
+
+    // An earlier release had one file for both modes.
+    std::fs::rename(folder.path().join("api-key-live"), folder.path().join("api-key")).unwrap();
+    keys(
+        &["revoke", &id_of(&keys(&["list"], &[("DATA_DIR", folder.path().to_str().unwrap())]), "first")],
+        &[("DATA_DIR", folder.path().to_str().unwrap())],
+    );
+    assert_eq!(serve("live").await, live);
+    assert!(!folder.path().join("api-key").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_expires_at_its_time_and_shows_its_last_use() {
+    let database = TestDatabase::create().await;
+    let url = database.url();
+    let settings = [("DATABASE_URL", url.as_str())];
+    let program = Program::serve(&settings);
+    let key = keys(&["create", "--name", "for a day", "--expires-in", "1d"], &settings);
+    keys(&["create", "--name", "unused", "--expires-in", "1y"], &settings);
+    let client = program.client_with(key.trim()).await;
+    client.list(None, None).await.unwrap();
+    let sql = database.sql().await;
+    let in_a_day = "select count(*) from api_key where name = 'for a day'
+                    and expires_at between now() + interval '23 hours' and now() + interval '24 hours'";
+    assert_eq!(database.number(in_a_day).await, 1);
+    sql.batch_execute("update api_key set expires_at = now() where name = 'for a day'").await.unwrap();
+    eventually("the key is refused", refused(&client)).await;
+
+    // At the latest, uses are recorded when the service stops.
+    drop(program);
+    let list = keys(&["list"], &settings);
+    let columns = |name: &str| {
+        let line = list.lines().find(|line| line.ends_with(name)).unwrap();
+        line.split_whitespace().skip(4).take(3).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(list.lines().next().unwrap().contains("LAST USED                 EXPIRES"), "{list}");
+    let [used, expires, revoked] = &columns("for a day")[..] else { panic!("{list}") };
+    assert!(used.ends_with(":00.000Z") && expires.ends_with('Z') && revoked == "-", "{list}");
+    assert_eq!(columns("unused")[0], "-");
+}
+
+#[test]
+fn an_invalid_lifetime_of_a_key_is_rejected() {
+    let folder = data_dir();
+    for text in ["", "0s", "59s", "11y", "soon", "-1d", "1"] {
+        let settings = [("DATA_DIR", folder.path().to_str().unwrap())];
+        let output =
+            Program::run(&["keys", "create", "--name", "n", &format!("--expires-in={text}")], &settings);
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text} {said}");
+        assert!(said.contains("from 1m to 10y"), "{said}");
+    }
 }

@@ -21,9 +21,17 @@ struct Service {
 
 impl Service {
     fn start(database: &TestDatabase, stderr: impl Into<Stdio>) -> Self {
+        Self::start_with(database, stderr, "false")
+    }
+
+    fn start_with(database: &TestDatabase, stderr: impl Into<Stdio>, audit_required: &str) -> Self {
         // A port that is free now: the log, which would have the address, cannot be read.
         let admin = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let settings = [("DATABASE_URL", &*database.url()), ("ADMIN_LISTEN", &admin.to_string())];
+        let settings = [
+            ("DATABASE_URL", &*database.url()),
+            ("ADMIN_LISTEN", &admin.to_string()),
+            ("AUDIT_REQUIRED", audit_required),
+        ];
         let mut child = Program::command(&settings).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         let url = lines.find_map(|line| Some(line.strip_prefix("Explorer: http://")?.to_owned())).unwrap();
@@ -75,6 +83,25 @@ async fn a_log_that_nobody_reads_delays_no_call() {
     // More lines than a pipe holds.
     service.create(600).await;
     assert_eq!(get(service.address, "/livez", &[]).await.status, 200);
+}
+
+#[tokio::test]
+async fn changes_can_be_refused_while_the_audit_log_loses_lines() {
+    let database = TestDatabase::create().await;
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let service = Service::start_with(&database, full, "true");
+    let body = r#"{"customer_group_name": "Export"}"#;
+    let refused = Rest(service.address).call("POST", "", &[JSON], body).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.json()["error"]["code"].as_str()),
+        (503, Some("unavailable"))
+    );
+    assert!(refused.json()["error"]["message"].as_str().unwrap().contains("audit log"));
+    assert_eq!(Rest(service.address).get("").await.json()["total"], 0);
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let service = Service::start_with(&database, file.reopen().unwrap(), "true");
+    service.create(3).await;
 }
 
 #[test]

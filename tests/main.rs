@@ -1,6 +1,7 @@
 //! Black-box tests of the service: real clients over real sockets, on a real PostgreSQL.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod attacks;
 mod audit;
 mod auth;
 mod batch;
@@ -31,8 +32,10 @@ mod keys;
 mod limits;
 mod list;
 mod log;
+mod machine;
 mod malformed_frames;
 mod metrics;
+mod migrations;
 mod model;
 mod openapi;
 mod process;

@@ -273,6 +273,13 @@ fn the_help_of_serve_names_every_setting_with_its_variable() {
         "OTEL_TRACES_SAMPLER",
         "OTEL_TRACES_SAMPLER_ARG",
         "OTEL_SERVICE_NAME",
+        "OTEL_SDK_DISABLED",
+        "OTEL_TRACES_EXPORTER",
+        "AUDIT_REQUIRED",
+        "MAX_CALLS_PER_KEY",
+        "MAX_LONG_LISTS_PER_KEY",
+        "MAX_SEARCHES_PER_KEY",
+        "MAX_BUFFERED_BYTES",
         "LOG_FORMAT",
         "RUST_LOG",
     ] {

@@ -322,6 +322,19 @@ async fn responses_are_compressed_on_request() {
 }
 
 #[tokio::test]
+async fn data_is_neither_stored_by_browsers_nor_taken_for_another_type() {
+    let (rest, _api) = rest().await;
+    let group = path_of(&rest.named("Export").await);
+    for path in ["", &*group, "/none", "?limit=0"] {
+        let headers = rest.get(path).await.headers;
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert!(!headers.contains_key("strict-transport-security"));
+    }
+    assert_eq!(get(rest.0, COLLECTION, &[]).await.headers["cache-control"], "no-store");
+}
+
+#[tokio::test]
 async fn an_object_with_a_strong_etag_is_not_compressed() {
     let (rest, _api) = rest().await;
     let headers = [JSON, ("accept-encoding", "gzip")];

@@ -12,7 +12,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::http::{RawGrpc, get};
-use crate::support::{Api, Calls, KEY, TIMEOUTS, TestDatabase, named, reason, update_of};
+use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, TestDatabase, eventually, named, reason, update_of};
 
 async fn health(api: &Api, service: &str) -> i32 {
     let request = HealthCheckRequest { service: service.to_owned() };
@@ -89,6 +89,27 @@ async fn reflection_lists_the_services_in_both_versions_without_a_key() {
         for service in [SERVICE_NAME, "grpc.health.v1.Health"] {
             assert!(services.iter().any(|name| name == service), "{services:?}");
         }
+    }
+}
+
+#[tokio::test]
+async fn public_streams_end_when_their_time_is_over() {
+    let timeouts =
+        Timeouts { request: Duration::from_millis(300), age: Duration::from_millis(600), ..TIMEOUTS };
+    let api = Api::start_within(BOUNDS, timeouts).await;
+    let mut health = HealthClient::new(api.channel().await);
+    let mut watched = health.watch(HealthCheckRequest::default()).await.unwrap().into_inner();
+    assert!(watched.message().await.unwrap().is_some());
+    let mut reflection =
+        tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(api.channel().await);
+    let request = reflection.server_reflection_info(tokio_stream::pending());
+    let mut asked = request.await.unwrap().into_inner();
+    let ended = [
+        eventually("the watch ends", watched.message()).await.map(drop),
+        eventually("the reflection ends", asked.message()).await.map(drop),
+    ];
+    for status in ended {
+        assert_eq!(status.unwrap_err().code(), Code::DeadlineExceeded);
     }
 }
 

@@ -5,12 +5,14 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use customer_groups::testing::pb;
 use http::StatusCode;
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,6 +20,7 @@ use tokio_rustls::TlsConnector;
 use tonic::transport::Endpoint;
 use tower::service_fn;
 
+use crate::metrics::samples;
 use crate::rest::COLLECTION;
 use crate::support::http::{HttpResponse, RawGrpc, framed, open_on};
 use crate::support::protocol::of_web;
@@ -109,7 +112,9 @@ async fn every_protocol_works_over_tls() {
     }
 
     let stream = connect(&http1, address).await.unwrap();
-    assert_eq!(open_on(stream, address, "GET", "/readyz", &[], "").await.unwrap().status(), 200);
+    let ready = open_on(stream, address, "GET", "/readyz", &[], "").await.unwrap();
+    assert_eq!(ready.status(), 200);
+    assert_eq!(ready.headers()["strict-transport-security"], "max-age=31536000");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -282,4 +287,35 @@ fn a_key_that_does_not_match_the_certificate_fails_the_start() {
         said.starts_with("error: TLS_KEY: it is not the key of the first certificate in TLS_CERT"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_ends_soon_is_logged_at_start_and_on_reload_and_its_end_is_a_metric() {
+    const DAY: Duration = Duration::from_hours(24);
+    let (authority, folder) = (Authority::new("ours"), tempfile::tempdir().unwrap());
+    let (now, in_days) = (SystemTime::now(), SystemTime::now() + 10 * DAY);
+    authority.issue_until("localhost", in_days).write(folder.path());
+    let url = TestDatabase::create().await.url();
+    let (cert, key) = (folder.path().join("tls.crt"), folder.path().join("tls.key"));
+    let settings = [("DATABASE_URL", &*url), ("TLS_CERT", path(&cert)), ("TLS_KEY", path(&key))];
+    let mut command = Program::command(&settings);
+    let program = Program::spawn(command.stdout(Stdio::null()));
+    let admin = program.log_line(|line| line["message"] == "serving metrics");
+    let admin = admin["address"].as_str().unwrap().parse().unwrap();
+    let warns = |text: &'static str| {
+        move |line: &Value| {
+            let message = line["message"].as_str().unwrap_or_default();
+            line["level"] == "WARN" && message.starts_with("TLS_CERT: ") && message.contains(text)
+        }
+    };
+    program.log_line(warns("expires soon"));
+    let days_left = async || {
+        let end = samples(admin).await["customer_groups_certificate_not_after_seconds"];
+        (end - now.duration_since(UNIX_EPOCH).unwrap().as_secs_f64()) / DAY.as_secs_f64()
+    };
+    assert!((days_left().await - 10.0).abs() < 0.5);
+
+    authority.issue_until("localhost", now - DAY).write(folder.path());
+    program.log_line(warns("has expired"));
+    assert!((days_left().await + 1.0).abs() < 0.5);
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use failed_auth::network;
 pub use limits::{Limits, Rate};
-pub(crate) use public::PublicPermits;
+pub(crate) use public::PublicLimits;
 
 use crate::api::{CallContext, Protocol};
 use crate::auth::KeyCache;
@@ -38,10 +38,16 @@ pub(crate) struct Admission {
     /// The bytes of large requests and responses in memory.
     buffers: FairShare,
     rates: Option<RateLimits>,
+    is_audit_required: bool,
 }
 
 impl Admission {
-    pub(crate) fn new(limits: &Limits, request_timeout: Duration, keys: KeyCache) -> Self {
+    pub(crate) fn new(
+        limits: &Limits,
+        request_timeout: Duration,
+        keys: KeyCache,
+        is_audit_required: bool,
+    ) -> Self {
         let bytes = limits.buffered_bytes as usize;
         Self {
             keys: Arc::new(keys),
@@ -49,6 +55,7 @@ impl Admission {
             request_timeout,
             permits: FairShare::new(limits.calls.get(), limits.calls_per_key.get()),
             buffers: FairShare::new(bytes, bytes / 2),
+            is_audit_required,
             rates: limits.rate.map(RateLimits::new),
         }
     }
@@ -78,7 +85,8 @@ impl Admission {
         let permit = self.permits.try_acquire(principal.digest, 1).ok_or(Error::Overloaded)?;
         timeout?;
         let (keys, buffers, state) = (self.keys.clone(), self.buffers.clone(), call.state.clone());
-        Ok((CallContext { principal, keys, buffers, deadline, state }, permit))
+        let is_audit_required = self.is_audit_required;
+        Ok((CallContext { principal, keys, buffers, is_audit_required, deadline, state }, permit))
     }
 
     /// Returns the principal of the `Authorization` header (RFC 6750). Unknown keys are rate limited by address.
@@ -101,6 +109,11 @@ impl Admission {
             self.failed_auth.give_back(address);
         }
         found?.ok_or_else(|| Error::KeyInvalid("this API key is unknown or revoked".to_owned()))
+    }
+
+    /// Records in the database which API keys were used since the last time.
+    pub(crate) async fn record_key_use(&self) -> Result<(), Error> {
+        self.keys.record_use().await
     }
 
     /// Reads the active keys again. If the database does not answer, clears the cache: any key may be revoked by now.

@@ -1,6 +1,7 @@
 //! Limits of the calls that need no API key, so that callers without one leave the service to others.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -15,21 +16,30 @@ const MAX_PROBES: usize = 64;
 /// The paths of probes over HTTP and gRPC. A stream of changes of the health is no probe: it lasts.
 const PROBES: [&str; 3] = ["/livez", "/readyz", "/grpc.health.v1.Health/Check"];
 
-/// The permits of public calls.
+/// The RPC whose clients keep it open, to learn of changes of the health.
+const WATCH: &str = "/grpc.health.v1.Health/Watch";
+
+/// The limits of public calls. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct PublicPermits {
+pub(crate) struct PublicLimits {
     calls: Arc<Semaphore>,
     probes: Arc<Semaphore>,
+    /// The longest time until a response begins, and the longest time of a stream.
+    pub(crate) response: Duration,
+    watch: Duration,
 }
 
-impl Default for PublicPermits {
-    fn default() -> Self {
+impl PublicLimits {
+    pub(crate) fn new(response: Duration, watch: Duration) -> Self {
         let permits = |number| Arc::new(Semaphore::new(number));
-        Self { calls: permits(MAX_CALLS), probes: permits(MAX_PROBES) }
+        Self { calls: permits(MAX_CALLS), probes: permits(MAX_PROBES), response, watch }
     }
-}
 
-impl PublicPermits {
+    /// Returns the longest time of an RPC.
+    pub(crate) fn time(&self, path: &str) -> Duration {
+        if path == WATCH { self.watch } else { self.response }
+    }
+
     /// Returns a permit, to be kept until the call ends, or [`Error::Overloaded`].
     pub(crate) fn permit(&self, path: &str) -> Result<OwnedSemaphorePermit, Error> {
         let permits = if PROBES.contains(&path) { &self.probes } else { &self.calls };

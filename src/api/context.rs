@@ -13,6 +13,7 @@ use crate::domain::{Principal, Reader, find_key, request_id};
 use crate::error::Error;
 use crate::fair_share::{FairShare, SharePermit};
 use crate::service::Writer;
+use crate::telemetry::is_losing_lines;
 
 /// The largest request or response that is not counted, in bytes.
 const SMALL: usize = 16 << 10;
@@ -95,6 +96,8 @@ pub(crate) struct CallContext {
     pub(crate) principal: Principal,
     pub(crate) keys: Arc<KeyCache>,
     pub(crate) buffers: FairShare,
+    /// Whether no change may be made while the audit log loses lines.
+    pub(crate) is_audit_required: bool,
     pub(crate) deadline: Instant,
     pub(crate) state: Arc<CallState>,
 }
@@ -128,8 +131,11 @@ impl CallContext {
         Ok(())
     }
 
-    /// Returns the permission to write, or [`Error::KeyReadOnly`].
+    /// Returns the permission to write, or [`Error::KeyReadOnly`], or [`Error::NotAuditable`].
     pub(crate) fn writer(&self) -> Result<Writer, Error> {
+        if self.is_audit_required && is_losing_lines() {
+            return Err(Error::NotAuditable);
+        }
         Writer::new(self.principal, self.state.request_id())
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn mapping(error: &Error) -> ErrorMapping {
         Error::Overloaded => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded"),
         Error::RateLimited(_) | Error::FailedAuthLimited(_) =>
             (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limited"),
-        Error::Unavailable(_) | Error::Interrupted(_) =>
+        Error::Unavailable(_) | Error::Interrupted(_) | Error::NotAuditable =>
             (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE, API, "unavailable"),
         Error::Timeout => (Code::DeadlineExceeded, StatusCode::GATEWAY_TIMEOUT, API, "timeout"),
         Error::Internal(_) => (Code::Internal, StatusCode::INTERNAL_SERVER_ERROR, API, "internal"),

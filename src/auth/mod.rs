@@ -1,10 +1,11 @@
 //! The cache of known API keys. It has no expiry: the health probe (`router/health.rs`) replaces it every 500 ms.
 
-use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
-use crate::domain::{Digest, Mode, Principal, Scope, Secret};
+use crate::domain::{Digest, KeyId, Mode, Principal, Scope, Secret};
 use crate::error::Error;
 use crate::store::Store;
 
@@ -14,35 +15,63 @@ pub struct KeyCache {
     store: Store,
     mode: Mode,
     configured: Option<Digest>,
-    known: RwLock<HashMap<Digest, Principal>>,
+    known: RwLock<HashMap<Digest, Known>>,
     /// The known keys before the last refresh; `None` after a failed one.
-    previous: RwLock<Option<HashMap<Digest, Principal>>>,
+    previous: RwLock<Option<HashMap<Digest, Known>>>,
+    /// The keys whose use is not yet recorded in the database, besides those that are known as used.
+    used: Mutex<HashSet<KeyId>>,
+}
+
+#[derive(Debug)]
+struct Known {
+    principal: Principal,
+    /// Whether the key was used since it is known.
+    is_used: AtomicBool,
+}
+
+impl From<Principal> for Known {
+    fn from(principal: Principal) -> Self {
+        Self { principal, is_used: AtomicBool::default() }
+    }
 }
 
 impl KeyCache {
     /// Creates a cache with only the configured key.
     pub fn new(store: Store, mode: Mode, configured: Option<&Secret>) -> Self {
         let configured = configured.map(Secret::digest);
-        Self { store, mode, configured, known: RwLock::default(), previous: RwLock::default() }
+        Self {
+            store,
+            mode,
+            configured,
+            known: RwLock::default(),
+            previous: RwLock::default(),
+            used: Mutex::default(),
+        }
     }
 
     pub(crate) fn mode(&self) -> Mode {
         self.mode
     }
 
-    /// Returns the principal of a key that is cached.
+    /// Returns the principal of a key that is cached, and counts as its use.
     pub fn recall(&self, digest: Digest) -> Option<Principal> {
         if self.configured == Some(digest) {
             return Some(Principal { key: None, digest, scope: Scope::Write });
         }
-        self.known.read().unwrap_or_else(PoisonError::into_inner).get(&digest).copied()
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let Known { principal, is_used } = known.get(&digest)?;
+        // Only the first use writes, so that threads do not compete for the key.
+        if !is_used.load(Ordering::Relaxed) {
+            is_used.store(true, Ordering::Relaxed);
+        }
+        Some(*principal)
     }
 
-    /// Looks a key up in the database and caches it; `None` when it is unknown or revoked.
+    /// Looks a key up in the database and caches it; `None` when it is unknown, revoked or expired.
     pub async fn look_up(&self, digest: Digest) -> Result<Option<Principal>, Error> {
         let found = self.store.find_key(digest).await?;
         if let Some(principal) = found {
-            write(&self.known).insert(digest, principal);
+            write(&self.known).insert(digest, Known { principal, is_used: AtomicBool::new(true) });
         }
         Ok(found)
     }
@@ -50,8 +79,9 @@ impl KeyCache {
     /// Replaces the cached keys by the active keys in the database. After an error they stay.
     pub(crate) async fn refresh(&self, timeout: Duration) -> Result<(), Error> {
         let keys = self.store.active_keys(timeout).await?;
-        let keys = keys.into_iter().map(|principal| (principal.digest, principal)).collect();
+        let keys = keys.into_iter().map(|principal| (principal.digest, principal.into())).collect();
         let before = std::mem::replace(&mut *write(&self.known), keys);
+        self.used().extend(used(&before));
         *write(&self.previous) = Some(before);
         Ok(())
     }
@@ -65,8 +95,36 @@ impl KeyCache {
 
     pub(crate) fn clear(&self) {
         *write(&self.previous) = None;
-        write(&self.known).clear();
+        let before = std::mem::take(&mut *write(&self.known));
+        self.used().extend(used(&before));
     }
+
+    /// Records in the database which keys were used since the last time. After an error they are recorded the next time.
+    pub(crate) async fn record_use(&self) -> Result<(), Error> {
+        let keys: HashSet<KeyId> = {
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *self.used()).into_iter().chain(used(&known)).collect()
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<KeyId> = keys.into_iter().collect();
+        let recorded = self.store.record_key_use(&keys).await;
+        if recorded.is_err() {
+            self.used().extend(keys);
+        }
+        recorded
+    }
+
+    fn used(&self) -> MutexGuard<'_, HashSet<KeyId>> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the keys that were used, and from now on counts them as not used.
+fn used(keys: &HashMap<Digest, Known>) -> impl Iterator<Item = KeyId> {
+    let used = keys.values().filter(|known| known.is_used.swap(false, Ordering::Relaxed));
+    used.filter_map(|known| known.principal.key)
 }
 
 fn write<T>(lock: &RwLock<T>) -> RwLockWriteGuard<'_, T> {

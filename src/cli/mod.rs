@@ -3,7 +3,9 @@
 mod export;
 mod exposed;
 mod import;
+mod init;
 mod keys;
+mod migrate;
 mod serve;
 mod shared;
 mod verify;
@@ -20,6 +22,7 @@ use crate::telemetry;
 use export::ExportArguments;
 use exposed::ExposedSecrets;
 use import::ImportArguments;
+pub use init::run_as_init;
 use keys::KeysArguments;
 
 const ABOUT_SETTINGS: &str = "Without a command it serves. Every command shows its settings with --help. A setting is a \
@@ -40,6 +43,8 @@ enum Command {
     Serve(Box<ServeSettings>),
     /// Create, list and revoke API keys
     Keys(KeysArguments),
+    /// Bring the tables of the database up to date, as `serve` does, for a service whose user may not
+    Migrate(CommandSettings),
     /// Check the whole database
     #[command(
         after_help = "Exit code: 0 without problems; 1 with problems, one line each; 2 when it cannot check."
@@ -86,6 +91,7 @@ pub async fn run(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let (outcome, failure) = match command {
         Command::Serve(settings) => (Box::pin(serve::run(*settings, &exposed)).await, 1),
         Command::Keys(arguments) => (keys::run(arguments, &exposed).await, 1),
+        Command::Migrate(settings) => (migrate::run(settings, &exposed).await, 1),
         Command::Verify(settings) => (verify::run(settings, &exposed).await, 2),
         Command::Import(arguments) => (import::run(arguments, &exposed).await, 2),
         Command::Export(arguments) => (export::run(arguments, &exposed).await, 2),

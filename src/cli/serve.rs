@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, absolute};
+use std::path::{Path, PathBuf, absolute};
 use std::pin::{Pin, pin};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -16,7 +16,7 @@ use super::shared::at;
 use super::{ExposedSecrets, Failure, prepare_process};
 use crate::auth::KeyCache;
 use crate::config::{Config, DatabaseSource, ServeSettings};
-use crate::domain::{Key, Mode, Scope, Secret};
+use crate::domain::{Key, Mode, Scope, Secret, Timestamp};
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::error::BoxError;
 use crate::listen::Server;
@@ -79,6 +79,7 @@ async fn serve_on(
     };
     let keys = KeyCache::new(store.clone(), config.mode, config.api_key.as_ref());
     let server = Server::bind(config.server.clone(), store.clone(), keys).await?;
+    store.follow_newest_id().await?;
     tracing::info!(%database, mode = config.mode.name(), "the database is up to date");
     announce(config, &store, server.address()).await?;
     server.run(stop).await;
@@ -111,14 +112,18 @@ fn url(config: &Config, address: SocketAddr) -> String {
 async fn provide_key(config: &Config, store: &Store, url: &str) -> Result<String, BoxError> {
     const CREATE: &str = "`customer-groups keys create --name …`";
     let mode = config.mode;
-    let path = absolute(config.database.data_dir.join("api-key"))?;
     let is_embedded = matches!(config.database.source, DatabaseSource::Embedded(_));
+    let path = absolute(key_file(&config.database.data_dir, mode))?;
+    if is_embedded {
+        separate_live_key(&config.database.data_dir)?;
+    }
     let keys: Vec<Key> = store.list_keys().await?.into_iter().filter(|key| key.mode == mode).collect();
     if is_embedded && keys.is_empty() {
         create_first_key(mode, store, &path, url).await?;
         return Ok(path.display().to_string());
     }
-    if keys.iter().all(|key| key.revoked_at.is_some()) {
+    let now = Timestamp::now();
+    if !keys.iter().any(|key| key.is_valid(now)) {
         let mode = mode.name();
         tracing::warn!("no API key for {mode} mode; create one with {CREATE}, or set API_KEY");
         return Ok(format!("none for {mode} mode; {CREATE} creates one"));
@@ -127,6 +132,25 @@ async fn provide_key(config: &Config, store: &Store, url: &str) -> Result<String
         return Ok(path.display().to_string());
     }
     Ok(format!("one of `customer-groups keys list`; {CREATE} creates another"))
+}
+
+/// The file with the first key of a mode.
+fn key_file(data_dir: &Path, mode: Mode) -> PathBuf {
+    data_dir.join(match mode {
+        Mode::Test => "api-key",
+        Mode::Live => "api-key-live",
+    })
+}
+
+/// Renames the file of a live key that an earlier release wrote: it had one file for both modes.
+fn separate_live_key(data_dir: &Path) -> Result<(), BoxError> {
+    let (of_both, of_live) = (key_file(data_dir, Mode::Test), key_file(data_dir, Mode::Live));
+    let is_live = fs::read_to_string(&of_both).is_ok_and(|text| Mode::of(&text) == Some(Mode::Live));
+    if is_live && !of_live.exists() {
+        fs::rename(&of_both, &of_live)
+            .map_err(|error| format!("{} cannot be renamed: {error}", of_both.display()))?;
+    }
+    Ok(())
 }
 
 async fn has_active_key(path: &Path, mode: Mode, store: &Store) -> Result<bool, BoxError> {
@@ -141,7 +165,7 @@ async fn create_first_key(mode: Mode, store: &Store, path: &Path, url: &str) -> 
     let mut file = fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
     file.set_permissions(fs::Permissions::from_mode(0o600))?;
     writeln!(file, "{}", secret.expose())?;
-    store.insert_key(&new_key("first".to_owned(), Scope::Write, mode), secret.digest()).await?;
+    store.insert_key(&new_key("first".to_owned(), Scope::Write, mode, None), secret.digest()).await?;
     writeln!(
         io::stdout(),
         "There was no API key for {} mode, so one was created. Try it:

@@ -8,6 +8,7 @@ use clap::Args;
 use nix::unistd::geteuid;
 use tracing_subscriber::EnvFilter;
 
+use super::environment::check_libpq;
 use super::{Checked, Problems, parse};
 use crate::embedded::EmbeddedOptions;
 use crate::store::{Database, StoreOptions};
@@ -46,12 +47,13 @@ pub(super) struct DatabaseSettings {
     #[arg(long, env = DATABASE_URL, global = true, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 
-    /// Data folder: the private PostgreSQL and the first API key [default: ./data; for root
+    /// Data folder: the private PostgreSQL and the first API key of each mode [default: ./data; for root
     /// /var/lib/customer-groups]
     #[arg(long, env = "DATA_DIR", global = true, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// Folder of postgres and initdb [default: the newest of /usr/lib/postgresql/*/bin, then PATH]
+    /// Folder of postgres and initdb [default: the version of the data folder, or the first, of
+    /// /usr/lib/postgresql/*/bin, newest first, and PATH]
     #[arg(long, env = "PG_BIN_DIR", global = true, value_name = "FOLDER")]
     pg_bin_dir: Option<PathBuf>,
 
@@ -104,7 +106,8 @@ impl CommandSettings {
     /// Returns every problem of the settings, one line each.
     pub(crate) fn parse(self) -> Result<CommandConfig, Vec<String>> {
         let mut problems = Problems::default();
-        self.check(&mut problems).ok_or(problems.0)
+        let config = self.check(&mut problems);
+        problems.finish(config)
     }
 
     pub(super) fn check(self, problems: &mut Problems) -> Option<CommandConfig> {
@@ -130,6 +133,7 @@ impl DatabaseSettings {
     }
 
     pub(super) fn check_url(&self, problems: &mut Problems) -> Checked<Option<Database>> {
+        check_libpq(self.url().is_some(), problems);
         problems.check(DATABASE_URL, self.url().map(parse::database).transpose())
     }
 

@@ -119,7 +119,8 @@ impl LimitSettings {
         let long_lists = self.max_long_lists_per_key.as_ref().map(parse).transpose();
         let searches = self.max_searches_per_key.as_ref().map(parse).transpose();
         let long_lists = problems.check(MAX_LONG_LISTS_PER_KEY, long_lists);
-        Some((long_lists?, problems.check(MAX_SEARCHES_PER_KEY, searches)?))
+        let searches = problems.check(MAX_SEARCHES_PER_KEY, searches);
+        long_lists.zip(searches)
     }
 }
 

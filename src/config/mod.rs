@@ -1,6 +1,7 @@
 //! Configuration: flags and environment variables, parsed to one typed value. Every mistake is reported at once.
 
 mod database;
+mod environment;
 mod limits;
 mod parse;
 mod serve;
@@ -37,7 +38,7 @@ impl KeysSettings {
         let mut problems = Problems::default();
         let mode = self.mode.check(&mut problems);
         let config = self.command.check(&mut problems);
-        config.zip(mode).ok_or(problems.0)
+        problems.finish(config.zip(mode))
     }
 }
 
@@ -66,6 +67,11 @@ impl Problems {
     /// Returns the value, or records the problem under the name of the setting.
     fn check<T>(&mut self, name: &str, parsed: Result<T, impl Display>) -> Option<T> {
         parsed.map_err(|problem| self.0.push(format!("{name}: {problem}"))).ok()
+    }
+
+    /// Returns the settings if there is no problem.
+    fn finish<T>(self, settings: Option<T>) -> Result<T, Vec<String>> {
+        settings.filter(|_| self.0.is_empty()).ok_or(self.0)
     }
 
     fn duration(&mut self, name: &str, text: &str) -> Option<Duration> {

@@ -57,6 +57,10 @@ pub(super) fn mode(text: &str) -> Result<Mode, String> {
     Mode::parse(text).ok_or_else(|| format!("{text:?} is not a valid mode; use test or live"))
 }
 
+pub(super) fn boolean(text: &str) -> Result<bool, String> {
+    text.to_ascii_lowercase().parse().map_err(|_| format!("{text:?} is neither true nor false"))
+}
+
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
         "pretty" => Ok(LogFormat::Pretty),

@@ -22,6 +22,7 @@ const ADMIN_LISTEN: &str = "ADMIN_LISTEN";
 const CORS_ORIGINS: &str = "CORS_ORIGINS";
 const WORKERS: &str = "WORKERS";
 const API_KEY: &str = "API_KEY";
+const AUDIT_REQUIRED: &str = "AUDIT_REQUIRED";
 const DATABASE_READ_URL: &str = "DATABASE_READ_URL";
 const POOL_SIZE: &str = "POOL_SIZE";
 const POOL_QUEUE: &str = "POOL_QUEUE";
@@ -66,6 +67,10 @@ pub(crate) struct ServeSettings {
 
     #[command(flatten)]
     log: LogSettings,
+
+    /// Whether to refuse changes while lines of the log, and so of the audit log, are lost: true or false
+    #[arg(long, env = AUDIT_REQUIRED, default_value = "false", value_name = "BOOLEAN", help_heading = "Log")]
+    audit_required: String,
 }
 
 #[derive(Debug, Args)]
@@ -165,6 +170,7 @@ impl Config {
         let traces = settings.traces.check(&mut problems);
         let tls = settings.tls.check(&mut problems);
         let log = settings.log.check(&mut problems);
+        let is_audit_required = problems.check(AUDIT_REQUIRED, parse::boolean(&settings.audit_required));
 
         let config = || {
             let (listen, admin, origins, workers) = network?;
@@ -182,13 +188,22 @@ impl Config {
             let worker_connections = CONNECTIONS_PER_WORKER * workers.get();
             let database = settings.database.into_config(database?, options, worker_connections);
             let is_embedded = matches!(database.source, DatabaseSource::Embedded(_));
-            let (tls, limits) = (tls?, limits?);
-            let server =
-                ServerOptions { listen, tls, admin, is_embedded, workers, timeouts, limits, origins };
+            let (tls, limits, is_audit_required) = (tls?, limits?, is_audit_required?);
+            let server = ServerOptions {
+                listen,
+                tls,
+                admin,
+                is_embedded,
+                workers,
+                timeouts,
+                limits,
+                origins,
+                is_audit_required,
+            };
             let (replica, mode, api_key, traces) = (replica?, mode?, api_key?, traces?);
             Some((Self { database, replica, mode, api_key, server, traces }, log?))
         };
-        config().ok_or(problems.0)
+        problems.finish(config())
     }
 }
 

@@ -13,7 +13,7 @@ fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
 }
 
 /// The settings in the order in which their mistakes are reported.
-const SETTINGS: [&str; 30] = [
+const SETTINGS: [&str; 37] = [
     "LISTEN",
     "ADMIN_LISTEN",
     "CORS_ORIGINS",
@@ -34,9 +34,15 @@ const SETTINGS: [&str; 30] = [
     "MAX_CONNECTIONS_PER_ADDRESS",
     "MAX_STREAMS",
     "MAX_CALLS",
+    "MAX_CALLS_PER_KEY",
     "MAX_REQUEST_BYTES",
     "MAX_HEADER_BYTES",
+    "MAX_BUFFERED_BYTES",
     "RATE_LIMIT",
+    "MAX_LONG_LISTS_PER_KEY",
+    "MAX_SEARCHES_PER_KEY",
+    "OTEL_SDK_DISABLED",
+    "OTEL_TRACES_EXPORTER",
     "OTEL_EXPORTER_OTLP_ENDPOINT",
     "OTEL_TRACES_SAMPLER_ARG",
     "OTEL_TRACES_SAMPLER",
@@ -44,6 +50,7 @@ const SETTINGS: [&str; 30] = [
     "TLS_KEY",
     "LOG_FORMAT",
     "RUST_LOG",
+    "AUDIT_REQUIRED",
 ];
 
 #[test]
@@ -70,16 +77,23 @@ fn every_mistake_is_reported_at_once() {
         "--max-connections-per-address=0",
         "--max-streams=many",
         "--max-calls=-1",
+        "--max-calls-per-key=0",
+        "--max-long-lists-per-key=0",
+        "--max-searches-per-key=0",
+        "--max-buffered-bytes=1",
         "--max-request-bytes=1023",
         "--max-header-bytes=8191",
         "--rate-limit=100",
         "--tls-cert=/",
         "--tls-key=/nowhere",
+        "--otel-sdk-disabled=perhaps",
+        "--otel-traces-exporter=zipkin",
         "--otel-exporter-otlp-endpoint=collector:4317",
         "--otel-traces-sampler=sometimes",
         "--otel-traces-sampler-arg=1.5",
         "--log-format=xml",
         "--log=customer_groups=loud",
+        "--audit-required=maybe",
     ])
     .unwrap_err();
     let names: Vec<&str> = problems.iter().filter_map(|line| line.split(':').next()).collect();

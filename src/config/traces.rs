@@ -4,12 +4,17 @@ use clap::Args;
 use http::Uri;
 use opentelemetry_sdk::trace::Sampler;
 
-use super::{Checked, Problems};
+use super::environment::check_opentelemetry;
+use super::{Checked, Problems, parse};
 use crate::telemetry::traces::TraceOptions;
 
+const SDK_DISABLED: &str = "OTEL_SDK_DISABLED";
+const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const SAMPLER_ARG: &str = "OTEL_TRACES_SAMPLER_ARG";
+const DEFAULT_EXPORTER: &str = "otlp";
 const DEFAULT_SAMPLER: &str = "parentbased_always_on";
 const DEFAULT_RATIO: &str = "1";
 
@@ -19,6 +24,18 @@ pub(super) struct TraceSettings {
     /// URL of the collector that receives traces by OTLP over gRPC, such as http://localhost:4317 [default: no traces]
     #[arg(long = "otel-exporter-otlp-endpoint", env = ENDPOINT, value_name = "URL")]
     endpoint: Option<String>,
+
+    /// The same, with priority
+    #[arg(long = "otel-exporter-otlp-traces-endpoint", env = TRACES_ENDPOINT, value_name = "URL")]
+    traces_endpoint: Option<String>,
+
+    /// Whether to disable traces whatever the other settings are: true or false
+    #[arg(long = "otel-sdk-disabled", env = SDK_DISABLED, default_value = "false", value_name = "BOOLEAN")]
+    sdk_disabled: String,
+
+    /// Exporter of traces: otlp, or none to disable them
+    #[arg(long = "otel-traces-exporter", env = EXPORTER, default_value = DEFAULT_EXPORTER, value_name = "EXPORTER")]
+    exporter: String,
 
     /// Sampler: always_on, always_off or traceidratio; with the prefix parentbased_, the decision of the caller has
     /// priority
@@ -45,15 +62,27 @@ pub(super) struct TraceSettings {
 }
 
 impl TraceSettings {
-    /// Without a collector, the other settings are not checked.
+    /// When traces are disabled, or without a collector, the other settings are not checked.
     pub(super) fn check(&self, problems: &mut Problems) -> Checked<Option<TraceOptions>> {
-        let Some(endpoint) = self.endpoint.as_deref().and_then(non_empty) else { return Some(None) };
-        let endpoint = problems.check(ENDPOINT, collector(endpoint));
+        let is_disabled =
+            problems.check(SDK_DISABLED, parse::boolean(non_empty(&self.sdk_disabled).unwrap_or("false")));
+        let is_exported =
+            problems.check(EXPORTER, exporter(non_empty(&self.exporter).unwrap_or(DEFAULT_EXPORTER)));
+        if is_disabled == Some(true) || is_exported == Some(false) {
+            return Some(None);
+        }
+        check_opentelemetry(problems);
+        let of_traces = self.traces_endpoint.as_deref().and_then(non_empty).map(|url| (TRACES_ENDPOINT, url));
+        let of_all = self.endpoint.as_deref().and_then(non_empty).map(|url| (ENDPOINT, url));
+        let Some((setting, endpoint)) = of_traces.or(of_all) else {
+            return is_disabled.and(is_exported).map(|_| None);
+        };
+        let endpoint = problems.check(setting, collector(endpoint));
         let ratio = problems.check(SAMPLER_ARG, ratio(non_empty(&self.ratio).unwrap_or(DEFAULT_RATIO)));
         // With an invalid ratio, the sampler is checked all the same.
         let sampler = sampler(non_empty(&self.sampler).unwrap_or(DEFAULT_SAMPLER), ratio.unwrap_or(1.0));
         let sampler = problems.check(SAMPLER, sampler);
-        ratio?;
+        is_disabled.and(is_exported).and(ratio)?;
         let service_name = self.service_name.as_deref().and_then(non_empty).map(str::to_owned);
         Some(Some(TraceOptions { endpoint: endpoint?, sampler: sampler?, service_name }))
     }
@@ -62,6 +91,15 @@ impl TraceSettings {
 /// An empty value counts as unset, by OpenTelemetry's rules.
 fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
+}
+
+/// Whether traces are exported.
+fn exporter(name: &str) -> Result<bool, String> {
+    match name {
+        DEFAULT_EXPORTER => Ok(true),
+        "none" => Ok(false),
+        _ => Err(format!("{name:?} is not a supported exporter of traces; use otlp or none")),
+    }
 }
 
 fn collector(text: &str) -> Result<String, String> {

@@ -187,8 +187,20 @@ pub struct Key {
     pub scope: Scope,
     /// The kind of service that accepts it.
     pub mode: Mode,
+    /// The end of its validity; `None` for a key that is valid until it is revoked.
+    pub expires_at: Option<Timestamp>,
+    /// The minute of its last use; `None` for a key that was never used.
+    pub last_used_at: Option<Timestamp>,
     /// The time of its revocation.
     pub revoked_at: Option<Timestamp>,
+}
+
+impl Key {
+    /// Whether the key is neither revoked nor expired.
+    #[must_use]
+    pub fn is_valid(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|end| end > now)
+    }
 }
 
 /// The authenticated caller.

@@ -6,9 +6,11 @@
 //! [typeid]: https://github.com/jetify-com/typeid/blob/main/spec/README.md
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
+
+use super::id_generator;
 
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const SUFFIX_LENGTH: usize = 26;
@@ -33,6 +35,18 @@ const NO_VALUE: u8 = u8::MAX;
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// The time of the system's clock.
+    #[must_use]
+    pub fn now() -> Self {
+        Self(jiff::Timestamp::now())
+    }
+
+    /// The time after a duration; the last time of the calendar if it is beyond.
+    #[must_use]
+    pub fn after(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(duration).unwrap_or(jiff::Timestamp::MAX))
+    }
+
     /// The whole seconds since the Unix epoch.
     pub(crate) fn seconds(self) -> i64 {
         self.0.as_second()
@@ -109,10 +123,10 @@ macro_rules! id_type {
             }
 
             /// Generates an id. Within a process each is greater than the ones before it, even if the clock stops
-            /// or goes back.
+            /// or goes back, unless it goes back by more than ten seconds.
             #[must_use]
             pub fn generate() -> Self {
-                Self(Uuid::now_v7())
+                Self(id_generator::generate())
             }
 
             /// Parses an id; `None` for any text that this service cannot have generated.
@@ -166,7 +180,7 @@ id_type! {
 /// Generates a request id: `req_` and 26 characters.
 #[must_use]
 pub fn request_id() -> String {
-    ["req_", Suffix::of(Uuid::now_v7()).as_str()].concat()
+    ["req_", Suffix::of(Uuid::new_v4()).as_str()].concat()
 }
 
 /// The 26 characters, in ASCII.

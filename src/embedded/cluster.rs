@@ -1,13 +1,14 @@
 //! A PostgreSQL cluster in the data folder: its binaries, files and commands.
 
 use std::env;
-use std::fs::{self, DirBuilder, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -19,6 +20,7 @@ use super::user::PostgresUser;
 use super::{POLL_INTERVAL, open_private};
 use crate::error::BoxError;
 use crate::store::Database;
+use crate::telemetry::SlowWait;
 
 /// The superuser of the cluster.
 const USER: &str = "customer_groups";
@@ -58,19 +60,21 @@ impl Cluster {
         let (folder, log) = (data_dir.join(CLUSTER), data_dir.join("postgres.log"));
         let user = PostgresUser::of_cluster(&folder)?;
         user.check_reach(data_dir)?;
+        let created_by = fs::read_to_string(folder.join("PG_VERSION")).ok();
+        let created_by = created_by.as_deref().map(str::trim);
         let cluster = Self {
             folder,
             socket: data_dir.join(SOCKET),
             log_length: log.metadata().map_or(0, |metadata| metadata.len()),
             log,
-            binaries: find_binaries(bin_dir)?,
+            binaries: find_binaries(bin_dir, created_by)?,
             user,
         };
         cluster.check_socket()?;
         cluster.create_private(&cluster.socket)?;
-        match fs::read_to_string(cluster.folder.join("PG_VERSION")) {
-            Ok(version) => cluster.check_version(version.trim())?,
-            Err(_missing) => cluster.init(data_dir)?,
+        match created_by {
+            Some(version) => cluster.check_version(version)?,
+            None => cluster.init(data_dir)?,
         }
         Ok(cluster)
     }
@@ -91,17 +95,13 @@ impl Cluster {
     }
 
     fn check_version(&self, created_by: &str) -> Result<(), BoxError> {
-        let output = Command::new(self.binaries.join("postgres")).arg("--version").output()?;
-        // For example "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)". The number can also be "17beta1".
-        let text = String::from_utf8_lossy(&output.stdout);
-        let number = text.split_whitespace().nth(2).unwrap_or_default();
-        let major: String = number.chars().take_while(char::is_ascii_digit).collect();
-        if major == created_by {
+        let version = version(&self.binaries)?;
+        if major(&version) == created_by {
             return Ok(());
         }
         Err(format!(
             "the cluster in {} was created by PostgreSQL {created_by}, but the binaries in {} are PostgreSQL \
-             {number}; set PG_BIN_DIR to the binaries of PostgreSQL {created_by}, or upgrade the cluster with \
+             {version}; set PG_BIN_DIR to the binaries of PostgreSQL {created_by}, or upgrade the cluster with \
              pg_upgrade",
             self.folder.display(),
             self.binaries.display()
@@ -112,9 +112,14 @@ impl Cluster {
     /// Creates the cluster in a temporary folder and renames it when it is complete, so that an interrupted initdb is
     /// repeated.
     fn init(&self, data_dir: &Path) -> Result<(), BoxError> {
-        let unfinished = data_dir.join("postgres.new");
+        let (unfinished, messages) = (data_dir.join("postgres.new"), data_dir.join("initdb.log"));
+        let log =
+            open_private(&messages, File::options().create(true).truncate(false).read(true).write(true))?;
+        wait_for_earlier_initdb(&log, data_dir)?;
+        log.set_len(0)?;
         if unfinished.exists() {
-            fs::remove_dir_all(&unfinished)?;
+            fs::remove_dir_all(&unfinished)
+                .map_err(|error| format!("{} cannot be removed: {error}", unfinished.display()))?;
         }
         self.create_private(&unfinished)?;
         tracing::info!(folder = %self.folder.display(), "creating the private PostgreSQL cluster");
@@ -127,13 +132,14 @@ impl Cluster {
             "--data-checksums",
             "--no-instructions",
         ]);
-        initdb.arg("--username").arg(USER).arg("--pgdata").arg(&unfinished);
-        let output = initdb.output().map_err(|error| cannot_start(&initdb, &error))?;
-        if !output.status.success() {
-            let messages = String::from_utf8_lossy(&output.stderr);
+        initdb.arg("--username").arg(USER).arg("--pgdata").arg(&unfinished).stderr(log);
+        let status = initdb.status().map_err(|error| cannot_start(&initdb, &error))?;
+        if !status.success() {
+            let messages = fs::read_to_string(&messages)?;
             return Err(format!("initdb failed in {}:\n{messages}", data_dir.display()).into());
         }
         fs::rename(&unfinished, &self.folder)?;
+        fs::remove_file(&messages)?;
         Ok(())
     }
 
@@ -151,7 +157,8 @@ impl Cluster {
         postgres.arg("-D").arg(&self.folder).stderr(log);
         for setting in [
             "listen_addresses=".to_owned(),
-            format!("unix_socket_directories=\"{}\"", self.socket.display()),
+            // A list of quoted paths.
+            format!("unix_socket_directories=\"{}\"", self.socket.display().to_string().replace('"', "\"\"")),
             "unix_socket_permissions=0700".to_owned(),
             format!("max_connections={connections}"),
             // PostgreSQL reports the errors of statements to the service, and the service logs them.
@@ -249,12 +256,35 @@ impl Cluster {
     }
 }
 
+/// Waits until no process of an earlier initdb is left, whose service was killed: each holds the lock on its log.
+fn wait_for_earlier_initdb(log: &File, data_dir: &Path) -> Result<(), BoxError> {
+    const MAX_WAIT: Duration = Duration::from_mins(1);
+    let folder = data_dir.display();
+    let mut slow = SlowWait::new(format!("the initdb in {folder} that a killed service left behind"));
+    loop {
+        match log.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if slow.elapsed() < MAX_WAIT => slow.note(),
+            Err(TryLockError::WouldBlock) => {
+                return Err(
+                    format!("an initdb that a killed service left behind in {folder} does not end").into()
+                );
+            }
+            Err(TryLockError::Error(error)) => {
+                return Err(format!("the log of initdb in {folder} cannot be locked: {error}").into());
+            }
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
+
 pub(super) fn cannot_start(command: &Command, error: &io::Error) -> String {
     format!("{} cannot be started: {error}", command.get_program().display())
 }
 
-/// Returns the given folder, the newest folder of Debian's packages, or the first folder on PATH.
-pub(super) fn find_binaries(given: Option<&Path>) -> Result<PathBuf, BoxError> {
+/// Returns the given folder; or of Debian's packages, newest first, and the folders on PATH, the first one of the version
+/// that created the cluster, or else the first one.
+pub(super) fn find_binaries(given: Option<&Path>, created_by: Option<&str>) -> Result<PathBuf, BoxError> {
     const REMEDY: &str = "set DATABASE_URL to a PostgreSQL database, for example in a container; or install PostgreSQL \
         here with `apt-get install postgresql` or `brew install postgresql`; or set PG_BIN_DIR to the folder of \
         postgres and initdb";
@@ -263,12 +293,31 @@ pub(super) fn find_binaries(given: Option<&Path>) -> Result<PathBuf, BoxError> {
         (Some(folder.to_owned()).filter(complete), format!("PG_BIN_DIR {}", folder.display()))
     } else {
         let path = env::var_os("PATH").unwrap_or_default();
-        let found = debian_binaries().into_iter().chain(env::split_paths(&path)).find(complete);
-        (found, "/usr/lib/postgresql or on PATH".to_owned())
+        let mut found: Vec<_> =
+            debian_binaries().into_iter().chain(env::split_paths(&path)).filter(complete).collect();
+        let is_wanted = |folder: &PathBuf| {
+            created_by.is_some_and(|wanted| version(folder).is_ok_and(|version| major(&version) == wanted))
+        };
+        let place = found.iter().position(is_wanted).unwrap_or_default();
+        let chosen = (place < found.len()).then(|| found.swap_remove(place));
+        (chosen, "/usr/lib/postgresql or on PATH".to_owned())
     };
     found.ok_or_else(|| {
         format!("DATABASE_URL is not set, and no PostgreSQL was found in {place}; {REMEDY}").into()
     })
+}
+
+/// The version of the binaries, such as `15.18` or `17beta1`.
+fn version(binaries: &Path) -> io::Result<String> {
+    let output = Command::new(binaries.join("postgres")).arg("--version").output()?;
+    // For example "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)".
+    let text = String::from_utf8_lossy(&output.stdout);
+    Ok(text.split_whitespace().nth(2).unwrap_or_default().to_owned())
+}
+
+/// The major version, as in the file PG_VERSION of a cluster.
+fn major(version: &str) -> &str {
+    version.split(|character: char| !character.is_ascii_digit()).next().unwrap_or_default()
 }
 
 /// The folders of Debian's packages, newest version first.

@@ -13,10 +13,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use crate::error::BoxError;
 use crate::store::Database;
+use crate::telemetry::SlowWait;
 use cluster::Cluster;
 use postgres_process::PostgresProcess;
 
@@ -79,7 +80,7 @@ impl Embedded {
     pub async fn start(options: &EmbeddedOptions) -> Result<Self, BoxError> {
         // Checked first: without PostgreSQL, no folder is created, and the error is not about permissions of the
         // folder.
-        cluster::find_binaries(options.bin_dir.as_deref())?;
+        cluster::find_binaries(options.bin_dir.as_deref(), None)?;
         let data_dir = create_data_dir(&options.data_dir)?;
         Self::start_as(LockOwner::Service, options, &data_dir).await
     }
@@ -90,8 +91,11 @@ impl Embedded {
         let data_dir = &options.data_dir;
         let data_dir = data_dir.canonicalize().map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => no_cluster(data_dir),
-            _ => format!("DATA_DIR {} cannot be opened: {error}", data_dir.display()).into(),
+            _ => not_usable(data_dir, "opened", &error),
         })?;
+        if !data_dir.is_dir() {
+            return Err(not_usable(&data_dir, "opened", &io::ErrorKind::NotADirectory.into()));
+        }
         Self::start_as(LockOwner::Command, options, &data_dir).await
     }
 
@@ -102,7 +106,8 @@ impl Embedded {
     ) -> Result<Self, BoxError> {
         /// The longest wait for a command to release the folder, or for a service to start.
         const MAX_WAIT: Duration = Duration::from_secs(10);
-        let begun = Instant::now();
+        let folder = data_dir.display();
+        let mut slow = SlowWait::new(format!("another customer-groups process, which uses {folder}"));
         loop {
             if let Some(lock) = lock(data_dir, owner)? {
                 return Self::start_locked(options, data_dir, lock).await;
@@ -117,9 +122,10 @@ impl Embedded {
                 }
                 (false, LockOwner::Service | LockOwner::Command) => {}
             }
-            if begun.elapsed() > MAX_WAIT {
+            if slow.elapsed() > MAX_WAIT {
                 return Err(in_use(data_dir));
             }
+            slow.note();
             sleep(POLL_INTERVAL).await;
         }
     }
@@ -130,7 +136,10 @@ impl Embedded {
         let mut process = PostgresProcess::spawn(cluster.postgres(options.max_connections)?)?;
 
         let database = Cluster::database(data_dir);
+        let mut slow =
+            SlowWait::new(format!("the private PostgreSQL; see postgres.log in {}", data_dir.display()));
         loop {
+            slow.note();
             tokio::select! {
                 () = process.exited() => {
                     return Err(format!("PostgreSQL did not start:\n{}", cluster.log_tail()).into());
@@ -172,15 +181,21 @@ impl Embedded {
 /// permissions of their own.
 fn create_data_dir(path: &Path) -> Result<PathBuf, BoxError> {
     let create = || {
-        if !path.exists() {
+        if !path.try_exists()? {
             fs::create_dir_all(path)?;
             fs::set_permissions(path, Permissions::from_mode(0o755))?;
         }
+        if !path.is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
         path.canonicalize()
     };
+    create().map_err(|error| not_usable(path, "created", &error))
+}
+
+fn not_usable(path: &Path, action: &str, error: &io::Error) -> BoxError {
     let remedy = "set DATA_DIR to a folder that can be written, or DATABASE_URL to a database";
-    create()
-        .map_err(|error| format!("DATA_DIR {} cannot be created: {error}; {remedy}", path.display()).into())
+    format!("DATA_DIR {} cannot be {action}: {error}; {remedy}", path.display()).into()
 }
 
 fn in_use(data_dir: &Path) -> BoxError {

@@ -10,6 +10,9 @@ use crate::error::BoxError;
 /// The encoded `FileDescriptorSet` of the API with all imports and `google.api.http` rules.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
+/// The largest request message of health and reflection, in bytes: their requests are names.
+pub(crate) const MAX_PUBLIC_REQUEST_BYTES: usize = 16 << 10;
+
 /// Returns the names of the RPCs of the API, as in `package.Service/Method`.
 pub(crate) fn rpcs() -> Result<Vec<String>, BoxError> {
     names(&[DESCRIPTOR])
@@ -46,5 +49,8 @@ pub(crate) fn with_reflection(routes: Routes) -> Result<Routes, BoxError> {
             // Not a service, but clients need it to show the details of an error.
             .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
-    Ok(routes.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?))
+    let (v1, v1alpha) = (reflection().build_v1()?, reflection().build_v1alpha()?);
+    Ok(routes
+        .add_service(v1.max_decoding_message_size(MAX_PUBLIC_REQUEST_BYTES))
+        .add_service(v1alpha.max_decoding_message_size(MAX_PUBLIC_REQUEST_BYTES)))
 }

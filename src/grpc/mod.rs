@@ -13,8 +13,8 @@ use tower::Service as _;
 
 pub use convert::{list, new_batch, new_group, update};
 pub use descriptor::DESCRIPTOR;
-pub(crate) use descriptor::{public_rpcs, rpcs, with_reflection};
-pub(crate) use status::{error_response, translate};
+pub(crate) use descriptor::{MAX_PUBLIC_REQUEST_BYTES, public_rpcs, rpcs, with_reflection};
+pub(crate) use status::{error_response, trailers, translate};
 
 use crate::api::{AnyBody, CallContext};
 use crate::service::Service;

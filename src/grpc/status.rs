@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use http::{Response, Uri};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Response, Uri};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
@@ -35,6 +36,13 @@ pub(super) fn render(error: &Error, state: &CallState) -> Status {
 /// Renders an error that no handler returned, as a response without a body.
 pub(crate) fn error_response(error: &Error, state: &CallState) -> Response<Body> {
     render(error, state).into_http()
+}
+
+/// Renders an error that ends a stream, as its trailers.
+pub(crate) fn trailers(error: &Error, state: &CallState) -> HeaderMap {
+    let mut headers = error_response(error, state).into_parts().0.headers;
+    headers.remove(CONTENT_TYPE);
+    headers
 }
 
 /// Renders the errors of the library, for requests that reach no handler.

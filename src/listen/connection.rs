@@ -64,6 +64,9 @@ impl Connections {
     fn protocol(&self, connection: Arc<Activity>) -> auto::Builder<StreamExecutor> {
         /// The interval of pings on a silent HTTP/2 connection, and their timeout.
         const KEEP_ALIVE: Duration = Duration::from_secs(30);
+        /// The bytes that a caller may send before its call reads them: the protocol's default (RFC 9113, section
+        /// 6.9.2), not the library's.
+        const STREAM_WINDOW: u32 = (1 << 16) - 1;
 
         let mut protocol = auto::Builder::new(StreamExecutor { timeout: self.timeouts.request, connection });
         protocol
@@ -77,6 +80,7 @@ impl Connections {
             .timer(TokioTimer::new())
             .keep_alive_interval(KEEP_ALIVE)
             .keep_alive_timeout(KEEP_ALIVE)
+            .initial_stream_window_size(STREAM_WINDOW)
             .max_concurrent_streams(self.limits.streams.get())
             .max_header_list_size(self.limits.header_bytes);
         protocol

@@ -20,16 +20,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use sd_notify::NotifyState;
 use tokio::net::{TcpListener, TcpStream};
 
 pub use tls::{Tls, TlsFiles};
 
-use crate::admission::{Admission, Limits};
+use crate::admission::{Admission, Limits, PublicLimits};
 use crate::auth::KeyCache;
-use crate::error::BoxError;
+use crate::error::{BoxError, Error};
 use crate::observe::{AllCallMetrics, MetricsExporter, MetricsServer, Refusals};
 use crate::router::{Health, Origins, SharedRoutes};
 use crate::store::Store;
+use crate::telemetry::LogLimit;
 use address_limiter::AddressLimiter;
 use worker::Worker;
 
@@ -52,6 +54,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// The origins whose pages may call the server.
     pub origins: Option<Origins>,
+    /// Whether no change may be made while lines of the log, and so of the audit log, are lost.
+    pub is_audit_required: bool,
 }
 
 /// The time limits of the server.
@@ -86,6 +90,7 @@ pub struct Server {
     workers: Vec<Worker>,
     health: Health,
     admission: Arc<Admission>,
+    store: Store,
     metrics: Option<(MetricsServer, MetricsExporter)>,
 }
 
@@ -99,7 +104,8 @@ impl Server {
             .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
         let address = listener.local_addr()?;
         let (timeouts, limits) = (options.timeouts, options.limits);
-        let admission = Arc::new(Admission::new(&limits, timeouts.request, keys));
+        let admission = Arc::new(Admission::new(&limits, timeouts.request, keys, options.is_audit_required));
+        let kept = store.clone();
         let (health, refusals) = (Health::new().await, Arc::new(Refusals::default()));
         let (origins, refused) = (options.origins, refusals.clone());
         let (shared, endpoints) = SharedRoutes::new(
@@ -107,7 +113,8 @@ impl Server {
             &health,
             origins,
             limits.request_bytes,
-            timeouts.request,
+            PublicLimits::new(timeouts.request, timeouts.age),
+            options.tls.is_some(),
             refused,
         )?;
         let (mut workers, mut calls) = (Vec::new(), AllCallMetrics::new(endpoints));
@@ -120,7 +127,9 @@ impl Server {
             Some(listen) => {
                 let (refusals, readiness) = (refusals.clone(), health.readiness().clone());
                 let is_embedded = options.is_embedded;
-                let exporter = MetricsExporter { calls, refusals, readiness, store, is_embedded };
+                let certificate_end = options.tls.as_ref().map(Tls::not_after);
+                let exporter =
+                    MetricsExporter { calls, refusals, readiness, store, is_embedded, certificate_end };
                 Some((MetricsServer::bind(listen).await?, exporter))
             }
             None => None,
@@ -136,6 +145,7 @@ impl Server {
             workers,
             health,
             admission,
+            store: kept,
             metrics,
         })
     }
@@ -162,11 +172,13 @@ impl Server {
         let probes = tokio::spawn(self.health.clone().watch(self.admission.clone()));
         self.warn_if_unencrypted();
         tracing::info!(address = %self.address, "serving");
+        notify(NotifyState::Ready);
 
         tokio::select! {
             () = self.accept(stop) => {}
             () = self.refusals.log() => {}
             () = self.watch_certificates() => {}
+            () = self.keep_house() => {}
         }
         probes.abort();
         // No probe may report a status after the drain has begun.
@@ -178,7 +190,9 @@ impl Server {
         }
         drop(self.listener);
         tracing::info!("stopping");
+        notify(NotifyState::Stopping);
         let drained = join_all(self.workers.into_iter().map(Worker::drain)).await;
+        log_failure("the last use of API keys is not recorded", self.admission.record_key_use().await);
         if !drained.iter().all(|(in_time, _)| *in_time) {
             tracing::warn!(seconds = self.drain.as_secs(), "calls aborted: drain timeout exceeded");
         }
@@ -193,6 +207,17 @@ impl Server {
         }
     }
 
+    /// Removes expired records and records the use of API keys, at once and then every minute.
+    async fn keep_house(&self) {
+        const INTERVAL: Duration = Duration::from_mins(1);
+        loop {
+            let removed = self.store.remove_expired_records().await;
+            log_failure("expired idempotency records are not removed", removed);
+            log_failure("the use of API keys is not recorded", self.admission.record_key_use().await);
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
     async fn watch_certificates(&self) {
         match &self.tls {
             Some(tls) => tls.clone().watch().await,
@@ -201,7 +226,7 @@ impl Server {
     }
 
     async fn accept(&self, stop: impl Future<Output = ()>) {
-        let mut stop = std::pin::pin!(stop);
+        let (mut stop, mut limit) = (std::pin::pin!(stop), LogLimit::default());
         loop {
             let accepted = tokio::select! {
                 () = &mut stop => return,
@@ -210,7 +235,9 @@ impl Server {
             let handed_over = accepted.and_then(|(stream, address)| self.hand_over(stream, address));
             if let Err(error) = handed_over {
                 // For example too many open files: other connections must close first.
-                tracing::error!(%error, "connection not accepted");
+                if limit.permits() {
+                    tracing::error!(%error, "connections not accepted");
+                }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         }
@@ -246,5 +273,18 @@ impl Server {
         let least = loads().min_by_key(|(load, _)| *load);
         let (_, worker) = least.ok_or_else(|| io::Error::other("no worker thread is left"))?;
         worker.take(stream, permit)
+    }
+}
+
+fn log_failure(what: &str, done: Result<(), Error>) {
+    if let Err(error) = done {
+        tracing::warn!(cause = error.cause().unwrap_or_else(|| error.to_string()), "{what}");
+    }
+}
+
+/// Tells the service manager, as systemd's `Type=notify` requires; without one it does nothing.
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the service manager cannot be notified; see NOTIFY_SOCKET");
     }
 }

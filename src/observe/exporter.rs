@@ -3,7 +3,7 @@
 
 use std::fmt::Error;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
@@ -26,6 +26,8 @@ pub(crate) struct MetricsExporter {
     pub(crate) store: Store,
     /// Whether the database is the private one.
     pub(crate) is_embedded: bool,
+    /// The end of the validity of the server's certificate, in seconds since 1970; `None` without TLS.
+    pub(crate) certificate_end: Option<Arc<AtomicU64>>,
 }
 
 impl Collector for MetricsExporter {
@@ -82,6 +84,11 @@ impl MetricsExporter {
             ),
         ] {
             out.gauge(name, help, None, &i64::from(value))?;
+        }
+        if let Some(end) = &self.certificate_end {
+            let help = "End of the validity of the server's certificate, since 1970";
+            let end = i64::try_from(end.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
+            out.gauge("customer_groups_certificate_not_after", help, Some(&Unit::Seconds), &end)?;
         }
         let mut build =
             out.0.encode_descriptor("customer_groups_build", "Version", None, MetricType::Info)?;

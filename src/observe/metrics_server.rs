@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::exporter::MetricsExporter;
 use crate::error::BoxError;
+use crate::telemetry::LogLimit;
 
 /// The maximum of open connections; more are closed.
 const MAX_CONNECTIONS: usize = 16;
@@ -59,6 +60,7 @@ impl MetricsServer {
         registry.register_collector(Box::new(exporter));
         let router = Router::new().route("/metrics", get(metrics)).with_state(Arc::new(registry));
         let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        let mut limit = LogLimit::default();
         loop {
             let accepted = self.listener.accept().await;
             match (accepted, permits.clone().try_acquire_owned()) {
@@ -76,7 +78,9 @@ impl MetricsServer {
                 }
                 (Ok(_), Err(_full)) => {}
                 (Err(error), _) => {
-                    tracing::error!(%error, "metrics connection not accepted");
+                    if limit.permits() {
+                        tracing::error!(%error, "metrics connections not accepted");
+                    }
                     sleep(PAUSE).await;
                 }
             }

@@ -34,7 +34,10 @@ impl Refusals {
     pub(crate) async fn log(&self) {
         const PERIOD: Duration = Duration::from_secs(1);
         let counts = [
-            (&self.connections, "connections refused: MAX_CONNECTIONS are open"),
+            (
+                &self.connections,
+                "connections refused: MAX_CONNECTIONS, or MAX_CONNECTIONS_PER_ADDRESS of one address, are open",
+            ),
             (&self.overloads, "calls refused: too many at once"),
             (&self.failed_auths, "calls refused: too many unknown API keys from their addresses"),
             (&self.unauthenticated, "calls refused: without a valid API key"),

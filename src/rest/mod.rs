@@ -84,16 +84,11 @@ pub(crate) fn paths() -> Vec<String> {
 pub(crate) fn description() -> (Router, Vec<String>) {
     let (_, api) = documented().split_for_parts();
     let pages = Router::from(openapi::pages(openapi::complete(api)));
-    (compressed(pages), openapi::PATHS.map(str::to_owned).to_vec())
+    (pages, openapi::PATHS.map(str::to_owned).to_vec())
 }
 
-/// Compresses responses for callers that accept it.
-pub(crate) fn compressed(routes: Router) -> Router {
-    routes.layer(compression()).layer(map_request(accept_uncompressed))
-}
-
-/// Compresses successes only: errors are small.
-fn compression() -> CompressionLayer<impl Predicate> {
+/// Compresses responses for callers that accept it. Successes only: errors are small.
+pub(crate) fn compression() -> CompressionLayer<impl Predicate> {
     let is_success = |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status.is_success();
     CompressionLayer::new().compress_when(DefaultPredicate::new().and(is_success))
 }
@@ -118,7 +113,7 @@ fn documented() -> OpenApiRouter<Handlers> {
 
 /// Disables compression for a caller that rules an encoding out, as RFC 9110, section 12.5.3, permits. If it rules out
 /// all of them, the compression would replace the response by a 406.
-async fn accept_uncompressed(mut request: Request) -> Request {
+pub(crate) async fn accept_uncompressed(mut request: Request) -> Request {
     let is_ruled_out = |entry: &str| {
         let weight = entry.split(';').find_map(|part| part.trim().strip_prefix("q="));
         weight.and_then(|weight| weight.parse().ok()) == Some(0.0_f32)

@@ -1,17 +1,13 @@
 //! The explorer: a page that shows the tree in a browser and calls the service over gRPC-Web. Built from `web/`.
 
 use axum::Router;
-use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, HeaderName, IF_NONE_MATCH, REFERRER_POLICY,
-    X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use http::{HeaderMap, StatusCode};
 use sha2::{Digest as _, Sha256};
 
-use crate::rest::compressed;
+use super::pages::compressed_once;
 
 // The files, by their paths: `FILES: [(&str, &[u8]); N]`.
 include!(concat!(env!("OUT_DIR"), "/explorer.rs"));
@@ -20,19 +16,6 @@ const PAGE: &str = "/index.html";
 
 /// The folder of the files whose names contain a hash of their content.
 const ASSETS: &str = "/assets/";
-
-/// Allow only the explorer's own scripts and files, and no other page to show it in a frame.
-const SECURITY_HEADERS: [(HeaderName, HeaderValue); 3] = [
-    (
-        CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(
-            "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; \
-             base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        ),
-    ),
-    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-];
 
 /// Returns the routes of the files, with the page at `/`, and their paths. They need no API key: they contain no data.
 pub(super) fn routes() -> (Router, Vec<String>) {
@@ -50,7 +33,7 @@ pub(super) fn routes() -> (Router, Vec<String>) {
             paths.push(path.to_owned());
         }
     }
-    (page.merge(compressed(files)).layer(map_response(add_security_headers)), paths)
+    (page.merge(compressed_once(files)), paths)
 }
 
 /// Browsers revalidate the page each time, and download it only when it has changed.
@@ -79,9 +62,4 @@ fn content_type(path: &str) -> &'static str {
         Some("svg") => "image/svg+xml",
         _ => "text/plain; charset=utf-8",
     }
-}
-
-async fn add_security_headers(mut response: Response) -> Response {
-    response.headers_mut().extend(SECURITY_HEADERS);
-    response
 }

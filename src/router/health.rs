@@ -47,6 +47,7 @@ impl Health {
 
     pub(super) fn rpc(&self) -> HealthServer<HealthService> {
         HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+            .max_decoding_message_size(grpc::MAX_PUBLIC_REQUEST_BYTES)
     }
 
     /// Returns the routes of liveness and readiness, and their paths.

@@ -13,6 +13,8 @@ mod cors;
 mod counted_body;
 mod explorer;
 mod health;
+mod limited_body;
+mod pages;
 mod request_head;
 mod wire_format;
 
@@ -22,12 +24,11 @@ use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use axum::body::Body;
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Method, Request, Response};
-use tokio::time::{Instant, timeout_at};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use tokio::time::{timeout, timeout_at};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service as _, ServiceExt, service_fn};
@@ -36,7 +37,7 @@ use tower_http::cors::CorsLayer;
 pub use cors::Origins;
 pub(crate) use health::Health;
 
-use crate::admission::{Admission, PublicPermits};
+use crate::admission::{Admission, PublicLimits};
 use crate::api::{AnyBody, CallContext, CallState, Protocol};
 use crate::error::{BoxError, Error};
 use crate::observe::{Call, CallMetrics, Endpoints, Names, Refusals};
@@ -45,20 +46,21 @@ use crate::store::Store;
 use crate::telemetry::catch_panic;
 use crate::{grpc, rest};
 use counted_body::CountedBody;
+use limited_body::LimitedBody;
 use wire_format::WireFormat;
 
 /// The part of the router that all threads share.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedRoutes {
     admission: Arc<Admission>,
-    public_permits: PublicPermits,
-    request_timeout: Duration,
+    public_limits: PublicLimits,
     /// Health and reflection.
     public_grpc: axum::Router,
     /// The probes, the API description and the explorer.
     public_rest: axum::Router,
     cors: Option<CorsLayer>,
     max_request_bytes: usize,
+    has_tls: bool,
     refusals: Arc<Refusals>,
 }
 
@@ -86,18 +88,19 @@ impl SharedRoutes {
         health: &Health,
         origins: Option<Origins>,
         max_request_bytes: usize,
-        request_timeout: Duration,
+        public_limits: PublicLimits,
+        has_tls: bool,
         refusals: Arc<Refusals>,
     ) -> Result<(Self, Endpoints), BoxError> {
         let (public_rest, public_paths) = public_routes(health);
         let shared = Self {
             admission,
-            public_permits: PublicPermits::default(),
-            request_timeout,
+            public_limits,
             public_grpc: grpc::with_reflection(Routes::new(health.rpc()))?.into_axum_router(),
             public_rest,
             cors: origins.map(cors::layer),
             max_request_bytes,
+            has_tls,
             refusals,
         };
         Ok((shared, endpoints(public_paths)?))
@@ -167,12 +170,26 @@ impl Router {
         let Origin { address, state } = origin;
         let mut call = Call::begin(protocol, &request, state, &self.metrics);
         let answered = catch_panic(pin!(self.answer(&mut call, request, address))).await;
-        let response =
+        let mut response =
             answered.unwrap_or_else(|panic| error_response(protocol, &Error::internal(panic), &call.state));
+        self.protect(protocol, response.headers_mut());
         if let Some(refusal) = call.state.refusal() {
             self.shared.refusals.count(refusal);
         }
         call.respond(response)
+    }
+
+    /// Adds the headers by which a browser keeps no data, guesses no types, and later does not fall back to HTTP.
+    fn protect(&self, protocol: Protocol, headers: &mut HeaderMap) {
+        const A_YEAR: HeaderValue = HeaderValue::from_static("max-age=31536000");
+        if protocol == Protocol::Rest {
+            headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+            // Files have rules of their own.
+            headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        }
+        if self.shared.has_tls {
+            headers.insert(STRICT_TRANSPORT_SECURITY, A_YEAR);
+        }
     }
 
     async fn answer<B: AnyBody>(
@@ -185,8 +202,7 @@ impl Router {
             return error_response(call.protocol, &error, &call.state);
         }
         if call.is_public() {
-            let timeout = self.shared.request_timeout;
-            let public = timeout_at(Instant::now() + timeout, self.public(call, request));
+            let public = timeout(self.shared.public_limits.response, self.public(call, request));
             let served = Box::pin(public).await.unwrap_or(Err(Error::Timeout));
             return served.unwrap_or_else(|error| error_response(call.protocol, &error, &call.state));
         }
@@ -205,13 +221,15 @@ impl Router {
         call: &mut Call,
         request: Request<B>,
     ) -> Result<Response<Body>, Error> {
-        call.keep_permit(self.shared.public_permits.permit(request.uri().path())?);
+        call.keep_permit(self.shared.public_limits.permit(request.uri().path())?);
         let (method, uri) = (request.method().clone(), request.uri().clone());
         let request = request.map(Body::new);
         Ok(match call.protocol {
             Protocol::Grpc => {
                 let Ok(response) = self.shared.public_grpc.clone().call(request).await;
-                grpc::translate(response, &uri, self.shared.max_request_bytes, &call.state)
+                let response = grpc::translate(response, &uri, grpc::MAX_PUBLIC_REQUEST_BYTES, &call.state);
+                let time = self.shared.public_limits.time(uri.path());
+                LimitedBody::wrap(response, time, &call.state)
             }
             Protocol::Rest => {
                 let Ok(response) = self.shared.public_rest.clone().call(request).await;
@@ -252,9 +270,11 @@ impl Router {
 
 /// The probes, the API description and the explorer, and their paths.
 fn public_routes(health: &Health) -> (axum::Router, Vec<String>) {
-    let public = [health.probes(), rest::description(), explorer::routes()];
-    let (routers, paths): (Vec<_>, Vec<_>) = public.into_iter().unzip();
-    (routers.into_iter().fold(axum::Router::new(), axum::Router::merge), paths.concat())
+    let ((probes, mut paths), (description, of_description), (explorer, of_explorer)) =
+        (health.probes(), rest::description(), explorer::routes());
+    paths.extend(of_description.into_iter().chain(of_explorer));
+    let pages = pages::secured(pages::compressed_once(description).merge(explorer));
+    (probes.merge(pages), paths)
 }
 
 /// The names of all endpoints.

@@ -8,16 +8,18 @@ use uuid::Uuid;
 use crate::domain::{Digest, Key, KeyId, Mode, Principal, Scope, Timestamp};
 use crate::error::Error;
 use crate::store::Store;
-use crate::store::exec::{Statement, probe, query, write};
+use crate::store::exec::{Statement, Values, probe, query, write};
 use crate::store::groups::rows::read;
 
 const INSERT: Statement = Statement::new(
     "insert key",
-    "insert into api_key (id, digest, name, scope, mode) values ($1, $2, $3, $4, $5)",
+    "insert into api_key (id, digest, name, scope, mode, expires_at) values ($1, $2, $3, $4, $5, $6)",
 );
 
-const LIST: Statement =
-    Statement::new("list keys", "select id, name, scope, mode, revoked_at from api_key order by id");
+const LIST: Statement = Statement::new(
+    "list keys",
+    "select id, name, scope, mode, expires_at, last_used_at, revoked_at from api_key order by id",
+);
 
 const REVOKE: Statement = Statement::new(
     "revoke key",
@@ -28,19 +30,31 @@ const REVOKE: Statement = Statement::new(
 const ACTIVE: Statement = Statement::new(
     "active keys",
     "select id, scope, digest, current_setting('transaction_read_only')::boolean
-     from (select) once left join api_key on revoked_at is null",
+     from (select) once
+     left join api_key on revoked_at is null and (expires_at is null or expires_at > now())",
 );
 
 const FIND: Statement = Statement::new(
     "find key",
-    "select id, scope, digest from api_key where digest = $1 and revoked_at is null",
+    "select id, scope, digest from api_key
+     where digest = $1 and revoked_at is null and (expires_at is null or expires_at > now())",
+);
+
+/// Updates a key at most once a minute, for all replicas together.
+const RECORD_USE: Statement = Statement::new(
+    "record use of keys",
+    "update api_key set last_used_at = date_trunc('minute', now())
+     where id = any($1) and (last_used_at is null or last_used_at < date_trunc('minute', now()))",
 );
 
 impl Store {
     /// Stores a key.
     pub async fn insert_key(&self, key: &Key, digest: Digest) -> Result<(), Error> {
         let (scope, mode) = (key.scope.name(), key.mode.name());
-        write(&self.pool, INSERT, &[&key.id.uuid(), &digest.0.as_slice(), &key.name, &scope, &mode]).await?;
+        let expires_at = key.expires_at.map(SystemTime::try_from).transpose().map_err(Error::internal)?;
+        let values: &Values<'_> =
+            &[&key.id.uuid(), &digest.0.as_slice(), &key.name, &scope, &mode, &expires_at];
+        write(&self.pool, INSERT, values).await?;
         Ok(())
     }
 
@@ -54,7 +68,14 @@ impl Store {
         Ok(!write(&self.pool, REVOKE, &[&id.uuid()]).await?.is_empty())
     }
 
-    /// Returns all keys that are not revoked. This is the health probe: after two failures in a row, the circuit breaker
+    /// Records that keys were used in this minute.
+    pub(crate) async fn record_key_use(&self, keys: &[KeyId]) -> Result<(), Error> {
+        let ids: Vec<Uuid> = keys.iter().map(|key| key.uuid()).collect();
+        write(&self.background_pool()?, RECORD_USE, &[&ids]).await?;
+        Ok(())
+    }
+
+    /// Returns all keys that are valid. This is the health probe: after two failures in a row, the circuit breaker
     /// ends all calls with [`Error::Unavailable`] or [`Error::Interrupted`], and refuses new ones until a probe succeeds.
     pub async fn active_keys(&self, patience: Duration) -> Result<Vec<Principal>, Error> {
         let rows = probe(&self.watch, ACTIVE, patience).await?;
@@ -72,7 +93,7 @@ impl Store {
         Ok(principals)
     }
 
-    /// Returns the principal of the key with this digest; `None` when it is unknown or revoked.
+    /// Returns the principal of the key with this digest; `None` when it is unknown, revoked or expired.
     pub async fn find_key(&self, digest: Digest) -> Result<Option<Principal>, Error> {
         let rows = query(&self.pool, FIND, &[&digest.0.as_slice()]).await?;
         rows.first().map(principal).transpose()
@@ -87,15 +108,21 @@ fn principal(row: &Row) -> Result<Principal, Error> {
 /// Reads a key from the columns of [`LIST`].
 pub(crate) fn key(row: &Row) -> Result<Key, Error> {
     let mode = read(row, 3)?;
-    let revoked_at = read::<Option<SystemTime>>(row, 4)?.map(Timestamp::try_from).transpose();
     Ok(Key {
         id: id(read(row, 0)?)?,
         name: read(row, 1)?,
         scope: scope(read(row, 2)?)?,
         mode: Mode::parse(mode)
             .ok_or_else(|| Error::internal(format!("a stored key has the invalid mode {mode}")))?,
-        revoked_at: revoked_at.map_err(Error::internal)?,
+        expires_at: time(row, 4)?,
+        last_used_at: time(row, 5)?,
+        revoked_at: time(row, 6)?,
     })
+}
+
+fn time(row: &Row, column: usize) -> Result<Option<Timestamp>, Error> {
+    let time: Option<SystemTime> = read(row, column)?;
+    time.map(Timestamp::try_from).transpose().map_err(Error::internal)
 }
 
 fn id(uuid: Uuid) -> Result<KeyId, Error> {

@@ -67,6 +67,12 @@ impl Store {
         Ok(Self { reader, replica, ..self.clone() })
     }
 
+    /// Returns a pool of one connection for work in the background, which takes none of those for calls. It is closed when
+    /// it is dropped.
+    pub(crate) fn background_pool(&self) -> Result<Pool, Error> {
+        self.database.pool(&self.options, 1, self.watch.breaker()).map_err(Error::internal)
+    }
+
     /// Closes the connections. Later calls fail with [`Error::Unavailable`].
     pub fn close(&self) {
         self.pool.close();

@@ -39,6 +39,9 @@ static LOG: OnceLock<Log> = OnceLock::new();
 /// Lines that standard error has refused.
 static FAILED: AtomicU64 = AtomicU64::new(0);
 
+/// The number of dropped lines when a line was last written.
+static DROPPED_BEFORE: AtomicU64 = AtomicU64::new(0);
+
 /// Starts to write the log to standard error. Panics are logged, too.
 pub fn init(format: LogFormat, filter: EnvFilter) {
     let writer = NonBlockingBuilder::default().lossy(true).buffered_lines_limit(MAX_QUEUE);
@@ -82,13 +85,19 @@ pub(crate) fn dropped_lines() -> u64 {
     overflowing + FAILED.load(Ordering::Relaxed)
 }
 
+/// Whether lines were dropped, and none was written since.
+pub(crate) fn is_losing_lines() -> bool {
+    dropped_lines() > DROPPED_BEFORE.load(Ordering::Relaxed)
+}
+
 /// Standard error, whose errors are counted.
 struct StandardError;
 
 impl Write for StandardError {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if io::stderr().write_all(line).is_err() {
-            FAILED.fetch_add(1, Ordering::Relaxed);
+        match io::stderr().write_all(line) {
+            Ok(()) => DROPPED_BEFORE.store(dropped_lines(), Ordering::Relaxed),
+            Err(_) => drop(FAILED.fetch_add(1, Ordering::Relaxed)),
         }
         Ok(line.len())
     }

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 /// The frame types.
+pub const DATA: u8 = 0;
 pub const HEADERS: u8 = 1;
 pub const RST_STREAM: u8 = 3;
 pub const SETTINGS: u8 = 4;
@@ -41,13 +42,21 @@ pub struct Frame {
     pub payload: Vec<u8>,
 }
 
-/// A GET of a path with an API key, as literals of HPACK.
+/// A header with a name of the static table and this value, as a literal of HPACK.
+fn literal(index: &[u8], value: &str) -> Vec<u8> {
+    let length = u8::try_from(value.len()).unwrap();
+    assert!(length < 127, "lengths of one byte");
+    [index, &[length], value.as_bytes()].concat()
+}
+
+/// A call of an RPC.
+pub fn rpc(path: &str) -> Vec<u8> {
+    let content_type = literal(&[0x0f, 16], "application/grpc");
+    [&[0x83, 0x86, 0x41, 1, b'x'][..], &literal(&[0x04], path), &content_type].concat()
+}
+
+/// A GET of a path with an API key.
 pub fn get_with_key(path: &str, key: &str) -> Vec<u8> {
-    let literal = |index: &[u8], value: &str| {
-        let length = u8::try_from(value.len()).unwrap();
-        assert!(length < 127, "lengths of one byte");
-        [index, &[length], value.as_bytes()].concat()
-    };
     let authorization = literal(&[0x0f, 8], &format!("Bearer {key}"));
     [&[0x82, 0x86, 0x41, 1, b'x'][..], &literal(&[0x04], path), &authorization].concat()
 }
@@ -59,12 +68,17 @@ pub async fn connect(address: SocketAddr) -> (Sender, Receiver) {
 
 /// Opens a connection and sends the client preface with these settings.
 pub async fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> (Sender, Receiver) {
-    let (receiver, sender) = TcpStream::connect(address).await.unwrap().into_split();
+    start_on(TcpStream::connect(address).await.unwrap(), settings).await.unwrap()
+}
+
+/// Sends the client preface with these settings.
+pub async fn start_on(stream: TcpStream, settings: &[(u16, u32)]) -> io::Result<(Sender, Receiver)> {
+    let (receiver, sender) = stream.into_split();
     let mut sender = Sender(sender);
-    sender.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    sender.0.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await?;
     let setting = |(name, value): &(u16, u32)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat();
-    sender.send(SETTINGS, 0, 0, &settings.iter().flat_map(setting).collect::<Vec<_>>()).await.unwrap();
-    (sender, Receiver(receiver))
+    sender.send(SETTINGS, 0, 0, &settings.iter().flat_map(setting).collect::<Vec<_>>()).await?;
+    Ok((sender, Receiver(receiver)))
 }
 
 /// Reads up to the first frame of a kind.

@@ -152,6 +152,7 @@ impl Api {
             timeouts,
             limits: bounds,
             origins: None,
+            is_audit_required: false,
         };
         let server = customer_groups::testing::Server::bind(options, store.clone(), keys).await.unwrap();
         let (address, admin) = (server.address(), server.admin_address().unwrap());

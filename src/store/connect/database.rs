@@ -47,8 +47,10 @@ impl FromStr for Database {
     ///
     /// [libpq]: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING
     fn from_str(text: &str) -> Result<Self, String> {
+        // A file that an editor has written ends in a new line.
+        let text = text.trim_end_matches(['\r', '\n']);
+        let (text, encryption) = sslmode::split(text)?;
         // The parser's error may quote the text, and the text may contain a password.
-        let (text, encryption) = sslmode::split(text);
         let mut config: Config = text
             .parse()
             .map_err(|_| "it cannot be parsed; use the form postgres://user:password@host:5432/database")?;

@@ -18,21 +18,59 @@ pub(super) struct TlsParameters {
     sslrootcert: Option<String>,
     sslcert: Option<String>,
     sslkey: Option<String>,
+    gssencmode: Option<String>,
+    /// The first parameter that is not supported.
+    unknown: Option<String>,
 }
 
+/// The parameters of the client library.
+const OF_CLIENT: [&str; 18] = [
+    "user",
+    "password",
+    "dbname",
+    "options",
+    "application_name",
+    "sslnegotiation",
+    "host",
+    "hostaddr",
+    "port",
+    "connect_timeout",
+    "tcp_user_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_retries",
+    "target_session_attrs",
+    "channel_binding",
+    "load_balance_hosts",
+];
+
 /// Splits the parameters off a connection string or URI. A text that cannot be parsed is returned as it is: the client
-/// library rejects it.
-pub(super) fn split(text: &str) -> (String, TlsParameters) {
+/// library rejects it. The error names the parameter or the scheme that is not supported.
+pub(super) fn split(text: &str) -> Result<(String, TlsParameters), String> {
     let mut taken = TlsParameters::default();
-    let rest = if ["postgres://", "postgresql://"].iter().any(|scheme| text.starts_with(scheme)) {
-        split_uri(text, &mut taken)
-    } else {
-        split_pairs(text, &mut taken)
+    let rest = match text.split_once("://") {
+        Some(("postgres" | "postgresql", _)) => split_uri(text, &mut taken),
+        Some((scheme, _))
+            if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)) =>
+        {
+            return Err(format!("it begins with {scheme}://; use postgres://"));
+        }
+        Some(_) | None => split_pairs(text, &mut taken),
     };
-    match rest {
+    if let Some(name) = taken.unknown.take() {
+        return Err(format!("it has the parameter {name:?}, which is not supported; remove it"));
+    }
+    match taken.gssencmode.as_deref() {
+        None | Some("disable" | "prefer") => {}
+        Some(mode) => {
+            return Err(format!("gssencmode={mode} is not supported; use gssencmode=disable and sslmode"));
+        }
+    }
+    Ok(match rest {
         Some(rest) => (rest, taken),
         None => (text.to_owned(), TlsParameters::default()),
-    }
+    })
 }
 
 fn split_uri(text: &str, taken: &mut TlsParameters) -> Option<String> {
@@ -89,7 +127,12 @@ impl TlsParameters {
             "sslrootcert" => Some(&mut self.sslrootcert),
             "sslcert" => Some(&mut self.sslcert),
             "sslkey" => Some(&mut self.sslkey),
-            _ => None,
+            "gssencmode" => Some(&mut self.gssencmode),
+            known if OF_CLIENT.contains(&known) => None,
+            _ => {
+                self.unknown.get_or_insert_with(|| name.to_owned());
+                None
+            }
         }
     }
 
@@ -162,14 +205,30 @@ mod tests {
             ),
             ("sslmode=verify-ca sslrootcert=/a+b\\ c host=h", " host=h"),
         ] {
-            assert_eq!(split(text), (rest.to_owned(), given("verify-ca", "/a+b c")), "{text}");
+            assert_eq!(split(text), Ok((rest.to_owned(), given("verify-ca", "/a+b c"))), "{text}");
         }
     }
 
     #[test]
     fn an_invalid_text_is_returned_as_it_is() {
         for text in ["host='h sslmode=require", "sslmode", "postgres://h?sslmode=%ff"] {
-            assert_eq!(split(text), (text.to_owned(), TlsParameters::default()));
+            assert_eq!(split(text), Ok((text.to_owned(), TlsParameters::default())));
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_or_parameter_is_named_without_its_value() {
+        for (text, named) in [
+            ("mysql://user:secret@h/d", "mysql://"),
+            ("postgres://h/d?sslcrl=secret&passfile=x", "\"sslcrl\""),
+            ("host=h passfile=secret", "\"passfile\""),
+            ("postgres://h/d?gssencmode=require", "gssencmode=require"),
+        ] {
+            let problem = split(text).unwrap_err();
+            assert!(problem.contains(named) && !problem.contains("secret"), "{problem}");
+        }
+        for text in ["postgres://h/d?gssencmode=disable", "host=h gssencmode=prefer"] {
+            split(text).unwrap();
         }
     }
 

@@ -45,7 +45,9 @@ pub enum StartupError {
     LoginRefused(String),
     #[error("{0}; create it with `createdb --encoding=UTF8 --template=template0`, or correct DATABASE_URL")]
     Missing(String),
-    #[error("{0}; the user in DATABASE_URL must own the schema, as after `alter schema public owner to …`")]
+    #[error(
+        "{0}; run `customer-groups migrate` as a user who owns the schema, as after `alter schema public owner to …`"
+    )]
     NotOwner(String),
     #[error("it is PostgreSQL {0}; use version 14 or newer")]
     TooOld(String),
@@ -68,6 +70,14 @@ pub enum StartupError {
     Isolation(String),
     #[error("its tables cannot be migrated: {0}")]
     Migration(String),
+    #[error("its table customer_group_migration is damaged: {0}; restore the table from a backup")]
+    MigrationTable(String),
+    /// The missing objects, and why they cannot be created.
+    #[error(
+        "it lacks {0}, and the user in DATABASE_URL cannot create it ({1}); run `customer-groups migrate` as the owner \
+             of the schema"
+    )]
+    ObjectsMissing(String, String),
     #[error("{0}; run `customer-groups verify`, which lists every invalid row and its remedy")]
     Corrupt(String),
     /// During an import, a parent was deleted, or another group got one of the ids.

@@ -26,9 +26,8 @@ pub(in crate::store) fn insert(rows: &str) -> String {
 const KEY_PARAMETERS: usize = 3;
 
 /// Inserts the rows of a query and records the idempotency key `$1`, `$2` with the digest `$3`, unless the key has an
-/// unexpired record: then it inserts nothing and returns no row. Waits for other transactions that use the key. Also
-/// deletes
-/// some expired records, more than it makes. The record holds the id of the first group, and for a batch all ids.
+/// unexpired record: then it inserts nothing and returns no row. Waits for other transactions that use the key. The record
+/// holds the id of the first group, and for a batch all ids.
 fn insert_once(rows: &str, first_id: &str, all_ids: &str) -> String {
     let insert = insert(rows);
     format!(
@@ -42,11 +41,6 @@ fn insert_once(rows: &str, first_id: &str, all_ids: &str) -> String {
                      created_at = excluded.created_at
                  where idempotency_key.created_at <= now() - interval '24 hours'
              returning true
-         ), swept as (
-             delete from idempotency_key where (api_key_digest, key) in (
-                 select api_key_digest, key from idempotency_key
-                 where created_at <= now() - interval '24 hours' and (api_key_digest, key) <> ($1, $2)
-                 order by created_at limit 8 for update skip locked)
          )
          {insert} where exists (select from recorded) returning id"
     )

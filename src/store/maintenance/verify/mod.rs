@@ -8,7 +8,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 use tokio_postgres::{Client, Row};
 
-use super::migrate;
+use super::{migrate, objects};
 use crate::domain::Report;
 use crate::store::connect::{CircuitBreaker, Database, StoreOptions};
 use crate::store::errors::StartupError;
@@ -35,7 +35,8 @@ const RECORDS: &str = "
     select api_key_digest, key, request_digest, customer_group_id, customer_group_ids, created_at
     from idempotency_key order by api_key_digest, key";
 
-const KEYS: &str = "select id, name, scope, mode, revoked_at, digest from api_key order by id";
+const KEYS: &str =
+    "select id, name, scope, mode, expires_at, last_used_at, revoked_at, digest from api_key order by id";
 
 /// The result of a check of a whole database.
 #[derive(Debug, Clone)]
@@ -67,8 +68,16 @@ pub async fn verify(database: &Database, options: &StoreOptions) -> Result<Verif
     each(&connection, KEYS, |row| keys.extend(rows::key(row))).await?;
     let counters = counters(&connection, groups).await?;
     let cycles = tree::cycles(&connection).await?;
+    let mut missing = Report::new(LISTED);
+    missing.extend(
+        objects::missing(&connection)
+            .await?
+            .iter()
+            .map(|object| format!("{object}; run `customer-groups migrate`")),
+    );
     connection.batch_execute("commit").await?;
     let findings = [
+        ("missing", missing),
         ("cycle", cycles),
         ("orphan", orphans),
         ("wrong counter", counters),

@@ -77,12 +77,12 @@ pub(super) fn key(row: &Row) -> Option<String> {
 }
 
 fn check_key(row: &Row) -> Result<(), Error> {
-    if let Some(time) = read(row, 4)? {
-        check_time("revoked_at", time)?;
+    for (column, name) in [(4, "expires_at"), (5, "last_used_at"), (6, "revoked_at")] {
+        read::<Option<SystemTime>>(row, column)?.map_or(Ok(()), |time| check_time(name, time))?;
     }
     keys::key(row)?;
     check_name("name", read(row, 1)?)?;
-    check_digest(read(row, 5)?)
+    check_digest(read(row, 7)?)
 }
 
 fn check_name(field: &str, stored: &str) -> Result<(), Error> {

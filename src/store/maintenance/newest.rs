@@ -1,0 +1,22 @@
+//! The newest id, from which the generator of ids goes on.
+
+use uuid::Uuid;
+
+use crate::domain::follow;
+use crate::error::Error;
+use crate::store::Store;
+use crate::store::exec::{Statement, query};
+use crate::store::groups::rows::read;
+
+const NEWEST: Statement =
+    Statement::new("find newest group", "select id from customer_group order by id desc limit 1");
+
+impl Store {
+    /// Lets new ids follow those in the database.
+    pub(crate) async fn follow_newest_id(&self) -> Result<(), Error> {
+        for row in query(&self.pool, NEWEST, &[]).await? {
+            follow(read::<Uuid>(&row, 0)?);
+        }
+        Ok(())
+    }
+}
