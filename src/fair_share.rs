@@ -1,11 +1,13 @@
 //! Permits of which one API key can take only a share, so that no caller takes those of all others.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::Digest;
+use crate::error::Error;
 
 /// Permits for all API keys together, and a share of them for each. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -15,8 +17,17 @@ pub(crate) struct FairShare(Arc<Permits>);
 struct Permits {
     all: Arc<Semaphore>,
     of_one_key: usize,
+    /// The most calls of one key that wait.
+    max_waiting: usize,
     /// The share of each key that ever had a permit. The keys are few, since callers cannot make any.
-    by_key: RwLock<HashMap<Digest, Arc<Semaphore>>>,
+    by_key: RwLock<HashMap<Digest, Arc<Share>>>,
+    waiting: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Share {
+    permits: Arc<Semaphore>,
+    waiting: AtomicUsize,
 }
 
 /// Permits in use. Dropping it returns them.
@@ -27,31 +38,76 @@ pub(crate) struct SharePermit {
 }
 
 impl FairShare {
-    pub(crate) fn new(all: usize, of_one_key: usize) -> Self {
-        Self(Arc::new(Permits { all: Arc::new(Semaphore::new(all)), of_one_key, by_key: RwLock::default() }))
+    pub(crate) fn new(all: usize, of_one_key: usize, max_waiting: usize) -> Self {
+        Self(Arc::new(Permits {
+            all: Arc::new(Semaphore::new(all)),
+            of_one_key,
+            max_waiting,
+            by_key: RwLock::default(),
+            waiting: AtomicUsize::new(0),
+        }))
     }
 
     /// Takes permits at once; `None` if too few are left, in the share of the key or in all.
     pub(crate) fn try_acquire(&self, key: Digest, permits: u32) -> Option<SharePermit> {
-        let of_key = self.share(key).try_acquire_many_owned(permits).ok()?;
+        self.try_acquire_in(&self.share(key), permits)
+    }
+
+    fn try_acquire_in(&self, share: &Share, permits: u32) -> Option<SharePermit> {
+        let of_key = share.permits.clone().try_acquire_many_owned(permits).ok()?;
         let of_all = self.0.all.clone().try_acquire_many_owned(permits).ok()?;
         Some(SharePermit { of_key, of_all })
     }
 
-    /// Waits for a permit, first for one in the share of the key. Fails never, since no semaphore is closed.
-    pub(crate) async fn acquire(&self, key: Digest) -> Result<SharePermit, AcquireError> {
-        let of_key = self.share(key).acquire_owned().await?;
-        let of_all = self.0.all.clone().acquire_owned().await?;
+    /// Waits for a permit, first for one in the share of the key. Fails with [`Error::Overloaded`] if too many calls of
+    /// the key wait.
+    pub(crate) async fn acquire(&self, key: Digest) -> Result<SharePermit, Error> {
+        let share = self.share(key);
+        if let Some(permit) = self.try_acquire_in(&share, 1) {
+            return Ok(permit);
+        }
+        let _waiting_for_key = Waiting::begin(&share.waiting);
+        if share.waiting.load(Ordering::Relaxed) > self.0.max_waiting {
+            return Err(Error::Overloaded);
+        }
+        let _waiting = Waiting::begin(&self.0.waiting);
+        let of_key = share.permits.clone().acquire_owned().await.map_err(Error::internal)?;
+        let of_all = self.0.all.clone().acquire_owned().await.map_err(Error::internal)?;
         Ok(SharePermit { of_key, of_all })
     }
 
-    fn share(&self, key: Digest) -> Arc<Semaphore> {
+    /// The number of calls that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.0.waiting.load(Ordering::Relaxed)
+    }
+
+    fn share(&self, key: Digest) -> Arc<Share> {
         let by_key = &self.0.by_key;
         if let Some(share) = by_key.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
             return share.clone();
         }
+        let new = || {
+            let permits = Arc::new(Semaphore::new(self.0.of_one_key));
+            Arc::new(Share { permits, waiting: AtomicUsize::new(0) })
+        };
         let mut by_key = by_key.write().unwrap_or_else(PoisonError::into_inner);
-        by_key.entry(key).or_insert_with(|| Arc::new(Semaphore::new(self.0.of_one_key))).clone()
+        by_key.entry(key).or_insert_with(new).clone()
+    }
+}
+
+/// Counts a call that waits, until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

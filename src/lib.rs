@@ -14,7 +14,8 @@
 //! | `service` | use cases and the audit log |
 //! | `auth`, `files` | the cache of API keys; CSV and NDJSON files |
 //! | `store` | all SQL |
-//! | `error`, `fair_share`, `domain` | the one error type; permits shared by all API keys; customer groups and their fields |
+//! | `fair_share` | permits of which one API key can take only a share |
+//! | `error`, `domain` | the one error type; customer groups and their fields |
 //! | `pem`, [`telemetry`] | certificates and keys from files; log, traces and histograms |
 
 mod admission;

@@ -10,9 +10,10 @@ use crate::import::SAMPLE;
 use crate::support::{KEY, Program, TestDatabase, data_dir};
 
 /// The commands that work on an existing database, each with its exit code when it cannot.
-const COMMANDS: [(&[&str], i32); 5] = [
+const COMMANDS: [(&[&str], i32); 6] = [
     (&["keys", "create", "--name", "shop"], 1),
     (&["keys", "list"], 1),
+    (&["migrate"], 1),
     (&["verify"], 2),
     (&["import", SAMPLE], 2),
     (&["export", "-", "--format", "csv"], 2),

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use customer_groups::testing::pb::ListCustomerGroupsRequest;
-use customer_groups::testing::{COLLECTION, Limits, Scope};
+use customer_groups::testing::{COLLECTION, GroupId, Limits, Scope};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use hyper::body::Incoming;
@@ -107,6 +107,40 @@ async fn searches_of_one_key_delay_neither_searches_of_others_nor_other_calls() 
 
     sql.batch_execute("select pg_advisory_unlock(1)").await.unwrap();
     assert_eq!(slow.next().await.unwrap().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn calls_of_one_key_leave_connections_to_others() {
+    let api = start_impatient().await;
+    let (client, other) = (api.client().await, another_client(&api).await);
+    let (locked, free) =
+        (client.create(named("locked")).await.unwrap(), other.create(named("free")).await.unwrap());
+    let mut sql = api.database.sql().await;
+    let held = sql.transaction().await.unwrap();
+    let id = GroupId::parse(&locked.id).unwrap().uuid();
+    held.execute("update customer_group set is_group = true where id = $1", &[&id]).await.unwrap();
+
+    let updates: Vec<_> = (0..20)
+        .map(|_| {
+            let (client, update) = (client.clone(), update_of(locked.clone(), &["payment_terms"]));
+            tokio::spawn(async move { client.update(update).await })
+        })
+        .collect();
+    // Three quarters of eight connections.
+    api.database.until_statements_run(6).await;
+    other.update(update_of(free, &["payment_terms"])).await.unwrap();
+    assert_eq!(other.list(None, None).await.unwrap().total, 2);
+    assert_overloaded(client.list(None, None).await);
+
+    held.rollback().await.unwrap();
+    let mut done = 0;
+    for update in updates {
+        match update.await.unwrap() {
+            Ok(_) => done += 1,
+            refused => assert_overloaded(refused),
+        }
+    }
+    assert_eq!(done, 6);
 }
 
 #[tokio::test]

@@ -106,9 +106,15 @@ async fn changes_can_be_refused_while_the_audit_log_loses_lines() {
 
 #[test]
 fn the_reason_why_a_service_does_not_start_is_a_line_of_the_json_log() {
-    let output = Program::run(&["serve"], &[("DATABASE_URL", "postgres://127.0.0.1:1/groups")]);
-    let log = String::from_utf8(output.stderr).unwrap();
-    let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
-    assert!(last["cause"].as_str().unwrap().contains("cannot be reached"), "{log}");
-    assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
+    for (setting, cause) in [
+        (("DATABASE_URL", "postgres://127.0.0.1:1/groups"), "cannot be reached"),
+        (("DATABASE_URL", "nowhere"), "DATABASE_URL: "),
+        (("WORKERS", "0"), "WORKERS: "),
+    ] {
+        let output = Program::run(&["serve"], &[setting]);
+        let log = String::from_utf8(output.stderr).unwrap();
+        let last: serde_json::Value = serde_json::from_str(log.lines().last().unwrap()).unwrap();
+        assert!(last["cause"].as_str().unwrap().contains(cause), "{log}");
+        assert!(log.lines().all(|line| serde_json::from_str::<serde_json::Value>(line).is_ok()), "{log}");
+    }
 }

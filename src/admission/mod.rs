@@ -53,8 +53,8 @@ impl Admission {
             keys: Arc::new(keys),
             failed_auth: FailedAuthLimiter::default(),
             request_timeout,
-            permits: FairShare::new(limits.calls.get(), limits.calls_per_key.get()),
-            buffers: FairShare::new(bytes, bytes / 2),
+            permits: FairShare::new(limits.calls.get(), limits.calls_per_key.get(), 0),
+            buffers: FairShare::new(bytes, bytes / 2, 0),
             is_audit_required,
             rates: limits.rate.map(RateLimits::new),
         }

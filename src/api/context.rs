@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::error::{LogRecord, Refusal};
 use super::headers;
 use crate::auth::KeyCache;
-use crate::domain::{Principal, Reader, find_key, request_id};
+use crate::domain::{Digest, Principal, Reader, find_key, request_id};
 use crate::error::Error;
 use crate::fair_share::{FairShare, SharePermit};
 use crate::service::Writer;
@@ -109,6 +109,11 @@ impl CallContext {
             return Err(Error::KeyInvalid("this API key was revoked during the call".to_owned()));
         }
         Ok(())
+    }
+
+    /// Returns the digest of the caller's API key.
+    pub(crate) fn caller(&self) -> Digest {
+        self.principal.digest
     }
 
     /// Returns the reader of a list.

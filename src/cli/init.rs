@@ -20,6 +20,10 @@ const PASSED_ON: [Signal; 6] =
 /// second one.
 pub fn run_as_init() -> Option<ExitCode> {
     if id() != 1 {
+        // The second process inherits what the first one has blocked.
+        if let Err(error) = watched().thread_unblock() {
+            print(format_args!("signals cannot be unblocked: {error}"));
+        }
         return None;
     }
     match start() {
@@ -35,7 +39,7 @@ pub fn run_as_init() -> Option<ExitCode> {
 }
 
 fn start() -> Result<Pid, BoxError> {
-    // Blocked before the program starts, so that none is lost. The program starts without blocked signals.
+    // Blocked before the program starts, so that none is lost.
     watched().thread_block()?;
     let program = Command::new(env::current_exe()?).args(env::args_os().skip(1)).spawn()?;
     Ok(Pid::from_raw(program.id().try_into()?))

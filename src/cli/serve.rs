@@ -24,9 +24,12 @@ use crate::store::{Database, Store};
 use crate::telemetry::traces;
 
 pub(super) async fn run(settings: ServeSettings, exposed: &ExposedSecrets) -> Result<bool, Failure> {
-    let (config, log) = Config::parse(settings)?;
-    prepare_process(log, exposed);
-    serve(&config).await?;
+    let (config, log) = Config::parse(settings);
+    // Before the problems of the settings are reported, so that they have the format of the log.
+    if let Some(log) = log {
+        prepare_process(log, exposed);
+    }
+    serve(&config?).await?;
     Ok(true)
 }
 

@@ -153,8 +153,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// Returns every problem of the settings, one line each.
-    pub(crate) fn parse(settings: ServeSettings) -> Result<(Self, LogConfig), Vec<String>> {
+    /// Returns the settings, or every problem, one line each; and those of the log if they are valid.
+    pub(crate) fn parse(settings: ServeSettings) -> (Result<Self, Vec<String>>, Option<LogConfig>) {
         let mut problems = Problems::default();
         let network = settings.network.check(&mut problems);
         let mode = settings.mode.check(&mut problems);
@@ -201,9 +201,10 @@ impl Config {
                 is_audit_required,
             };
             let (replica, mode, api_key, traces) = (replica?, mode?, api_key?, traces?);
-            Some((Self { database, replica, mode, api_key, server, traces }, log?))
+            Some(Self { database, replica, mode, api_key, server, traces })
         };
-        problems.finish(config())
+        let config = config();
+        (problems.finish(config), log)
     }
 }
 

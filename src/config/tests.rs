@@ -9,7 +9,7 @@ struct Line {
 }
 
 fn parse(flags: &[&str]) -> Result<Config, Vec<String>> {
-    Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings).map(|(config, _)| config)
+    Config::parse(Line::parse_from([&["customer-groups"], flags].concat()).settings).0
 }
 
 /// The settings in the order in which their mistakes are reported.

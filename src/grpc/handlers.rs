@@ -151,7 +151,8 @@ impl CustomerGroupService for Handlers {
     ) -> RpcResult<pb::BatchGetCustomerGroupsResponse> {
         self.respond(async {
             let ids = convert::ids(request.into_inner());
-            let groups: pb::BatchGetCustomerGroupsResponse = self.service.batch_get(ids).await?.into();
+            let groups: pb::BatchGetCustomerGroupsResponse =
+                self.service.batch_get(ids, self.context.caller()).await?.into();
             let size = groups.encoded_len();
             if size > MAX_RESPONSE_BYTES {
                 return Err(Error::AnswerTooLarge("read fewer groups in one call"));

@@ -64,7 +64,8 @@ pub(super) async fn batch_create(call: Call, request: Request) -> Response {
 )]
 pub(super) async fn batch_get(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
-        let groups = call.service.batch_get(ids(request, call.max_request_bytes).await?).await?;
+        let ids = ids(request, call.max_request_bytes).await?;
+        let groups = call.service.batch_get(ids, call.context.caller()).await?;
         let json = serde_json::to_vec(&Batch::from(&*groups)).map_err(Error::internal)?;
         call.context.buffer(0, json.len())?;
         Ok(json_response(json))

@@ -3,7 +3,7 @@
 use super::audit::{Action, AuditEntry};
 use super::{Service, Writer};
 use crate::domain::{
-    BatchInput, CustomerGroup, GroupId, IdList, IdempotencyKey, NewBatch, Violation, name_missing,
+    BatchInput, CustomerGroup, Digest, GroupId, IdList, IdempotencyKey, NewBatch, Violation, name_missing,
 };
 use crate::error::Error;
 use crate::store::BatchCreateOutcome;
@@ -31,9 +31,8 @@ impl Service {
         });
         let violations = match NewBatch::parse(input) {
             Ok(new) => {
-                let key = key.as_ref().map(|key| (writer.principal.digest, key));
                 let entry = AuditEntry::begin(writer, Action::Create, new.groups().map(|group| group.id));
-                let inserted = self.store.insert_batch(&new, key).await;
+                let inserted = self.store.insert_batch(&new, writer.principal.digest, key.as_ref()).await;
                 match entry.end(inserted, |insertion| *insertion == BatchCreateOutcome::New)? {
                     BatchCreateOutcome::New => {
                         return Ok(BatchCreated { groups: new.into_groups(), replayed: false });
@@ -46,16 +45,16 @@ impl Service {
             }
             Err(violations) => violations,
         };
-        let missing = self.store.missing(&violations.parents()).await?;
+        let missing = self.store.missing(&violations.parents(), writer.principal.digest).await?;
         let violations = violations.with_missing(&missing);
         Err(violations.map_or_else(|| Error::internal("a missing parent exists"), Error::Invalid))
     }
 
     /// Returns the customer groups with these ids, in their order. The error has every id that no group has.
-    pub(crate) async fn batch_get(&self, ids: IdList) -> Result<Vec<CustomerGroup>, Error> {
+    pub(crate) async fn batch_get(&self, ids: IdList, caller: Digest) -> Result<Vec<CustomerGroup>, Error> {
         let ids = ids.parse()?;
         let parsed: Vec<GroupId> = ids.iter().filter_map(|id| GroupId::parse(id)).collect();
-        let found = self.store.get_batch(&parsed).await?;
+        let found = self.store.get_batch(&parsed, caller).await?;
         let find = |id: &str| GroupId::parse(id).and_then(|id| found.get(&id));
         let groups: Option<Vec<_>> = ids.iter().map(|id| find(id).cloned()).collect();
         groups.ok_or_else(|| Error::NotFound(name_missing(&ids, |id| find(id).is_none())))

@@ -94,16 +94,15 @@ impl Service {
         let parent = input.parent();
         match NewGroup::parse(input) {
             Ok(new) => {
-                let key = key.as_ref().map(|key| (writer.principal.digest, key));
                 let entry = AuditEntry::begin(writer, Action::Create, [new.group().id]);
-                let inserted = self.store.insert(&new, key).await;
+                let inserted = self.store.insert(&new, writer.principal.digest, key.as_ref()).await;
                 Ok(match entry.end(inserted, |insertion| *insertion == CreateOutcome::New)? {
                     CreateOutcome::New => Created { group: new.into_group(), replayed: false },
                     CreateOutcome::Replayed(id) => Created { group: new.into_earlier(id), replayed: true },
                 })
             }
             Err(violations) => {
-                let check = self.store.check_parent(None, parent).await?;
+                let check = self.store.check_parent(None, parent, writer.principal.digest).await?;
                 Err(with_parent(violations, &check).into())
             }
         }
@@ -127,11 +126,11 @@ impl Service {
             }
             Ok(patch) => {
                 let entry = AuditEntry::begin(writer, Action::Update(&patch), [group_id]);
-                let updated = self.store.update(group_id, &patch, if_match).await;
+                let updated = self.store.update(group_id, &patch, if_match, writer.principal.digest).await;
                 entry.end(updated, |_| true)
             }
             Err(violations) => {
-                let check = self.store.check_parent(Some(group_id), parent).await?;
+                let check = self.store.check_parent(Some(group_id), parent, writer.principal.digest).await?;
                 if check.child_exists {
                     Err(with_parent(violations, &check).into())
                 } else {
@@ -149,7 +148,7 @@ impl Service {
     ) -> Result<GroupId, Error> {
         let id = parse(id)?;
         let entry = AuditEntry::begin(writer, Action::Delete, [id]);
-        let deleted = self.store.delete(id, if_match).await;
+        let deleted = self.store.delete(id, if_match, writer.principal.digest).await;
         entry.end(deleted, |()| true)?;
         Ok(id)
     }

@@ -85,7 +85,7 @@ impl Store {
     /// Returns the state of each pool. Those of all threads are added up.
     #[must_use]
     pub fn pools(&self) -> Vec<PoolState> {
-        let mut pools = vec![self.pool.state("calls"), self.watch.state("watch")];
+        let mut pools = vec![self.reader.pool_state("calls"), self.watch.state("watch")];
         pools.extend(self.reader.batcher_metrics.pool_state("reads"));
         pools.extend(self.replica.iter().flat_map(Replica::pools));
         pools

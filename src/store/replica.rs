@@ -54,7 +54,7 @@ impl Replica {
 
     /// Returns the state of each pool. Those of all threads are added up.
     pub(crate) fn pools(&self) -> Vec<PoolState> {
-        let mut pools = vec![self.reader.pool.state("standby_calls"), self.watch.state("standby_watch")];
+        let mut pools = vec![self.reader.pool_state("standby_calls"), self.watch.state("standby_watch")];
         pools.extend(self.reader.batcher_metrics.pool_state("standby_reads"));
         pools
     }

@@ -1,9 +1,7 @@
-//! The shares of a pool of slow kinds of calls, so that other calls always find a connection.
+//! The shares of a pool of each kind of calls, and of each API key, so that others always find a connection.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::StoreOptions;
@@ -11,47 +9,59 @@ use crate::domain::Digest;
 use crate::error::Error;
 use crate::fair_share::{FairShare, SharePermit};
 
-/// The connections of a pool that each slow kind of calls may use. Cheap to clone.
+/// The connections of a pool that each kind of calls may use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolShares {
+    /// Lists that are streamed while they are read.
     long_lists: FairShare,
+    /// Statements that read far more rows than they return.
     searches: FairShare,
-    moves: Arc<Semaphore>,
+    /// Moves wait for each other in PostgreSQL, each on a connection.
+    moves: FairShare,
+    /// All others.
+    calls: FairShare,
     /// The longest wait for a turn, the same as for a connection.
     wait: Duration,
 }
 
 impl PoolShares {
     pub(crate) fn new(options: &StoreOptions) -> Self {
+        let size = options.pool_size;
         // A pool of fewer than four connections cannot spare any.
-        let part = |divisor: usize| (options.pool_size / divisor).max(1);
-        let fair = |all: usize, of_one_key: Option<usize>| {
-            FairShare::new(all, of_one_key.unwrap_or(all.div_ceil(2)))
-        };
+        let part = |divisor: usize| (size / divisor).max(1);
+        let share = |all: usize, of_one_key| FairShare::new(all, of_one_key, options.pool_queue.div_ceil(2));
+        let half_or = |all: usize, of_one_key: Option<usize>| of_one_key.unwrap_or(all.div_ceil(2));
         Self {
-            long_lists: fair(part(2), options.long_lists_per_key),
-            searches: fair(part(4), options.searches_per_key),
-            moves: Arc::new(Semaphore::new(part(8))),
+            long_lists: share(part(2), half_or(part(2), options.long_lists_per_key)),
+            searches: share(part(4), half_or(part(4), options.searches_per_key)),
+            moves: share(part(8), part(8)),
+            calls: share(size, size - size / 4),
             wait: options.pool_timeout,
         }
     }
 
-    /// Waits for the turn of a list that is streamed while it is read.
     pub(crate) async fn long_list(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.in_time(self.long_lists.acquire(key)).await
+        self.turn(&self.long_lists, key).await
     }
 
-    /// Waits for the turn of a statement that reads far more rows than it returns.
     pub(crate) async fn search(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.in_time(self.searches.acquire(key)).await
+        self.turn(&self.searches, key).await
     }
 
-    /// Waits for the turn of a move. Moves wait for each other in PostgreSQL, each on a connection.
-    pub(crate) async fn move_below(&self) -> Result<OwnedSemaphorePermit, Error> {
-        self.in_time(self.moves.clone().acquire_owned()).await
+    pub(crate) async fn move_below(&self, key: Digest) -> Result<SharePermit, Error> {
+        self.turn(&self.moves, key).await
     }
 
-    async fn in_time<T>(&self, turn: impl Future<Output = Result<T, AcquireError>>) -> Result<T, Error> {
-        timeout(self.wait, turn).await.map_err(|_elapsed| Error::Overloaded)?.map_err(Error::internal)
+    pub(crate) async fn call(&self, key: Digest) -> Result<SharePermit, Error> {
+        self.turn(&self.calls, key).await
+    }
+
+    /// The number of calls that wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        [&self.long_lists, &self.searches, &self.moves, &self.calls].map(FairShare::waiting).iter().sum()
+    }
+
+    async fn turn(&self, share: &FairShare, key: Digest) -> Result<SharePermit, Error> {
+        timeout(self.wait, share.acquire(key)).await.unwrap_or(Err(Error::Overloaded))
     }
 }

@@ -102,15 +102,19 @@ pub enum BatchCreateOutcome {
     ParentMissing,
 }
 
-/// An idempotency key, with the digest of the API key of its caller.
-type CallerKey<'a> = (Digest, &'a IdempotencyKey);
-
 impl Store {
     /// Stores a new group; under an idempotency key only if the key has no record of the last 24 hours. Of two
     /// simultaneous creates with one key, the second waits for the first. A create that fails is not recorded.
-    pub async fn insert(&self, new: &NewGroup, key: Option<CallerKey<'_>>) -> Result<CreateOutcome, Error> {
+    pub(crate) async fn insert(
+        &self,
+        new: &NewGroup,
+        caller: Digest,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<CreateOutcome, Error> {
         let statements = (*INSERT, *INSERT_ONCE);
         let values = values(new.group())?;
+        let _turn = self.reader.shares.call(caller).await?;
+        let key = key.map(|key| (caller, key));
         let record = insert_at_most_once(&self.pool, statements, &values, key, || new.fingerprint())
             .await
             .map_err(|failure| parent_not_found(failure, new.group().parent_id))?;
@@ -121,12 +125,15 @@ impl Store {
     }
 
     /// Stores new groups, all or none, under an idempotency key as [`Store::insert`] does.
-    pub async fn insert_batch(
+    pub(crate) async fn insert_batch(
         &self,
         new: &NewBatch,
-        key: Option<CallerKey<'_>>,
+        caller: Digest,
+        key: Option<&IdempotencyKey>,
     ) -> Result<BatchCreateOutcome, Error> {
         let statements = (*INSERT_MANY, *INSERT_MANY_ONCE);
+        let _turn = self.reader.shares.call(caller).await?;
+        let key = key.map(|key| (caller, key));
         let arrays = arrays(&new.groups().collect::<Vec<_>>())?;
         match insert_at_most_once(&self.pool, statements, &arrays, key, || new.fingerprint()).await {
             Ok(None) => Ok(BatchCreateOutcome::New),
@@ -146,7 +153,7 @@ async fn insert_at_most_once(
     pool: &Pool,
     (insert, insert_once): (Statement, Statement),
     values: &[Value<'_>],
-    key: Option<CallerKey<'_>>,
+    key: Option<(Digest, &IdempotencyKey)>,
     fingerprint: impl FnOnce() -> Fingerprint,
 ) -> Result<Option<Row>, StoreError> {
     let of_groups: Vec<_> = borrowed(values).collect();

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use crate::domain::{GroupId, IfMatch};
+use crate::domain::{Digest, GroupId, IfMatch};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::exec::{Statement, Values, write};
@@ -22,7 +22,8 @@ const DELETE: Statement = Statement::new(
 
 impl Store {
     /// Deletes a group that has no children.
-    pub async fn delete(&self, id: GroupId, if_match: &IfMatch) -> Result<(), Error> {
+    pub(crate) async fn delete(&self, id: GroupId, if_match: &IfMatch, caller: Digest) -> Result<(), Error> {
+        let _turn = self.reader.shares.call(caller).await?;
         let values: &Values<'_> = &[&id.uuid(), &versions(if_match)?];
         let rows = write(&self.pool, DELETE, values).await.map_err(|failure| {
             if failure.violates_foreign_key(PARENT_KEY) { Error::HasChildren(id) } else { failure.into() }

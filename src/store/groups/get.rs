@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use tokio_postgres::Row;
 use uuid::Uuid;
 
-use crate::domain::{CustomerGroup, GroupId};
+use crate::domain::{CustomerGroup, Digest, GroupId};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::exec::{Statement, query};
@@ -25,14 +25,20 @@ impl Store {
     }
 
     /// The groups that exist, by their ids.
-    pub async fn get_batch(&self, ids: &[GroupId]) -> Result<HashMap<GroupId, CustomerGroup>, Error> {
+    pub(crate) async fn get_batch(
+        &self,
+        ids: &[GroupId],
+        caller: Digest,
+    ) -> Result<HashMap<GroupId, CustomerGroup>, Error> {
+        let _turn = self.reader.shares.call(caller).await?;
         let rows = query(&self.pool, *GET, &[&uuids(ids)]).await?;
         let by_id = |row: &Row| group(row, 0).map(|group| (group.id, group));
         rows.iter().map(by_id).collect()
     }
 
     /// The ids without a group.
-    pub async fn missing(&self, ids: &[GroupId]) -> Result<HashSet<GroupId>, Error> {
+    pub(crate) async fn missing(&self, ids: &[GroupId], caller: Digest) -> Result<HashSet<GroupId>, Error> {
+        let _turn = self.reader.shares.call(caller).await?;
         let rows = query(&self.pool, MISSING, &[&uuids(ids)]).await?;
         rows.iter().map(|row| group_id(read(row, 0)?)).collect()
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::read_batchers::{BatcherMetrics, ReadBatchers};
-use crate::store::connect::{CircuitBreaker, Database, Pool, PoolShares, StoreOptions};
+use crate::store::connect::{CircuitBreaker, Database, Pool, PoolShares, PoolState, StoreOptions};
 use crate::store::errors::StartupError;
 
 /// Reads groups from one server, the primary or a replica. Cheap to clone.
@@ -26,6 +26,12 @@ impl GroupReader {
         let batchers = batcher_metrics.start_batchers(database, options, pool.breaker())?;
         let shares = PoolShares::new(options);
         Ok(Self { pool, shares, patience: options.statement_timeout, batchers, batcher_metrics })
+    }
+
+    /// Returns the state of the pool. Calls that wait for their turn wait for a connection, too.
+    pub(crate) fn pool_state(&self, name: &'static str) -> PoolState {
+        let state = self.pool.state(name);
+        PoolState { waiting: state.waiting + self.shares.waiting(), ..state }
     }
 
     /// Returns a reader for the thread of this runtime, with read batchers of its own.

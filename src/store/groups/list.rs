@@ -58,9 +58,9 @@ impl GroupReader {
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&start, &limit, &offset];
         values.extend(parent.iter().map(|parent| parent as &(dyn ToSql + Sync)));
         values.extend(name.iter().map(|name| name as &(dyn ToSql + Sync)));
-        let _permit = match customer_group_name {
-            Some(_) => Some(self.shares.search(key).await?),
-            None => None,
+        let _turn = match customer_group_name {
+            Some(_) => self.shares.search(key).await?,
+            None => self.shares.call(key).await?,
         };
         let rows = query(&self.pool, statement, &values).await?;
         list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
@@ -81,8 +81,6 @@ impl GroupReader {
             let groups = self.stream(*ALL_DESCENDANTS, &[&id.uuid()], page, key).await?;
             groups.ok_or_else(|| Error::not_found(id))
         } else {
-            // Each page walks the whole subtree.
-            let _permit = if is_read_at_once(page) { Some(self.shares.search(key).await?) } else { None };
             self.tree_list(*DESCENDANTS, id, page, key).await
         }
     }
@@ -96,17 +94,16 @@ impl GroupReader {
     ) -> Result<GroupStream, Error> {
         let ((start, limit, offset), uuid) = (bounds(page), id.uuid());
         let values: &Values<'_> = &[&start, &limit, &offset, &uuid];
-        let groups = if is_read_at_once(page) {
+        let groups = if page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE) {
+            // A page of descendants walks the whole subtree.
+            let is_walk = statement.name == DESCENDANTS.name;
+            let _turn = if is_walk { self.shares.search(key).await? } else { self.shares.call(key).await? };
             list(&query(&self.pool, statement, values).await?, page)?.map(GroupStream::from)
         } else {
             self.stream(statement, values, page, key).await?
         };
         groups.ok_or_else(|| Error::not_found(id))
     }
-}
-
-fn is_read_at_once(page: Page) -> bool {
-    page.limit.is_some_and(|limit| limit <= MAX_AT_ONCE)
 }
 
 /// Escapes a text for `like`.

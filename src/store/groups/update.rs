@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Row;
 
-use crate::domain::{CustomerGroup, Field, GroupId, GroupPatch, IfMatch, Name, Text, Violation};
+use crate::domain::{CustomerGroup, Digest, Field, GroupId, GroupPatch, IfMatch, Name, Text, Violation};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::errors::StoreError;
@@ -86,11 +86,12 @@ pub struct ParentCheck {
 
 impl Store {
     /// Updates a group. Moves below another group are serialised, so that no two of them together close a cycle.
-    pub async fn update(
+    pub(crate) async fn update(
         &self,
         id: GroupId,
         patch: &GroupPatch,
         if_match: &IfMatch,
+        caller: Digest,
     ) -> Result<CustomerGroup, Error> {
         let parent = patch.parent_id.as_set().copied().flatten();
         let (uuid, versions) = (id.uuid(), versions(if_match)?);
@@ -100,9 +101,10 @@ impl Store {
         let values = [fixed, &borrowed(&new_values).collect::<Vec<_>>()].concat();
 
         let rows = if parent.is_some() {
-            let _permit = self.reader.shares.move_below().await?;
+            let _turn = self.reader.shares.move_below(caller).await?;
             write_under_lock(&self.pool, MOVE_LOCK, *UPDATE, &values).await
         } else {
+            let _turn = self.reader.shares.call(caller).await?;
             write(&self.pool, *UPDATE, &values).await
         };
         let rows = rows.map_err(|failure| parent_not_found(failure, parent))?;
@@ -117,11 +119,13 @@ impl Store {
     }
 
     /// Checks whether a group exists, and whether another may be its parent.
-    pub async fn check_parent(
+    pub(crate) async fn check_parent(
         &self,
         child: Option<GroupId>,
         parent: Option<GroupId>,
+        caller: Digest,
     ) -> Result<ParentCheck, Error> {
+        let _turn = self.reader.shares.call(caller).await?;
         let values: &Values<'_> = &[&child.map(GroupId::uuid), &parent.map(GroupId::uuid)];
         let rows = query(&self.pool, *CHECK_PARENT, values).await?;
         let row = rows.first().ok_or_else(|| Error::internal("a check of a parent returned no row"))?;
