@@ -3,6 +3,8 @@
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use customer_groups::testing::COLLECTION;
@@ -33,6 +35,8 @@ const ATTACKER: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 struct Target {
     address: SocketAddr,
     key: String,
+    /// The connections that a flood has opened.
+    connections: Arc<AtomicUsize>,
 }
 
 impl Target {
@@ -58,6 +62,7 @@ impl Target {
                     loop {
                         // The target may refuse, and may close the connection at any time.
                         if let Ok(stream) = target.connect().await {
+                            target.connections.fetch_add(1, Ordering::Relaxed);
                             drop(work(stream, target.clone()).await);
                         }
                         sleep(Duration::from_millis(10)).await;
@@ -226,16 +231,17 @@ async fn no_flood_from_another_address_fails_a_call() {
     let program = Program::serve(&[("DATABASE_URL", &url)]);
     let key = Program::run(&["keys", "create", "--name", "attacker"], &[("DATABASE_URL", &url)]).stdout;
     let key = String::from_utf8(key).unwrap().trim().to_owned();
-    let target = Target { address: program.address, key };
+    let target = Target { address: program.address, key, connections: Arc::default() };
     let (client, address) = (program.client().await, program.address);
     let group = client.create(named("Export")).await.unwrap();
     let call = |number: u32| {
         let (client, id) = (client.clone(), group.id.clone());
         async move {
-            match number % 4 {
+            match number % 5 {
                 0 => drop(client.get(&id).await.unwrap()),
                 1 => drop(client.list(Some(10), None).await.unwrap()),
                 2 => drop(client.create(named("new")).await.unwrap()),
+                3 => assert_eq!(get(address, "/livez", &[]).await.status, 200),
                 _ => {
                     let headers = [("authorization", &*format!("Bearer {KEY}"))];
                     let response = get(address, &format!("{COLLECTION}/{id}"), &headers).await;
@@ -261,12 +267,14 @@ async fn no_flood_from_another_address_fails_a_call() {
             ("idle connections", target.flood(10_000, idle)),
         ]
     };
-    for (name, flood) in floods(target) {
+    for (name, flood) in floods(target.clone()) {
+        target.connections.store(0, Ordering::Relaxed);
         let slowest = tokio::select! {
             slowest = work(&call) => slowest,
             () = flood => unreachable!("a flood has no end"),
         };
         println!("{name}: p99 {} ms, peak {} MiB", slowest.as_millis(), program.peak() / 1024);
+        assert!(target.connections.load(Ordering::Relaxed) > 0, "{name} did not take place");
         assert_small(&program, name);
     }
 }
@@ -292,7 +300,7 @@ async fn half_open_tls_handshakes_fail_no_call() {
             assert_eq!(response.status(), 200);
         }
     };
-    let target = Target { address, key: String::new() };
+    let target = Target { address, key: String::new(), connections: Arc::default() };
     let slowest = tokio::select! {
         slowest = work(call) => slowest,
         () = target.flood(2_000, half_open_tls) => unreachable!("a flood has no end"),

@@ -6,7 +6,9 @@ use customer_groups::testing::pb;
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 
-use crate::support::{Api, Calls, Client, Random, TestDatabase, below, eventually, move_of, named, reason};
+use crate::support::{
+    Api, Calls, Client, Random, TestDatabase, below, eventually, move_of, named, reason, update_of,
+};
 
 /// The number of groups that are below a root at any depth. The difference to all groups is in cycles.
 const REACHABLE: &str = "
@@ -279,4 +281,18 @@ async fn cancelled_moves_leave_the_tree_intact() {
                 (select oid from pg_database where datname = current_database())";
     let none_is_held = async { while api.database.number(held).await > 0 {} };
     eventually("the abandoned moves end", none_is_held).await;
+}
+
+#[tokio::test]
+async fn an_update_that_names_the_parent_that_the_group_has_waits_for_no_move() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let root = client.create(named("root")).await.unwrap();
+    let group = client.create(below(&root, "group")).await.unwrap();
+    let sql = api.database.sql().await;
+    // The lock that serialises moves: `cg_move` in ASCII.
+    sql.batch_execute("select pg_advisory_lock(x'63675f6d6f7665'::bigint)").await.unwrap();
+    let whole = pb::CustomerGroup { payment_terms: Some("Net 30".to_owned()), ..group.clone() };
+    let updated = client.update(update_of(whole, &["*"])).await.unwrap();
+    assert_eq!((updated.payment_terms(), &updated.parent_id), ("Net 30", &Some(root.id)));
 }

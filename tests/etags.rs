@@ -5,7 +5,7 @@ use serde_json::json;
 use tonic::{Code, Status};
 
 use crate::rest::{JSON, Rest, assert_error};
-use crate::support::{Api, Calls, Client, below, named, reason};
+use crate::support::{Api, Calls, Client, below, fields, named, reason};
 
 /// Etags that no group has: malformed, weak, or of another version.
 fn stale(group: &pb::CustomerGroup) -> Vec<String> {
@@ -58,6 +58,57 @@ async fn over_grpc_a_change_applies_only_to_the_version_in_its_etag() {
     delete(&client, &group.id, &current.etag).await.unwrap();
     assert_eq!(rename(&client, &group.id, &current.etag).await.unwrap_err().code(), Code::NotFound);
     assert_eq!(delete(&client, &group.id, &current.etag).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn over_grpc_the_version_may_be_that_of_the_group_in_the_request() {
+    let client = Api::start().await.client().await;
+    let group = client.create(named("Export")).await.unwrap();
+    let rename = async |of_request: &str, of_group: &str| {
+        let sent = pb::CustomerGroup { id: group.id.clone(), etag: of_group.to_owned(), ..named("Renamed") };
+        let etag = of_request.to_owned();
+        client
+            .update(pb::UpdateCustomerGroupRequest { customer_group: Some(sent), update_mask: None, etag })
+            .await
+    };
+    assert_eq!(rename("", "\"1\"").await.unwrap_err().code(), Code::Aborted);
+    let conflict = rename(&group.etag, "\"1\"").await.unwrap_err();
+    assert_eq!((conflict.code(), fields(&conflict)), (Code::InvalidArgument, vec!["etag".to_owned()]));
+    assert_eq!(client.get(&group.id).await.unwrap(), group);
+    let renamed = rename("", &group.etag).await.unwrap();
+    rename(&renamed.etag, &renamed.etag).await.unwrap();
+}
+
+#[tokio::test]
+async fn over_rest_if_match_and_if_none_match_hold_for_every_method() {
+    let api = Api::start().await;
+    let rest = Rest(api.address());
+    let created = rest.create(json!({"customer_group_name": "Export"})).await;
+    let path = format!("/{}", created["id"].as_str().unwrap());
+    let etag = rest.get(&path).await.headers["etag"].to_str().unwrap().to_owned();
+    let weak = format!("W/{etag}");
+    let call = async |method: &str, header: (&str, &str)| {
+        let body = if method == "PATCH" { r#"{"payment_terms": "Net 30"}"# } else { "" };
+        rest.call(method, &path, &[JSON, header], body).await
+    };
+    for method in ["PATCH", "DELETE", "GET", "HEAD"] {
+        for stale in ["\"1\"", &weak] {
+            assert_eq!(call(method, ("if-match", stale)).await.status, 412, "{method} {stale}");
+        }
+    }
+    for known in [&*etag, &*weak, "*"] {
+        for method in ["PATCH", "DELETE"] {
+            let refused = call(method, ("if-none-match", known)).await;
+            assert_error(&refused, 412, "etag_mismatch", None);
+        }
+        for method in ["GET", "HEAD"] {
+            assert_eq!(call(method, ("if-none-match", known)).await.status, 304, "{method} {known}");
+        }
+    }
+    assert_eq!(rest.get(&path).await.json(), created);
+    assert_eq!(call("GET", ("if-match", &etag)).await.status, 200);
+    assert_eq!(call("PATCH", ("if-none-match", "\"1\"")).await.status, 200);
+    assert_eq!(call("DELETE", ("if-none-match", &etag)).await.status, 200);
 }
 
 #[tokio::test]

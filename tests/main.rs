@@ -14,6 +14,7 @@ mod database_tls;
 mod denial_of_service;
 mod durability;
 mod embedded;
+mod embedded_start;
 mod etags;
 mod explorer;
 mod export;

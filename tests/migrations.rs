@@ -37,10 +37,20 @@ async fn a_damaged_migration_table_is_named_and_nothing_is_changed() {
         ("delete from customer_group_migration where version = 3", "the row of version 3 is missing"),
         (
             "update customer_group_migration set applied_on = 'today' where version = 2",
-            "version 2 has no valid",
+            "version 2 has not the name",
         ),
-        ("update customer_group_migration set applied_on = null where version = 2", "version 2 has no valid"),
-        ("update customer_group_migration set checksum = 'x' where version = 1", "version 1 has no valid"),
+        (
+            "update customer_group_migration set applied_on = null where version = 2",
+            "version 2 has not the name",
+        ),
+        (
+            "update customer_group_migration set checksum = 'x' where version = 1",
+            "version 1 has not the name",
+        ),
+        (
+            "update customer_group_migration set checksum = '1' where version = 1",
+            "version 1 has not the name",
+        ),
     ] {
         sql.batch_execute("create table kept as select * from customer_group_migration").await.unwrap();
         sql.batch_execute(damage).await.unwrap();

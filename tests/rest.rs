@@ -31,7 +31,7 @@ impl Rest {
         self.call(method, path, &[JSON], &body.to_string()).await
     }
 
-    async fn create(self, body: Value) -> Value {
+    pub async fn create(self, body: Value) -> Value {
         let response = self.send("POST", "", &body).await;
         assert_eq!(response.status, 201, "{:?}", response.body);
         response.json()
@@ -319,19 +319,6 @@ async fn responses_are_compressed_on_request() {
     for path in ["/openapi.json", "/docs/swagger-ui-bundle.js"] {
         assert_eq!(get(rest.0, path, &[gzip]).await.headers["content-encoding"], "gzip", "{path}");
     }
-}
-
-#[tokio::test]
-async fn data_is_neither_stored_by_browsers_nor_taken_for_another_type() {
-    let (rest, _api) = rest().await;
-    let group = path_of(&rest.named("Export").await);
-    for path in ["", &*group, "/none", "?limit=0"] {
-        let headers = rest.get(path).await.headers;
-        assert_eq!(headers["cache-control"], "no-store", "{path}");
-        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
-        assert!(!headers.contains_key("strict-transport-security"));
-    }
-    assert_eq!(get(rest.0, COLLECTION, &[]).await.headers["cache-control"], "no-store");
 }
 
 #[tokio::test]

@@ -5,12 +5,14 @@ use std::time::Duration;
 use customer_groups::testing::Timeouts;
 use customer_groups::testing::pb::ListCustomerGroupsRequest;
 use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
+use serde_json::json;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
+use crate::rest::{COLLECTION, Rest};
 use crate::support::http::{RawGrpc, get};
 use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, TestDatabase, eventually, named, reason, update_of};
 
@@ -284,4 +286,19 @@ async fn a_shutdown_is_announced_to_health_watchers_and_does_not_wait_for_them()
     assert_eq!(changes.next().await, Some(ServingStatus::NotServing as i32));
     assert_eq!(changes.next().await, None);
     api.stopped().await;
+}
+
+#[tokio::test]
+async fn data_is_neither_stored_by_browsers_nor_taken_for_another_type() {
+    let api = Api::start().await;
+    let rest = Rest(api.address());
+    let group = rest.create(json!({"customer_group_name": "Export"})).await;
+    let group = format!("/{}", group["id"].as_str().unwrap());
+    for path in ["", &*group, "/none", "?limit=0"] {
+        let headers = rest.get(path).await.headers;
+        assert_eq!(headers["cache-control"], "no-store", "{path}");
+        assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+        assert!(!headers.contains_key("strict-transport-security"));
+    }
+    assert_eq!(get(rest.0, COLLECTION, &[]).await.headers["cache-control"], "no-store");
 }

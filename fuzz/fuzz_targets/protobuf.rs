@@ -33,7 +33,7 @@ fn create(request: pb::CreateCustomerGroupRequest) {
 fn update(request: pb::UpdateCustomerGroupRequest) {
     let id = request.customer_group.as_ref().map(|group| group.id.clone());
     match grpc::update(request) {
-        Ok((of, input)) => {
+        Ok((of, _, input)) => {
             assert_eq!(Some(of), id);
             if let Err(violations) = GroupPatch::parse(input) {
                 check_violations(&violations);

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub(crate) use failed_auth::network;
 pub use limits::{Limits, Rate};
-pub(crate) use public::PublicLimits;
+pub(crate) use public::{PublicLimits, PublicPermit};
 
 use crate::api::{CallContext, Protocol};
 use crate::auth::KeyCache;
@@ -60,8 +60,8 @@ impl Admission {
         }
     }
 
-    /// Admits a call if its API key is valid and within its rate, and a permit is free, in its share and in all. The permit is for the work of the
-    /// call, until its response is complete in memory or streamed.
+    /// Admits a call if its API key is valid and within its rate, and a permit is free, in its share and in all. The permit
+    /// is for the work of the call, until its response is complete in memory or begins to be streamed.
     pub(crate) async fn admit(
         &self,
         call: &mut Call,

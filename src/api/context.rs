@@ -65,7 +65,7 @@ impl CallState {
         self.error()?.refusal
     }
 
-    pub(crate) fn give_body_up(&self) {
+    pub(crate) fn abort_body(&self) {
         self.is_over_limit.store(true, Ordering::Relaxed);
     }
 
@@ -139,6 +139,8 @@ impl CallContext {
     /// Returns the permission to write, or [`Error::KeyReadOnly`], or [`Error::NotAuditable`].
     pub(crate) fn writer(&self) -> Result<Writer, Error> {
         if self.is_audit_required && is_losing_lines() {
+            // When it can be written, lines are lost no longer.
+            tracing::warn!(target: "audit", "changes are refused: lines of the audit log are lost");
             return Err(Error::NotAuditable);
         }
         Writer::new(self.principal, self.state.request_id())

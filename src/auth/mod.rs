@@ -108,12 +108,12 @@ impl KeyCache {
         if keys.is_empty() {
             return Ok(());
         }
+        // Also put back when the caller gives up.
         let keys: Vec<KeyId> = keys.into_iter().collect();
-        let recorded = self.store.record_key_use(&keys).await;
-        if recorded.is_err() {
-            self.used().extend(keys);
-        }
-        recorded
+        let keys = scopeguard::guard(keys, |keys| self.used().extend(keys));
+        self.store.record_key_use(&keys).await?;
+        scopeguard::ScopeGuard::into_inner(keys);
+        Ok(())
     }
 
     fn used(&self) -> MutexGuard<'_, HashSet<KeyId>> {

@@ -21,9 +21,7 @@ const PASSED_ON: [Signal; 6] =
 pub fn run_as_init() -> Option<ExitCode> {
     if id() != 1 {
         // The second process inherits what the first one has blocked.
-        if let Err(error) = watched().thread_unblock() {
-            print(format_args!("signals cannot be unblocked: {error}"));
-        }
+        unblock();
         return None;
     }
     match start() {
@@ -33,6 +31,7 @@ pub fn run_as_init() -> Option<ExitCode> {
         })),
         Err(error) => {
             print(format_args!("orphans are not reaped: {error}"));
+            unblock();
             None
         }
     }
@@ -43,6 +42,12 @@ fn start() -> Result<Pid, BoxError> {
     watched().thread_block()?;
     let program = Command::new(env::current_exe()?).args(env::args_os().skip(1)).spawn()?;
     Ok(Pid::from_raw(program.id().try_into()?))
+}
+
+fn unblock() {
+    if let Err(error) = watched().thread_unblock() {
+        print(format_args!("signals cannot be unblocked: {error}"));
+    }
 }
 
 fn watched() -> SigSet {

@@ -56,10 +56,10 @@ fn parse_lifetime(text: &str) -> Result<Duration, String> {
     const MIN: Duration = Duration::from_mins(1);
     const MAX: Duration = Duration::from_hours(10 * 365 * 24);
     let days = |span: Span| {
-        let years = span.get_years();
-        span.years(0).days(span.get_days() + i32::from(years) * 365)
+        let days = span.get_days() + i32::from(span.get_years()) * 365;
+        span.years(0).try_days(days).ok()
     };
-    let span = text.parse().ok().map(days);
+    let span = text.parse().ok().and_then(days);
     let time = span.and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
     time.and_then(|time| Duration::try_from(time).ok()).filter(|time| (MIN..=MAX).contains(time)).ok_or_else(
         || format!("{text:?} is not a valid time; use one such as 12h, 90d or 1y, from 1m to 10y"),

@@ -43,7 +43,7 @@ enum Command {
     Serve(Box<ServeSettings>),
     /// Create, list and revoke API keys
     Keys(KeysArguments),
-    /// Bring the tables of the database up to date, as `serve` does, for a service whose user may not
+    /// Migrate the tables, so that `serve` can run as a user who may only read and write rows
     Migrate(CommandSettings),
     /// Check the whole database
     #[command(

@@ -47,13 +47,12 @@ pub(super) struct DatabaseSettings {
     #[arg(long, env = DATABASE_URL, global = true, hide_env_values = true, value_name = "URL")]
     database_url: Option<String>,
 
-    /// Data folder: the private PostgreSQL and the first API key of each mode [default: ./data; for root
+    /// Data folder: the private PostgreSQL and the first API keys [default: ./data; for root
     /// /var/lib/customer-groups]
     #[arg(long, env = "DATA_DIR", global = true, value_name = "FOLDER")]
     data_dir: Option<PathBuf>,
 
-    /// Folder of postgres and initdb [default: the version of the data folder, or the first, of
-    /// /usr/lib/postgresql/*/bin, newest first, and PATH]
+    /// Folder of postgres and initdb [default: found in /usr/lib/postgresql and PATH]
     #[arg(long, env = "PG_BIN_DIR", global = true, value_name = "FOLDER")]
     pg_bin_dir: Option<PathBuf>,
 
@@ -164,7 +163,8 @@ impl LogSettings {
     pub(super) fn check(&self, problems: &mut Problems) -> Option<LogConfig> {
         let format = problems.check(LOG_FORMAT, parse::log_format(&self.log_format));
         let filter = problems.check(RUST_LOG, EnvFilter::from_str(&self.log));
-        Some(LogConfig { format: format?, filter: filter? })
+        // With an invalid filter, the problems are reported in the format all the same.
+        Some(LogConfig { format: format?, filter: filter.unwrap_or_else(|| EnvFilter::new(DEFAULT_FILTER)) })
     }
 }
 

@@ -5,10 +5,29 @@ use std::env;
 
 use super::Problems;
 
-/// The variables of OpenTelemetry with the values that describe what the service does. A variable without values has no
-/// effect here.
-const OPENTELEMETRY: [(&str, &[&str]); 28] = [
+/// The variables of OpenTelemetry that the service honours, with the values that it can honour; without values, any.
+const OPENTELEMETRY: [(&str, &[&str]); 29] = [
+    ("OTEL_SDK_DISABLED", &[]),
+    ("OTEL_SERVICE_NAME", &[]),
+    ("OTEL_RESOURCE_ATTRIBUTES", &[]),
+    ("OTEL_TRACES_EXPORTER", &[]),
+    ("OTEL_TRACES_SAMPLER", &[]),
+    ("OTEL_TRACES_SAMPLER_ARG", &[]),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", &[]),
+    ("OTEL_EXPORTER_OTLP_HEADERS", &[]),
+    ("OTEL_EXPORTER_OTLP_TIMEOUT", &[]),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &[]),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", &[]),
+    ("OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", &[]),
+    ("OTEL_BSP_SCHEDULE_DELAY", &[]),
+    ("OTEL_BSP_EXPORT_TIMEOUT", &[]),
+    ("OTEL_BSP_MAX_QUEUE_SIZE", &[]),
+    ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &[]),
+    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &[]),
+    ("OTEL_SPAN_EVENT_COUNT_LIMIT", &[]),
+    ("OTEL_SPAN_LINK_COUNT_LIMIT", &[]),
     ("OTEL_PROPAGATORS", &["tracecontext", "tracecontext,baggage"]),
+    // The metrics are for Prometheus, and the log is on standard error.
     ("OTEL_METRICS_EXPORTER", &["none", "prometheus"]),
     ("OTEL_LOGS_EXPORTER", &["none"]),
     ("OTEL_EXPORTER_OTLP_PROTOCOL", &["grpc"]),
@@ -17,25 +36,8 @@ const OPENTELEMETRY: [(&str, &[&str]); 28] = [
     ("OTEL_EXPORTER_OTLP_TRACES_COMPRESSION", &["none"]),
     ("OTEL_EXPORTER_OTLP_INSECURE", &["true"]),
     ("OTEL_EXPORTER_OTLP_TRACES_INSECURE", &["true"]),
-    ("OTEL_EXPORTER_OTLP_CERTIFICATE", &[]),
-    ("OTEL_EXPORTER_OTLP_CLIENT_KEY", &[]),
-    ("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE", &[]),
-    ("OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE", &[]),
-    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY", &[]),
-    ("OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", &[]),
-    ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", &[]),
-    ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", &[]),
-    ("OTEL_LOG_LEVEL", &[]),
-    ("OTEL_CONFIG_FILE", &[]),
-    ("OTEL_EXPERIMENTAL_CONFIG_FILE", &[]),
-    ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", &[]),
-    ("OTEL_ATTRIBUTE_COUNT_LIMIT", &[]),
-    ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", &[]),
-    ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &[]),
-    ("OTEL_SPAN_EVENT_COUNT_LIMIT", &[]),
-    ("OTEL_SPAN_LINK_COUNT_LIMIT", &[]),
-    ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &[]),
-    ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", &[]),
+    // A part of OTEL_RESOURCE_ATTRIBUTES, where an operator sets both.
+    ("OTEL_RESOURCE_ATTRIBUTES_*", &[]),
 ];
 
 /// The variables of [libpq] that name a server. Without DATABASE_URL, the service would not connect to it.
@@ -44,7 +46,7 @@ const OPENTELEMETRY: [(&str, &[&str]); 28] = [
 const LIBPQ_SERVER: [&str; 4] = ["PGHOST", "PGHOSTADDR", "PGSERVICE", "PGSERVICEFILE"];
 
 /// The other variables of libpq, which change connections to the server of DATABASE_URL.
-const LIBPQ: [&str; 31] = [
+const LIBPQ: [&str; 37] = [
     "PGPORT",
     "PGDATABASE",
     "PGUSER",
@@ -76,6 +78,12 @@ const LIBPQ: [&str; 31] = [
     "PGCLIENTENCODING",
     "PGTARGETSESSIONATTRS",
     "PGLOADBALANCEHOSTS",
+    "PGSYSCONFDIR",
+    "PGMINPROTOCOLVERSION",
+    "PGMAXPROTOCOLVERSION",
+    "PGDATESTYLE",
+    "PGTZ",
+    "PGGEQO",
 ];
 
 /// Reads a variable. An empty one counts as unset.
@@ -83,13 +91,22 @@ fn value(name: &str) -> Option<String> {
     env::var_os(name).map(|value| value.to_string_lossy().into_owned()).filter(|value| !value.is_empty())
 }
 
-/// Refuses settings of OpenTelemetry that traces do not follow.
+/// Refuses settings of OpenTelemetry that the service cannot honour.
 pub(super) fn check_opentelemetry(problems: &mut Problems) {
-    for (name, honoured) in OPENTELEMETRY {
-        let Some(value) = value(name).filter(|value| !honoured.contains(&value.as_str())) else { continue };
-        let remedy = match honoured {
-            [] => "unset it".to_owned(),
-            [..] => format!("unset it, or use {}", honoured.join(" or ")),
+    let given = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut given: Vec<_> = given.filter(|name| name.starts_with("OTEL_")).collect();
+    given.sort();
+    for name in given {
+        let Some(value) = value(&name) else { continue };
+        let is_known = |known: &str| match known.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => name == known,
+        };
+        let remedy = match OPENTELEMETRY.iter().find(|(known, _)| is_known(known)) {
+            Some((_, [])) => continue,
+            Some((_, honoured)) if honoured.contains(&&*value) => continue,
+            Some((_, honoured)) => format!("unset it, or use {}", honoured.join(" or ")),
+            None => "unset it".to_owned(),
         };
         problems.0.push(format!("{name}: the service cannot honour {value:?}; {remedy}"));
     }

@@ -63,7 +63,7 @@ pub(super) struct LimitSettings {
     #[arg(long, env = MAX_HEADER_BYTES, default_value = "16384", value_name = "BYTES")]
     max_header_bytes: String,
 
-    /// Maximum size of all large requests and responses in memory in bytes, 1048576 to 4294967295, of which one API key can
+    /// Maximum size of all large requests and responses in memory in bytes, 16777216 to 4294967295, of which one API key can
     /// use half; further ones are rejected
     #[arg(long, env = MAX_BUFFERED_BYTES, default_value = "134217728", value_name = "BYTES")]
     max_buffered_bytes: String,
@@ -94,8 +94,9 @@ impl LimitSettings {
         let request_bytes = problems.check(MAX_REQUEST_BYTES, request_bytes);
         let header_bytes = parse::number("bytes", 8 << 10..=1 << 20, &self.max_header_bytes);
         let header_bytes = problems.check(MAX_HEADER_BYTES, header_bytes);
-        let buffered = parse::number("bytes", 1 << 20..=u32::MAX, &self.max_buffered_bytes);
-        let buffered = problems.check(MAX_BUFFERED_BYTES, buffered);
+        let buffered = parse::number("bytes", 16 << 20..=u32::MAX, &self.max_buffered_bytes);
+        let buffered = problems
+            .check(MAX_BUFFERED_BYTES, buffered.and_then(|bytes| holds_request(bytes, request_bytes)));
         let rate = problems.check(RATE_LIMIT, self.rate_limit.as_deref().map(Rate::from_str).transpose());
         Some(Limits {
             connections: connections?,
@@ -121,6 +122,16 @@ impl LimitSettings {
         let long_lists = problems.check(MAX_LONG_LISTS_PER_KEY, long_lists);
         let searches = problems.check(MAX_SEARCHES_PER_KEY, searches);
         long_lists.zip(searches)
+    }
+}
+
+/// Checks that half of the limit, the share of one API key, holds the largest request.
+fn holds_request(bytes: u32, request_bytes: Option<usize>) -> Result<u32, String> {
+    match request_bytes {
+        Some(request) if request > bytes as usize / 2 => {
+            Err(format!("half of {bytes} bytes is less than MAX_REQUEST_BYTES; use at least {}", request * 2))
+        }
+        Some(_) | None => Ok(bytes),
     }
 }
 

@@ -68,10 +68,13 @@ impl TraceSettings {
             problems.check(SDK_DISABLED, parse::boolean(non_empty(&self.sdk_disabled).unwrap_or("false")));
         let is_exported =
             problems.check(EXPORTER, exporter(non_empty(&self.exporter).unwrap_or(DEFAULT_EXPORTER)));
-        if is_disabled == Some(true) || is_exported == Some(false) {
+        if is_disabled == Some(true) {
             return Some(None);
         }
         check_opentelemetry(problems);
+        if is_exported == Some(false) {
+            return Some(None);
+        }
         let of_traces = self.traces_endpoint.as_deref().and_then(non_empty).map(|url| (TRACES_ENDPOINT, url));
         let of_all = self.endpoint.as_deref().and_then(non_empty).map(|url| (ENDPOINT, url));
         let Some((setting, endpoint)) = of_traces.or(of_all) else {

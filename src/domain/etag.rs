@@ -8,13 +8,25 @@ use super::Timestamp;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Etag(Timestamp);
 
-/// The precondition of a change: the versions of a customer group that it applies to.
+/// The versions of an `If-Match` or `If-None-Match` header.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum IfMatch {
-    /// Any version: the precondition is absent or `*`.
+pub enum Versions {
+    /// Any version: `*`.
     Any,
     /// One of these. Tags that the service cannot have generated are left out, because they match nothing.
     OneOf(Vec<Etag>),
+}
+
+/// The preconditions of a request for a customer group ([RFC 9110, section 13][rfc]): `If-Match` compares strongly, and
+/// `If-None-Match` weakly.
+///
+/// [rfc]: https://www.rfc-editor.org/rfc/rfc9110#section-13
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preconditions {
+    /// The versions of `If-Match`, or of an `etag` over gRPC.
+    if_match: Versions,
+    /// The versions of `If-None-Match`.
+    if_none_match: Versions,
 }
 
 impl Etag {
@@ -33,16 +45,6 @@ impl Etag {
         let etag = Timestamp::from_milliseconds(digits.parse().ok()?).map(Self)?;
         (etag.to_string() == text).then_some(etag)
     }
-
-    /// Whether an `If-None-Match` header names this version. The comparison is weak.
-    #[must_use]
-    pub fn is_any_of(self, header: &str) -> bool {
-        header.trim() == "*"
-            || header.split(',').map(str::trim).any(|tag| {
-                let strong = tag.strip_prefix("W/").unwrap_or(tag);
-                Self::parse(strong) == Some(self)
-            })
-    }
 }
 
 impl fmt::Display for Etag {
@@ -52,23 +54,64 @@ impl fmt::Display for Etag {
     }
 }
 
-impl IfMatch {
-    /// Parses an `If-Match` header: `*`, or etags with commas between them.
-    #[must_use]
-    pub fn parse(header: &str) -> Self {
+impl Versions {
+    /// No version: the header is absent.
+    const NONE: Self = Self::OneOf(Vec::new());
+
+    /// Parses `*`, or etags with commas between them.
+    fn parse(header: &str, etag: impl Fn(&str) -> Option<Etag>) -> Self {
         if header.trim() == "*" {
             return Self::Any;
         }
-        Self::OneOf(header.split(',').filter_map(|tag| Etag::parse(tag.trim())).collect())
+        Self::OneOf(header.split(',').filter_map(|tag| etag(tag.trim())).collect())
     }
 
-    /// Whether a change applies to this version.
-    #[must_use]
-    pub fn allows(&self, etag: Etag) -> bool {
+    fn contains(&self, etag: Etag) -> bool {
         match self {
             Self::Any => true,
             Self::OneOf(etags) => etags.contains(&etag),
         }
+    }
+}
+
+impl Preconditions {
+    /// Parses the headers, or an `etag` as `If-Match`.
+    #[must_use]
+    pub fn parse(if_match: Option<&str>, if_none_match: Option<&str>) -> Self {
+        let weak = |tag: &str| Etag::parse(tag.strip_prefix("W/").unwrap_or(tag));
+        Self {
+            if_match: if_match.map_or(Versions::Any, |header| Versions::parse(header, Etag::parse)),
+            if_none_match: if_none_match.map_or(Versions::NONE, |header| Versions::parse(header, weak)),
+        }
+    }
+
+    /// Whether a change applies to this version.
+    #[must_use]
+    pub fn allow(&self, etag: Etag) -> bool {
+        self.is_matched(etag) && !self.is_known(etag)
+    }
+
+    /// Whether `If-Match` permits this version.
+    #[must_use]
+    pub fn is_matched(&self, etag: Etag) -> bool {
+        self.if_match.contains(etag)
+    }
+
+    /// Whether `If-None-Match` excludes this version: the caller has it.
+    #[must_use]
+    pub fn is_known(&self, etag: Etag) -> bool {
+        self.if_none_match.contains(etag)
+    }
+
+    /// Whether every version is allowed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self { if_match: Versions::Any, if_none_match: Versions::NONE }
+    }
+
+    /// The versions that a change applies to, and those that it does not apply to.
+    pub(crate) fn versions(&self) -> (&Versions, &Versions) {
+        (&self.if_match, &self.if_none_match)
     }
 }
 
@@ -91,18 +134,20 @@ mod tests {
 
     #[test]
     fn if_match_takes_a_star_or_a_list_and_compares_strongly() {
-        assert_eq!(IfMatch::parse(" * "), IfMatch::Any);
-        assert!(IfMatch::parse("\"1\", \"7\"").allows(etag(7)));
+        let allows = |header| Preconditions::parse(Some(header), None).allow(etag(7));
+        assert!(Preconditions::parse(None, None).allow(etag(7)));
+        assert!(allows(" * ") && allows("\"1\", \"7\""));
         for header in ["", "\"1\"", "W/\"7\"", "7", "nonsense"] {
-            assert!(!IfMatch::parse(header).allows(etag(7)), "{header}");
+            assert!(!allows(header), "{header}");
         }
     }
 
     #[test]
     fn if_none_match_compares_weakly() {
+        let knows = |header| Preconditions::parse(None, Some(header)).is_known(etag(7));
         for header in ["*", "\"7\"", "W/\"7\"", "\"1\", W/\"7\""] {
-            assert!(etag(7).is_any_of(header), "{header}");
+            assert!(knows(header), "{header}");
         }
-        assert!(!etag(7).is_any_of("\"1\", 7"));
+        assert!(!knows("\"1\", 7"));
     }
 }

@@ -37,8 +37,9 @@ pub(super) fn generate() -> Uuid {
     generator.next(now, random)
 }
 
-/// Makes all further ids greater than one that is stored. Warns if it is ahead of the clock.
-pub(crate) fn follow(stored: Uuid) {
+/// Makes all further ids greater than one that is stored, unless it is too far ahead of the clock. Warns if it is ahead.
+/// Returns the id below which others may be followed, if this one is not.
+pub(crate) fn follow(stored: Uuid) -> Option<Uuid> {
     let (now, stored) = (now(), sortable(stored));
     let lead = (stored >> RANDOM_BITS).saturating_sub(now);
     if lead > 0 {
@@ -47,10 +48,12 @@ pub(crate) fn follow(stored: Uuid) {
             "the newest group was created by a clock that is ahead of this one; synchronise the clocks of all replicas"
         );
     }
-    if lead <= MAX_LEAD {
-        let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-        generator.last = generator.last.max(stored);
+    if lead > MAX_LEAD {
+        return Some(uuid((now + MAX_LEAD) << RANDOM_BITS));
     }
+    let mut generator = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    generator.last = generator.last.max(stored);
+    None
 }
 
 impl Generator {

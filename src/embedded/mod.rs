@@ -13,6 +13,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf, absolute};
 use std::time::Duration;
 
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use crate::error::BoxError;
@@ -131,7 +132,9 @@ impl Embedded {
     }
 
     async fn start_locked(options: &EmbeddedOptions, data_dir: &Path, lock: File) -> Result<Self, BoxError> {
-        let cluster = Cluster::prepare(data_dir, options.bin_dir.as_deref())?;
+        let (folder, binaries) = (data_dir.to_owned(), options.bin_dir.clone());
+        let prepare = move || Cluster::prepare(&folder, binaries.as_deref());
+        let cluster = spawn_blocking(prepare).await??;
         cluster.stop_stale().await?;
         let mut process = PostgresProcess::spawn(cluster.postgres(options.max_connections)?)?;
 

@@ -7,8 +7,8 @@ use prost_types::FieldMask;
 
 use super::pb;
 use crate::domain::{
-    BatchInput, CustomerGroup, EntryInput, Field, FieldInput, GroupInput, IdList, IfMatch, ListRequest,
-    MAX_BATCH, PageRequest, TextField, Texts, Timestamp, Violation, ViolationKind, Violations, excerpt,
+    BatchInput, CustomerGroup, EntryInput, Field, FieldInput, GroupInput, IdList, ListRequest, MAX_BATCH,
+    PageRequest, Preconditions, TextField, Texts, Timestamp, Violation, ViolationKind, Violations, excerpt,
     field,
 };
 use crate::error::{Error, MAX_RESPONSE_BYTES};
@@ -59,7 +59,7 @@ impl Mask {
         }
     }
 
-    fn input(&self, group: pb::CustomerGroup, violation: Option<Violation>) -> GroupInput {
+    fn input(&self, group: pb::CustomerGroup, violations: impl IntoIterator<Item = Violation>) -> GroupInput {
         let pb::CustomerGroup {
             id: _,
             created_at: _,
@@ -88,7 +88,7 @@ impl Mask {
             is_group: self.field(field::IS_GROUP, is_group),
             customer_group_name: self.field(field::CUSTOMER_GROUP_NAME, name),
             texts,
-            violations: violation.into_iter().collect(),
+            violations: violations.into_iter().collect(),
         }
     }
 }
@@ -132,12 +132,27 @@ pub(super) fn ids(request: pb::BatchGetCustomerGroupsRequest) -> IdList {
     IdList { ids: ids.map(Ok).collect(), violations: Vec::new() }
 }
 
-pub(super) fn if_match(etag: &str) -> IfMatch {
-    if etag.is_empty() { IfMatch::Any } else { IfMatch::parse(etag) }
+/// The precondition of a change; an empty `etag` counts as absent.
+pub(super) fn preconditions(etag: &str) -> Preconditions {
+    Preconditions::parse((!etag.is_empty()).then_some(etag), None)
 }
 
-/// The id and the input of an update.
-pub fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, GroupInput), Error> {
+/// The version that an update is for: the `etag` of the request or of its group (AIP-154).
+fn version(of_request: String, of_group: String) -> Result<String, Violation> {
+    match (&*of_request, &*of_group) {
+        ("", _) => Ok(of_group),
+        (_, "") => Ok(of_request),
+        (a, b) if a == b => Ok(of_request),
+        (a, b) => {
+            let (a, b) = (excerpt(a), excerpt(b));
+            let description = format!("etag is {a}, and that of customer_group is {b}; give one of them");
+            Err(Violation::new(ETAG, ViolationKind::Invalid, description))
+        }
+    }
+}
+
+/// The id, the preconditions and the input of an update.
+pub fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, Preconditions, GroupInput), Error> {
     let (mask, violation) = Mask::parse(request.update_mask);
     let Some(mut group) = request.customer_group else {
         let description = "customer_group is required; give the group's id and its new values";
@@ -148,7 +163,12 @@ pub fn update(request: pb::UpdateCustomerGroupRequest) -> Result<(String, GroupI
         };
         return Err(violations.into());
     };
-    Ok((std::mem::take(&mut group.id), mask.input(group, violation)))
+    let (version, conflict) = match version(request.etag, std::mem::take(&mut group.etag)) {
+        Ok(version) => (version, None),
+        Err(conflict) => (String::new(), Some(conflict)),
+    };
+    let id = std::mem::take(&mut group.id);
+    Ok((id, preconditions(&version), mask.input(group, violation.into_iter().chain(conflict))))
 }
 
 /// One violation for all unknown paths, with the first few in its description.

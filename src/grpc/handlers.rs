@@ -111,9 +111,8 @@ impl CustomerGroupService for Handlers {
     ) -> RpcResult<pb::CustomerGroup> {
         self.respond(async {
             let (writer, message) = (self.context.writer()?, request.into_inner());
-            let if_match = convert::if_match(&message.etag);
-            let (id, input) = convert::update(message)?;
-            let group = self.service.update(&writer, &id, input, &if_match).await?;
+            let (id, preconditions, input) = convert::update(message)?;
+            let group = self.service.update(&writer, &id, input, &preconditions).await?;
             Ok(Response::new(group.into()))
         })
         .await
@@ -125,8 +124,8 @@ impl CustomerGroupService for Handlers {
     ) -> RpcResult<pb::DeleteCustomerGroupResponse> {
         self.respond(async {
             let (writer, message) = (self.context.writer()?, request.into_inner());
-            let if_match = convert::if_match(&message.etag);
-            let id = self.service.delete(&writer, &message.id, &if_match).await?;
+            let preconditions = convert::preconditions(&message.etag);
+            let id = self.service.delete(&writer, &message.id, &preconditions).await?;
             Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
         })
         .await

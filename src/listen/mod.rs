@@ -22,6 +22,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 pub use tls::{Tls, TlsFiles};
 
@@ -76,6 +77,9 @@ pub struct Timeouts {
 /// The grace period at shutdown. The server still accepts connections for this time. After that, the last connections
 /// have the same time to send their first request.
 const LAST_CALL: Duration = Duration::from_millis(200);
+
+/// The longest time for what is written after the last call.
+const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// The server, bound to its address.
 #[derive(Debug)]
@@ -178,7 +182,7 @@ impl Server {
             () = self.accept(stop) => {}
             () = self.refusals.log() => {}
             () = self.watch_certificates() => {}
-            () = self.keep_house() => {}
+            () = self.run_maintenance() => {}
         }
         probes.abort();
         // No probe may report a status after the drain has begun.
@@ -192,7 +196,8 @@ impl Server {
         tracing::info!("stopping");
         notify(NotifyState::Stopping);
         let drained = join_all(self.workers.into_iter().map(Worker::drain)).await;
-        log_failure("the last use of API keys is not recorded", self.admission.record_key_use().await);
+        let recorded = timeout(LAST_WRITE, self.admission.record_key_use()).await;
+        log_failure("the last use of API keys is not recorded", recorded.unwrap_or(Err(Error::Timeout)));
         if !drained.iter().all(|(in_time, _)| *in_time) {
             tracing::warn!(seconds = self.drain.as_secs(), "calls aborted: drain timeout exceeded");
         }
@@ -208,7 +213,7 @@ impl Server {
     }
 
     /// Removes expired records and records the use of API keys, at once and then every minute.
-    async fn keep_house(&self) {
+    async fn run_maintenance(&self) {
         const INTERVAL: Duration = Duration::from_mins(1);
         loop {
             let removed = self.store.remove_expired_records().await;

@@ -94,8 +94,8 @@ impl Call {
     }
 
     /// Keeps the permit of a public call until the call ends.
-    pub(crate) fn keep_permit(&mut self, permit: OwnedSemaphorePermit) {
-        self.permit = Some(permit);
+    pub(crate) fn keep_permit(&mut self, permit: Option<OwnedSemaphorePermit>) {
+        self.permit = permit;
     }
 
     pub(crate) fn set_principal(&mut self, principal: Principal) {

@@ -13,7 +13,7 @@ use percent_encoding::percent_decode_str;
 use super::COLLECTION;
 use crate::api::headers::media_type;
 use crate::domain::{
-    Etag, GroupInput, IfMatch, ListRequest, PageRequest, Violation, ViolationKind, excerpt, field,
+    GroupInput, ListRequest, PageRequest, Preconditions, Violation, ViolationKind, excerpt, field,
 };
 use crate::error::Error;
 use crate::files::json::{Entries, FieldMap, group_input, report};
@@ -98,12 +98,9 @@ fn number(name: &str, text: &str, found: &mut Vec<Violation>) -> Option<i32> {
     }
 }
 
-pub(super) fn if_match(headers: &HeaderMap) -> IfMatch {
-    joined(headers, &IF_MATCH).map_or(IfMatch::Any, |header| IfMatch::parse(&header))
-}
-
-pub(super) fn not_modified(headers: &HeaderMap, etag: Etag) -> bool {
-    joined(headers, &IF_NONE_MATCH).is_some_and(|header| etag.is_any_of(&header))
+pub(super) fn preconditions(headers: &HeaderMap) -> Preconditions {
+    let (if_match, if_none_match) = (joined(headers, &IF_MATCH), joined(headers, &IF_NONE_MATCH));
+    Preconditions::parse(if_match.as_deref(), if_none_match.as_deref())
 }
 
 /// Joins the lines of a list header (RFC 9110, section 5.3).

@@ -19,7 +19,7 @@ pub(super) async fn list(mut groups: GroupStream, context: &CallContext) -> Resu
     let body = if groups.is_whole() {
         let mut json = ListWriter::begin();
         while let Some(part) = groups.next().await {
-            json.write(&part?)?;
+            json.write(part?)?;
         }
         let json = json.end()?;
         context.buffer(0, json.len())?;
@@ -42,7 +42,7 @@ fn parts(groups: GroupStream, context: CallContext) -> impl Stream<Item = Result
             let (mut groups, mut json) = list?;
             let part = groups.next().await.map(|part| context.check_key().and(part));
             let written = match part {
-                Some(Ok(part)) => json.write(&part).map(|()| json.take()),
+                Some(Ok(part)) => json.write(part).map(|()| json.take()),
                 Some(Err(error)) => Err(error),
                 None => return json.end().ok().map(|end| (Ok(end), None)),
             };
@@ -71,13 +71,14 @@ impl ListWriter {
         Self { json: br#"{"data":["#.to_vec(), has_objects: false, has_more: false, total: 0 }
     }
 
-    fn write(&mut self, part: &GroupList) -> Result<(), Error> {
+    /// Each group leaves memory when it is written.
+    fn write(&mut self, part: GroupList) -> Result<(), Error> {
         (self.has_more, self.total) = (part.has_more, part.total);
-        for group in &part.data {
+        for group in part.data {
             if std::mem::replace(&mut self.has_objects, true) {
                 self.json.push(b',');
             }
-            serde_json::to_writer(&mut self.json, &CustomerGroupObject::from(group))
+            serde_json::to_writer(&mut self.json, &CustomerGroupObject::from(&group))
                 .map_err(Error::internal)?;
         }
         Ok(())
@@ -90,6 +91,8 @@ impl ListWriter {
     fn end(mut self) -> Result<Vec<u8>, Error> {
         write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
             .map_err(Error::internal)?;
+        // It may wait long for its reader.
+        self.json.shrink_to_fit();
         Ok(self.json)
     }
 }

@@ -31,9 +31,10 @@ pub use input::{body, list_request, page};
 use crate::api::headers::{self, idempotency_key};
 use crate::api::{AnyBody, CallContext};
 use crate::domain::{CustomerGroup, Etag, TreeList};
+use crate::error::Error;
 use crate::service::{Created, Service};
 use call::Call;
-use input::{Id, if_match, no_query, not_modified};
+use input::{Id, no_query, preconditions};
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
@@ -134,7 +135,7 @@ pub(crate) async fn accept_uncompressed(mut request: Request) -> Request {
     path = "/api/setup/customer-group/{id}",
     operation_id = "getCustomerGroup",
     tag = TAG,
-    params(Id, IfNoneMatch),
+    params(Id, IfMatch, IfNoneMatch),
     responses(
         (status = OK, description = "The customer group object.", body = CustomerGroupObject,
          headers(("ETag" = String, description = "Its version."))),
@@ -147,8 +148,11 @@ async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
     call.respond(async move |call| {
         no_query(&request)?;
         let group = call.service.get(&id).await?;
-        let is_known = not_modified(request.headers(), group.etag());
-        Ok(if is_known { not_modified_response(group.etag()) } else { object(&group) })
+        let (preconditions, etag) = (preconditions(request.headers()), group.etag());
+        if !preconditions.is_matched(etag) {
+            return Err(Error::EtagMismatch(group.id));
+        }
+        Ok(if preconditions.is_known(etag) { not_modified_response(etag) } else { object(&group) })
     })
     .await
 }
@@ -214,7 +218,7 @@ async fn create(call: Call, request: Request) -> Response {
     path = "/api/setup/customer-group/{id}",
     operation_id = "updateCustomerGroup",
     tag = TAG,
-    params(Id, IfMatch),
+    params(Id, IfMatch, IfNoneMatch),
     request_body = CustomerGroupChanges,
     responses(
         (status = OK, description = "The updated customer group object.", body = CustomerGroupObject,
@@ -224,9 +228,9 @@ async fn create(call: Call, request: Request) -> Response {
 )]
 async fn update(call: Call, Id(id): Id, request: Request) -> Response {
     call.respond(async move |call| {
-        let (writer, if_match) = (call.context.writer()?, if_match(request.headers()));
+        let (writer, preconditions) = (call.context.writer()?, preconditions(request.headers()));
         let input = body(request, call.max_request_bytes).await?;
-        Ok(object(&call.service.update(&writer, &id, input, &if_match).await?))
+        Ok(object(&call.service.update(&writer, &id, input, &preconditions).await?))
     })
     .await
 }
@@ -239,7 +243,7 @@ async fn update(call: Call, Id(id): Id, request: Request) -> Response {
     path = "/api/setup/customer-group/{id}",
     operation_id = "deleteCustomerGroup",
     tag = TAG,
-    params(Id, IfMatch),
+    params(Id, IfMatch, IfNoneMatch),
     responses(
         (status = OK, description = "A confirmation that the customer group has been deleted.", body = Deleted),
         DeleteErrors,
@@ -249,7 +253,7 @@ async fn delete(call: Call, Id(id): Id, request: Request) -> Response {
     call.respond(async move |call| {
         let writer = call.context.writer()?;
         no_query(&request)?;
-        let id = call.service.delete(&writer, &id, &if_match(request.headers())).await?;
+        let id = call.service.delete(&writer, &id, &preconditions(request.headers())).await?;
         Ok(Json(Deleted::from(id)).into_response())
     })
     .await

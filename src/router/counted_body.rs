@@ -35,7 +35,7 @@ impl<B: AnyBody> Body for CountedBody<B> {
             && let Some(data) = frame.data_ref()
         {
             if self.context.buffer(self.bytes, data.len()).is_err() {
-                self.context.state.give_body_up();
+                self.context.state.abort_body();
                 return Poll::Pending;
             }
             self.bytes += data.len();

@@ -28,7 +28,7 @@ use std::task::Poll;
 use axum::body::Body;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service as _, ServiceExt, service_fn};
@@ -37,7 +37,7 @@ use tower_http::cors::CorsLayer;
 pub use cors::Origins;
 pub(crate) use health::Health;
 
-use crate::admission::{Admission, PublicLimits};
+use crate::admission::{Admission, PublicLimits, PublicPermit};
 use crate::api::{AnyBody, CallContext, CallState, Protocol};
 use crate::error::{BoxError, Error};
 use crate::observe::{Call, CallMetrics, Endpoints, Names, Refusals};
@@ -202,8 +202,7 @@ impl Router {
             return error_response(call.protocol, &error, &call.state);
         }
         if call.is_public() {
-            let public = timeout(self.shared.public_limits.response, self.public(call, request));
-            let served = Box::pin(public).await.unwrap_or(Err(Error::Timeout));
+            let served = Box::pin(self.public(call, request)).await;
             return served.unwrap_or_else(|error| error_response(call.protocol, &error, &call.state));
         }
         match self.shared.admission.admit(call, request.headers(), address).await {
@@ -221,21 +220,24 @@ impl Router {
         call: &mut Call,
         request: Request<B>,
     ) -> Result<Response<Body>, Error> {
-        call.keep_permit(self.shared.public_limits.permit(request.uri().path())?);
-        let (method, uri) = (request.method().clone(), request.uri().clone());
-        let request = request.map(Body::new);
-        Ok(match call.protocol {
-            Protocol::Grpc => {
-                let Ok(response) = self.shared.public_grpc.clone().call(request).await;
-                let response = grpc::translate(response, &uri, grpc::MAX_PUBLIC_REQUEST_BYTES, &call.state);
-                let time = self.shared.public_limits.time(uri.path());
-                LimitedBody::wrap(response, time, &call.state)
+        let PublicPermit { place, time } = self.shared.public_limits.admit(request.uri().path())?;
+        call.keep_permit(place);
+        let (method, uri, begun) = (request.method().clone(), request.uri().clone(), Instant::now());
+        let (protocol, request) = (call.protocol, request.map(Body::new));
+        let served = async {
+            match protocol {
+                Protocol::Grpc => {
+                    let Ok(response) = self.shared.public_grpc.clone().call(request).await;
+                    grpc::translate(response, &uri, grpc::MAX_PUBLIC_REQUEST_BYTES, &call.state)
+                }
+                Protocol::Rest => {
+                    let Ok(response) = self.shared.public_rest.clone().call(request).await;
+                    rest::explain(response, &method, &uri, &call.state)
+                }
             }
-            Protocol::Rest => {
-                let Ok(response) = self.shared.public_rest.clone().call(request).await;
-                rest::explain(response, &method, &uri, &call.state)
-            }
-        })
+        };
+        let response = timeout(time, served).await.map_err(|_elapsed| Error::Timeout)?;
+        Ok(LimitedBody::wrap(response, begun + time, protocol, &call.state))
     }
 
     /// Calls the handler, within the deadline and the span of the call.

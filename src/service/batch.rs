@@ -1,5 +1,7 @@
 //! Use cases for many customer groups at once.
 
+use std::collections::HashSet;
+
 use super::audit::{Action, AuditEntry};
 use super::{Service, Writer};
 use crate::domain::{
@@ -29,7 +31,7 @@ impl Service {
             input.violations.push(violation);
             None
         });
-        let violations = match NewBatch::parse(input) {
+        let (violations, is_parsed) = match NewBatch::parse(input) {
             Ok(new) => {
                 let entry = AuditEntry::begin(writer, Action::Create, new.groups().map(|group| group.id));
                 let inserted = self.store.insert_batch(&new, writer.principal.digest, key.as_ref()).await;
@@ -40,12 +42,18 @@ impl Service {
                     BatchCreateOutcome::Replayed(ids) => {
                         return Ok(BatchCreated { groups: new.into_earlier(&ids), replayed: true });
                     }
-                    BatchCreateOutcome::ParentMissing => new.into_violations(),
+                    BatchCreateOutcome::ParentMissing => (new.into_violations(), true),
                 }
             }
-            Err(violations) => violations,
+            Err(violations) => (violations, false),
         };
-        let missing = self.store.missing(&violations.parents(), writer.principal.digest).await?;
+        let parents = violations.parents();
+        let missing = match self.store.missing(&parents, writer.principal.digest).await {
+            Ok(missing) => missing,
+            Err(error) if is_parsed => return Err(error),
+            // What parsing refuses needs no database.
+            Err(_) => HashSet::new(),
+        };
         let violations = violations.with_missing(&missing);
         Err(violations.map_or_else(|| Error::internal("a missing parent exists"), Error::Invalid))
     }

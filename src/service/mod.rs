@@ -8,8 +8,8 @@ use std::sync::Arc;
 pub(crate) use batch::BatchCreated;
 
 use crate::domain::{
-    CustomerGroup, GroupId, GroupInput, GroupList, GroupPatch, IdempotencyKey, IfMatch, ListRequest,
-    NewGroup, PageRequest, Principal, Reader, Scope, TreeList, Violation, Violations,
+    CustomerGroup, GroupId, GroupInput, GroupList, GroupPatch, IdempotencyKey, ListRequest, NewGroup,
+    PageRequest, Preconditions, Principal, Reader, Scope, TreeList, Violation, Violations,
 };
 use crate::error::Error;
 pub(crate) use crate::store::GroupStream;
@@ -102,8 +102,11 @@ impl Service {
                 })
             }
             Err(violations) => {
-                let check = self.store.check_parent(None, parent, writer.principal.digest).await?;
-                Err(with_parent(violations, &check).into())
+                let check = self.check_parent(writer, None, parent).await;
+                Err(match check {
+                    None => violations.into(),
+                    Some(check) => with_parent(violations, &check).into(),
+                })
             }
         }
     }
@@ -115,40 +118,52 @@ impl Service {
         writer: &Writer,
         id: &str,
         input: GroupInput,
-        if_match: &IfMatch,
+        preconditions: &Preconditions,
     ) -> Result<CustomerGroup, Error> {
         let group_id = parse(id)?;
         let parent = input.parent();
         match GroupPatch::parse(input) {
             Ok(patch) if patch.is_empty() => {
                 let group = self.store.get(group_id).await?;
-                if if_match.allows(group.etag()) { Ok(group) } else { Err(Error::EtagMismatch(group_id)) }
+                if preconditions.allow(group.etag()) { Ok(group) } else { Err(Error::EtagMismatch(group_id)) }
             }
             Ok(patch) => {
                 let entry = AuditEntry::begin(writer, Action::Update(&patch), [group_id]);
-                let updated = self.store.update(group_id, &patch, if_match, writer.principal.digest).await;
+                let updated =
+                    self.store.update(group_id, &patch, preconditions, writer.principal.digest).await;
                 entry.end(updated, |_| true)
             }
-            Err(violations) => {
-                let check = self.store.check_parent(Some(group_id), parent, writer.principal.digest).await?;
-                if check.child_exists {
-                    Err(with_parent(violations, &check).into())
-                } else {
-                    Err(Error::not_found(id))
-                }
-            }
+            Err(violations) => Err(match self.check_parent(writer, Some(group_id), parent).await {
+                None => violations.into(),
+                Some(check) if check.child_exists => with_parent(violations, &check).into(),
+                Some(_) => Error::not_found(id),
+            }),
         }
+    }
+
+    /// Finds out more about a request that is invalid anyway; `None` when there is nothing to find out, or the database does
+    /// not answer: what parsing refuses needs no database.
+    async fn check_parent(
+        &self,
+        writer: &Writer,
+        child: Option<GroupId>,
+        parent: Option<GroupId>,
+    ) -> Option<ParentCheck> {
+        if child.is_none() && parent.is_none() {
+            return None;
+        }
+        self.store.check_parent(child, parent, writer.principal.digest).await.ok()
     }
 
     pub(crate) async fn delete(
         &self,
         writer: &Writer,
         id: &str,
-        if_match: &IfMatch,
+        preconditions: &Preconditions,
     ) -> Result<GroupId, Error> {
         let id = parse(id)?;
         let entry = AuditEntry::begin(writer, Action::Delete, [id]);
-        let deleted = self.store.delete(id, if_match, writer.principal.digest).await;
+        let deleted = self.store.delete(id, preconditions, writer.principal.digest).await;
         entry.end(deleted, |()| true)?;
         Ok(id)
     }

@@ -59,11 +59,13 @@ pub fn init(format: LogFormat, filter: EnvFilter) {
     install_panic_hook();
 }
 
-/// Reports why a command failed: in the log if that is JSON, and otherwise as a line on standard error.
+/// Reports why a service failed: in its log, or as a line on standard error if there is no log yet.
 pub(crate) fn report_failure(cause: &str) {
     match LOG.get().map(|log| log.format) {
         Some(LogFormat::Json) => tracing::error!(cause, "failed"),
-        Some(LogFormat::Pretty) | None => print(format_args!("error: {cause}")),
+        // Not printed: a standard error that nobody reads would block the end of the process.
+        Some(LogFormat::Pretty) => tracing::error!("{cause}"),
+        None => print(format_args!("error: {cause}")),
     }
 }
 

@@ -60,6 +60,27 @@ async fn an_unavailable_database() {
 }
 
 #[tokio::test]
+async fn what_parsing_refuses_needs_no_database() {
+    let api = Api::start().await;
+    api.database.admit(false).await;
+    let parent = json!({"customer_group_name": "", "parent_id": UNKNOWN_ID});
+    for protocol in Protocol::ALL {
+        for (call, code) in [
+            (Call::Create(json!({})), "parameter_missing"),
+            (Call::Create(parent.clone()), "parameter_missing"),
+            (
+                Call::Update(UNKNOWN_ID.to_owned(), json!({"payment_terms": "x".repeat(256)})),
+                "parameter_invalid",
+            ),
+            (Call::BatchCreate(vec![json!({"customer_group": {}})]), "parameter_missing"),
+            (Call::BatchCreate(vec![json!({"customer_group": parent.clone()})]), "parameter_missing"),
+        ] {
+            assert_eq!(refusal(protocol, &api, &call).await.code, code, "{protocol:?} {call:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_that_takes_too_long() {
     let timeouts = Timeouts { request: Duration::from_millis(50), ..TIMEOUTS };
     let (api, _lock) = stuck(timeouts, 8, Duration::from_secs(30), BOUNDS).await;

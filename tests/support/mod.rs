@@ -214,10 +214,11 @@ pub fn below(parent: &pb::CustomerGroup, name: &str) -> pb::CustomerGroup {
     pb::CustomerGroup { parent_id: Some(parent.id.clone()), ..named(name) }
 }
 
+/// Updates fields of a group, whatever its version is.
 pub fn update_of(group: pb::CustomerGroup, paths: &[&str]) -> pb::UpdateCustomerGroupRequest {
     let paths = paths.iter().map(ToString::to_string).collect();
     pb::UpdateCustomerGroupRequest {
-        customer_group: Some(group),
+        customer_group: Some(pb::CustomerGroup { etag: String::new(), ..group }),
         update_mask: Some(prost_types::FieldMask { paths }),
         ..Default::default()
     }

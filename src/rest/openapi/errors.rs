@@ -67,7 +67,7 @@ errors! {
     /// Further errors of the list of all groups.
     ListErrors: invalid(), unknown();
     /// Further errors of a read of one group.
-    GetErrors: unknown(), Error::not_found(EXAMPLE_ID);
+    GetErrors: unknown(), Error::not_found(EXAMPLE_ID), stale();
     /// Further errors of a tree list.
     TreeErrors: invalid(), unknown(), Error::not_found(EXAMPLE_ID);
     /// Further errors of a create.

@@ -101,24 +101,24 @@ impl IntoParams for IdempotencyKey {
     }
 }
 
-/// The precondition of a change.
+/// The versions that a request is for.
 pub(in crate::rest) struct IfMatch;
 
 impl IntoParams for IfMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let description = "The `ETag` of the version to change, or several with commas between them, or `*` for any. \
-                           If the group has another version, the response is 412.";
+        let description = "The `ETag` of the version that the request is for, or several with commas between them, or \
+                           `*` for any. If the group has another version, the response is 412.";
         vec![parameter("If-Match", ParameterIn::Header, description, string())]
     }
 }
 
-/// The version that the caller already has.
+/// The versions that a request is not for.
 pub(in crate::rest) struct IfNoneMatch;
 
 impl IntoParams for IfNoneMatch {
     fn into_params(_: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let description = "The `ETag` of the version that the caller already has. If it is the current one, the \
-                           response is 304 without a body.";
+        let description = "The `ETag` of a version that the caller has, or several with commas between them, or `*` for \
+                           any. If it is the current one, a read gets 304 without a body, and a change 412.";
         vec![parameter("If-None-Match", ParameterIn::Header, description, string())]
     }
 }

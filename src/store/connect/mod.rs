@@ -14,6 +14,6 @@ pub(crate) use circuit_breaker::CircuitBreaker;
 pub use database::{Database, StoreOptions};
 pub use pool::PoolState;
 pub(crate) use pool::{Connector, Pool};
-pub(crate) use pool_shares::PoolShares;
+pub(crate) use pool_shares::{PoolShares, Turn};
 pub(crate) use pooler::check_pooler;
 pub(crate) use tls::Tls;

@@ -9,6 +9,14 @@ use crate::domain::Digest;
 use crate::error::Error;
 use crate::fair_share::{FairShare, SharePermit};
 
+/// A turn of a call. Dropping it ends the turn.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// Set for a slow kind of calls.
+    _of_kind: Option<SharePermit>,
+    _of_all: SharePermit,
+}
+
 /// The connections of a pool that each kind of calls may use. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct PoolShares {
@@ -18,7 +26,7 @@ pub(crate) struct PoolShares {
     searches: FairShare,
     /// Moves wait for each other in PostgreSQL, each on a connection.
     moves: FairShare,
-    /// All others.
+    /// All calls, also the ones above.
     calls: FairShare,
     /// The longest wait for a turn, the same as for a connection.
     wait: Duration,
@@ -40,20 +48,20 @@ impl PoolShares {
         }
     }
 
-    pub(crate) async fn long_list(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.turn(&self.long_lists, key).await
+    pub(crate) async fn long_list(&self, key: Digest) -> Result<Turn, Error> {
+        self.turn(Some(&self.long_lists), key).await
     }
 
-    pub(crate) async fn search(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.turn(&self.searches, key).await
+    pub(crate) async fn search(&self, key: Digest) -> Result<Turn, Error> {
+        self.turn(Some(&self.searches), key).await
     }
 
-    pub(crate) async fn move_below(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.turn(&self.moves, key).await
+    pub(crate) async fn move_below(&self, key: Digest) -> Result<Turn, Error> {
+        self.turn(Some(&self.moves), key).await
     }
 
-    pub(crate) async fn call(&self, key: Digest) -> Result<SharePermit, Error> {
-        self.turn(&self.calls, key).await
+    pub(crate) async fn call(&self, key: Digest) -> Result<Turn, Error> {
+        self.turn(None, key).await
     }
 
     /// The number of calls that wait for their turn.
@@ -61,7 +69,14 @@ impl PoolShares {
         [&self.long_lists, &self.searches, &self.moves, &self.calls].map(FairShare::waiting).iter().sum()
     }
 
-    async fn turn(&self, share: &FairShare, key: Digest) -> Result<SharePermit, Error> {
-        timeout(self.wait, share.acquire(key)).await.unwrap_or(Err(Error::Overloaded))
+    async fn turn(&self, kind: Option<&FairShare>, key: Digest) -> Result<Turn, Error> {
+        let turn = async {
+            let of_kind = match kind {
+                Some(kind) => Some(kind.acquire(key).await?),
+                None => None,
+            };
+            Ok(Turn { _of_kind: of_kind, _of_all: self.calls.acquire(key).await? })
+        };
+        timeout(self.wait, turn).await.unwrap_or(Err(Error::Overloaded))
     }
 }

@@ -19,8 +19,10 @@ pub(super) struct TlsParameters {
     sslcert: Option<String>,
     sslkey: Option<String>,
     gssencmode: Option<String>,
-    /// The first parameter that is not supported.
-    unknown: Option<String>,
+    /// The problem of the first parameter that is not supported.
+    problem: Option<String>,
+    /// Whether the parameter before is a password.
+    is_after_password: bool,
 }
 
 /// The parameters of the client library.
@@ -58,8 +60,8 @@ pub(super) fn split(text: &str) -> Result<(String, TlsParameters), String> {
         }
         Some(_) | None => split_pairs(text, &mut taken),
     };
-    if let Some(name) = taken.unknown.take() {
-        return Err(format!("it has the parameter {name:?}, which is not supported; remove it"));
+    if let Some(problem) = taken.problem.take() {
+        return Err(problem);
     }
     match taken.gssencmode.as_deref() {
         None | Some("disable" | "prefer") => {}
@@ -122,6 +124,7 @@ fn read_value(text: &str) -> Option<(String, &str)> {
 
 impl TlsParameters {
     fn place(&mut self, name: &str) -> Option<&mut Option<String>> {
+        let is_after_password = std::mem::replace(&mut self.is_after_password, name == "password");
         match name {
             "sslmode" => Some(&mut self.sslmode),
             "sslrootcert" => Some(&mut self.sslrootcert),
@@ -130,7 +133,14 @@ impl TlsParameters {
             "gssencmode" => Some(&mut self.gssencmode),
             known if OF_CLIENT.contains(&known) => None,
             _ => {
-                self.unknown.get_or_insert_with(|| name.to_owned());
+                let problem = if is_after_password {
+                    // The name may be a part of the password.
+                    "its password has a space, or an unknown parameter follows it; write password='…'"
+                        .to_owned()
+                } else {
+                    format!("it has the parameter {name:?}, which is not supported; remove it")
+                };
+                self.problem.get_or_insert(problem);
                 None
             }
         }
@@ -222,6 +232,7 @@ mod tests {
             ("mysql://user:secret@h/d", "mysql://"),
             ("postgres://h/d?sslcrl=secret&passfile=x", "\"sslcrl\""),
             ("host=h passfile=secret", "\"passfile\""),
+            ("host=h password=very secret=1", "its password has a space"),
             ("postgres://h/d?gssencmode=require", "gssencmode=require"),
         ] {
             let problem = split(text).unwrap_err();

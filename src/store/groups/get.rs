@@ -38,6 +38,9 @@ impl Store {
 
     /// The ids without a group.
     pub(crate) async fn missing(&self, ids: &[GroupId], caller: Digest) -> Result<HashSet<GroupId>, Error> {
+        if ids.is_empty() {
+            return Ok(HashSet::new());
+        }
         let _turn = self.reader.shares.call(caller).await?;
         let rows = query(&self.pool, MISSING, &[&uuids(ids)]).await?;
         rows.iter().map(|row| group_id(read(row, 0)?)).collect()

@@ -11,7 +11,7 @@ use super::group_reader::GroupReader;
 use super::rows::{GROUP_AFTER_TOTAL, group, has_group, total};
 use crate::domain::{CustomerGroup, Digest, GroupList, Page};
 use crate::error::Error;
-use crate::fair_share::SharePermit;
+use crate::store::connect::Turn;
 use crate::store::exec::{RowStream, Statement, Values};
 use crate::telemetry::catch_task_panic;
 
@@ -73,7 +73,7 @@ impl GroupReader {
         page: Page,
         key: Digest,
     ) -> Result<Option<GroupStream>, Error> {
-        let permit = self.shares.long_list(key).await?;
+        let turn = self.shares.long_list(key).await?;
         let mut rows = RowStream::start(&self.pool, statement, values).await?;
         let Some(first) = rows.next().await? else {
             rows.finish().await?;
@@ -87,7 +87,7 @@ impl GroupReader {
             }
         };
         let mut stream =
-            StreamingList { rows, _permit: permit, page, total, sent: 0, has_more: false, chunk: Vec::new() };
+            StreamingList { rows, _turn: turn, page, total, sent: 0, has_more: false, chunk: Vec::new() };
         stream.add(&first)?;
         let (sender, chunks) = mpsc::channel(1);
         let patience = self.patience;
@@ -110,7 +110,7 @@ impl GroupReader {
 struct StreamingList {
     rows: RowStream,
     /// Released with the connection, before the last chunk waits for its reader.
-    _permit: SharePermit,
+    _turn: Turn,
     page: Page,
     /// The number of groups in the whole list; `None` when it is that of the streamed groups.
     total: Option<i64>,

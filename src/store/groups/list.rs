@@ -63,7 +63,7 @@ impl GroupReader {
             None => self.shares.call(key).await?,
         };
         let rows = query(&self.pool, statement, &values).await?;
-        list(&rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
+        list(rows, page)?.ok_or_else(|| Error::internal("the list of all groups was not found"))
     }
 
     async fn ancestors(&self, id: GroupId, page: Page, key: Digest) -> Result<GroupStream, Error> {
@@ -98,7 +98,7 @@ impl GroupReader {
             // A page of descendants walks the whole subtree.
             let is_walk = statement.name == DESCENDANTS.name;
             let _turn = if is_walk { self.shares.search(key).await? } else { self.shares.call(key).await? };
-            list(&query(&self.pool, statement, values).await?, page)?.map(GroupStream::from)
+            list(query(&self.pool, statement, values).await?, page)?.map(GroupStream::from)
         } else {
             self.stream(statement, values, page, key).await?
         };

@@ -116,14 +116,15 @@ pub(in crate::store) fn read<'a, T: FromSql<'a>>(row: &'a Row, column: usize) ->
 }
 
 /// Reads a page from rows with one group more than its limit; `None` if the group of a tree list does not exist.
-pub(in crate::store) fn list(rows: &[Row], page: Page) -> Result<Option<GroupList>, Error> {
+/// Each row leaves memory when its group is read.
+pub(in crate::store) fn list(rows: Vec<Row>, page: Page) -> Result<Option<GroupList>, Error> {
     let Some(first) = rows.first() else { return Ok(None) };
     let total = total(first)?.ok_or_else(|| Error::internal("a page has no total"))?;
     let limit = page.limit.map_or(usize::MAX, |limit| limit as usize);
-    let groups = if has_group(first, GROUP_AFTER_TOTAL)? { rows } else { &[] };
-    let data = groups.iter().take(limit).map(|row| group(row, GROUP_AFTER_TOTAL));
+    let count = if has_group(first, GROUP_AFTER_TOTAL)? { rows.len() } else { 0 };
+    let data = rows.into_iter().take(count.min(limit)).map(|row| group(&row, GROUP_AFTER_TOTAL));
     let data = data.collect::<Result<Vec<_>, _>>()?;
-    let has_more = groups.len() > data.len();
+    let has_more = count > data.len();
     Ok(Some(GroupList { data, has_more, total: total.try_into().map_err(Error::internal)? }))
 }
 

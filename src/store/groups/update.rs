@@ -4,12 +4,14 @@ use std::sync::LazyLock;
 
 use tokio_postgres::Row;
 
-use crate::domain::{CustomerGroup, Digest, Field, GroupId, GroupPatch, IfMatch, Name, Text, Violation};
+use crate::domain::{
+    CustomerGroup, Digest, Field, GroupId, GroupPatch, Name, Preconditions, Text, Violation,
+};
 use crate::error::Error;
 use crate::store::Store;
 use crate::store::errors::StoreError;
 use crate::store::exec::{Statement, Values, query, write, write_under_lock};
-use crate::store::groups::delete::{not_matched, versions};
+use crate::store::groups::delete::{VersionFilter, not_matched};
 use crate::store::groups::rows::{
     PARENT_KEY, Value, borrowed, column_type, columns, group, has_group, joined, read, statement,
 };
@@ -39,10 +41,10 @@ static CHECK_PARENT: LazyLock<Statement> = LazyLock::new(|| {
 });
 
 /// The number of the first parameter of [`UPDATE`] with the value of a field.
-const FIRST_VALUE: usize = 4;
+const FIRST_VALUE: usize = 6;
 
-/// Updates the fields `$2` of the group `$1` if its version is one of `$3`. The other parameters are the values of all
-/// editable fields. Returns one row, with a group in it if one was updated. Updates within one millisecond still
+/// Updates the fields `$2` of the group `$1` if its version is one of `$3` and none of `$4`, and with `$5` only if its
+/// parent stays the same. The other parameters are the values of all editable fields. Returns one row, with a group in it if one was updated. Updates within one millisecond still
 /// differ in `updated_at`.
 static UPDATE: LazyLock<Statement> = LazyLock::new(|| {
     let parent_check = parent_check("$1", &parameter(Field::ParentId));
@@ -50,7 +52,7 @@ static UPDATE: LazyLock<Statement> = LazyLock::new(|| {
         let (name, value, column_type) = (field.name(), parameter(field), column_type(field));
         format!("{name} = case when '{name}' = any($2::text[]) then {value}::{column_type} else g.{name} end")
     }));
-    let (group, updated) = (columns("g"), columns("updated"));
+    let (group, updated, parent) = (columns("g"), columns("updated"), parameter(Field::ParentId));
     let sql = format!(
         "{parent_check}, updated as (
              update customer_group g set
@@ -59,7 +61,8 @@ static UPDATE: LazyLock<Statement> = LazyLock::new(|| {
                  {fields}
              from parent_check
              where g.id = $1 and not parent_missing and not cycle
-               and ($3::timestamptz[] is null or g.updated_at = any($3))
+               and ($3::timestamptz[] is null or g.updated_at = any($3)) and g.updated_at <> all($4::timestamptz[])
+               and (not $5::boolean or g.parent_id is not distinct from {parent}::uuid)
              returning {group}
          )
          select child_exists, parent_missing, cycle, {updated}
@@ -90,31 +93,39 @@ impl Store {
         &self,
         id: GroupId,
         patch: &GroupPatch,
-        if_match: &IfMatch,
+        preconditions: &Preconditions,
         caller: Digest,
     ) -> Result<CustomerGroup, Error> {
         let parent = patch.parent_id.as_set().copied().flatten();
-        let (uuid, versions) = (id.uuid(), versions(if_match)?);
+        let (uuid, VersionFilter { allowed, excluded }) = (id.uuid(), VersionFilter::of(preconditions)?);
         let fields: Vec<&str> = patch.fields().map(Field::name).collect();
         let new_values = new_values(patch);
-        let fixed: &Values<'_> = &[&uuid, &fields, &versions];
-        let values = [fixed, &borrowed(&new_values).collect::<Vec<_>>()].concat();
-
-        let rows = if parent.is_some() {
-            let _turn = self.reader.shares.move_below(caller).await?;
-            write_under_lock(&self.pool, MOVE_LOCK, *UPDATE, &values).await
-        } else {
-            let _turn = self.reader.shares.call(caller).await?;
-            write(&self.pool, *UPDATE, &values).await
+        let new_values: Vec<_> = borrowed(&new_values).collect();
+        let values = |is_in_place: &'static bool| {
+            let fixed: &Values<'_> = &[&uuid, &fields, &allowed, &excluded, is_in_place];
+            [fixed, &new_values].concat()
         };
-        let rows = rows.map_err(|failure| parent_not_found(failure, parent))?;
+
+        // Most changes that name a parent name the one that the group has: they are no moves, and need no lock.
+        let in_place = {
+            let _turn = self.reader.shares.call(caller).await?;
+            write(&self.pool, *UPDATE, &values(if parent.is_some() { &true } else { &false })).await
+        };
+        let mut rows = in_place.map_err(|failure| parent_not_found(failure, parent))?;
+        let is_updated =
+            |rows: &[Row]| rows.first().map_or(Ok(false), |row| has_group(row, GROUP_AFTER_CHECK));
+        if parent.is_some() && !is_updated(&rows)? {
+            let _turn = self.reader.shares.move_below(caller).await?;
+            let moved = write_under_lock(&self.pool, MOVE_LOCK, *UPDATE, &values(&false)).await;
+            rows = moved.map_err(|failure| parent_not_found(failure, parent))?;
+        }
         let row = rows.first().ok_or_else(|| Error::internal("an update returned no row"))?;
 
         let check = read_check(row, parent)?;
         match check.violation {
             Some(violation) if check.child_exists => Err(Error::Invalid(violation.into())),
             None if has_group(row, GROUP_AFTER_CHECK)? => group(row, GROUP_AFTER_CHECK),
-            Some(_) | None => Err(not_matched(id, check.child_exists, if_match)),
+            Some(_) | None => Err(not_matched(id, check.child_exists, preconditions)),
         }
     }
 

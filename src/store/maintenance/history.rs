@@ -29,8 +29,9 @@ pub(super) async fn progress(client: &Client, known: &[Migration]) -> Result<Pro
     let mut versions = Vec::with_capacity(rows.len());
     for row in &rows {
         let version: i32 = row.try_get(0)?;
-        if !is_valid(row) {
-            return Err(damaged(version, "has no valid name, time or checksum"));
+        let known = known.iter().find(|migration| migration.version() == version);
+        if !is_valid(row, known) {
+            return Err(damaged(version, "has not the name, time and checksum of a migration"));
         }
         versions.push(version);
     }
@@ -50,11 +51,15 @@ fn damaged(version: i32, problem: &str) -> StartupError {
     StartupError::MigrationTable(format!("the row of version {version} {problem}"))
 }
 
-/// Whether the columns have the forms of the library: a text, a time as in RFC 3339, and a whole number.
-fn is_valid(row: &Row) -> bool {
+/// Whether the columns are those of a migration: a name, a time as in RFC 3339, and a checksum.
+fn is_valid(row: &Row, known: Option<&Migration>) -> bool {
     let text = |column| row.try_get::<_, &str>(column).ok();
     let is_time = |time: &str| time.as_bytes().get(10) == Some(&b'T') && time.parse::<Timestamp>().is_ok();
-    text(1).is_some()
-        && text(2).is_some_and(is_time)
-        && text(3).is_some_and(|checksum| checksum.parse::<u64>().is_ok())
+    let (name, checksum) = (text(1), text(3).and_then(|checksum| checksum.parse::<u64>().ok()));
+    text(2).is_some_and(is_time)
+        && match known {
+            Some(known) => name == Some(known.name()) && checksum == Some(known.checksum()),
+            // Of a newer release.
+            None => name.is_some() && checksum.is_some(),
+        }
 }

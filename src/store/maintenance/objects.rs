@@ -7,7 +7,7 @@ use crate::store::errors::{StartupError, pg_message};
 /// Creates the missing ones, and counts the groups again, since a missing trigger has not.
 const CREATE: &str = include_str!("objects.sql");
 
-const NAME_INDEX: &str = "index customer_group_name_idx";
+pub(super) const NAME_INDEX: &str = "index customer_group_name_idx";
 
 /// Returns the missing ones, each with its kind. The index of names can exist only with the extension pg_trgm.
 const MISSING: &str = "

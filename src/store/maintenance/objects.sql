@@ -54,10 +54,25 @@ create or replace trigger customer_group_count_truncate
     after truncate on customer_group
     for each statement execute function customer_group_count_reset();
 
-alter table customer_group enable trigger user;
+alter table customer_group enable trigger customer_group_count_insert;
+alter table customer_group enable trigger customer_group_count_delete;
+alter table customer_group enable trigger customer_group_count_truncate;
 
 update customer_group_count
 set groups = case shard when 0 then (select count(*) from customer_group) else 0 end;
+
+-- What an interrupted `create index concurrently` has left behind.
+do $do$
+declare
+    invalid regclass;
+begin
+    for invalid in select indexrelid from pg_index where not indisvalid and indexrelid in (
+        to_regclass('customer_group_parent_id_id_idx'), to_regclass('idempotency_key_created_at_idx'))
+    loop
+        execute format('drop index %s', invalid);
+    end loop;
+end
+$do$;
 
 create index if not exists customer_group_parent_id_id_idx on customer_group (parent_id, id desc);
 
