@@ -259,19 +259,18 @@ async fn a_half_sent_move_does_not_block_others_for_long() {
     let other = Api::start_on(api.database.clone().directly()).await;
     let (client, other) = (api.client().await, other.client().await);
     let groups = client.chain(2).await;
-    let half = pb::CustomerGroup {
-        parent_id: Some(groups[0].id.clone()),
-        id: groups[1].id.clone(),
-        ..named("half of a move")
-    };
-    // Prepares the statements on the connection, so that the whole move is sent at once.
-    client.update(move_of(&groups[1], Some(&groups[0]))).await.unwrap();
-    proxy.fault("half of a move", StatementFault::StopInStatement);
+    let root = client.create(named("root")).await.unwrap();
+    // Prepare the statements on the connection, so that the whole move is sent at once.
+    for parent in [&root, &groups[0]] {
+        client.update(move_of(&groups[1], Some(parent))).await.unwrap();
+    }
+    // Only a move has a transaction of several statements.
+    proxy.fault("begin", StatementFault::StopInStatement);
     let begun = Instant::now();
-    let half = update_of(half, &["parent_id", "customer_group_name"]);
+    let half = move_of(&groups[1], Some(&root));
     let half = tokio::spawn(async move { client.update(half).await });
     api.database.until_a_move_is_locked().await;
-    other.update(move_of(&groups[1], Some(&groups[0]))).await.unwrap();
+    other.update(move_of(&groups[1], Some(&root))).await.unwrap();
     let took = begun.elapsed();
     assert!(took < Duration::from_secs(10), "others moved after {took:?}");
     let status = half.await.unwrap().unwrap_err();

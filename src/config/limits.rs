@@ -65,7 +65,7 @@ pub(super) struct LimitSettings {
 
     /// Maximum size of all large requests and responses in memory in bytes, 16777216 to 4294967295, of which one API key can
     /// use half; further ones are rejected
-    #[arg(long, env = MAX_BUFFERED_BYTES, default_value = "134217728", value_name = "BYTES")]
+    #[arg(long, env = MAX_BUFFERED_BYTES, default_value = "67108864", value_name = "BYTES")]
     max_buffered_bytes: String,
 
     /// Maximum rate of calls with one API key on this replica, such as 100/s, 3000/m or 50000/h [default: no limit]

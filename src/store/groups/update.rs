@@ -44,8 +44,8 @@ static CHECK_PARENT: LazyLock<Statement> = LazyLock::new(|| {
 const FIRST_VALUE: usize = 6;
 
 /// Updates the fields `$2` of the group `$1` if its version is one of `$3` and none of `$4`, and with `$5` only if its
-/// parent stays the same. The other parameters are the values of all editable fields. Returns one row, with a group in it if one was updated. Updates within one millisecond still
-/// differ in `updated_at`.
+/// parent stays the same. The other parameters are the values of all editable fields. Returns one row, with a group in it
+/// if one was updated. Updates within one millisecond still differ in `updated_at`.
 static UPDATE: LazyLock<Statement> = LazyLock::new(|| {
     let parent_check = parent_check("$1", &parameter(Field::ParentId));
     let fields = joined(Field::EDITABLE.into_iter().map(|field| {
