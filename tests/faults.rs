@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use customer_groups::testing::pb;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use http::StatusCode;
@@ -20,7 +19,7 @@ use crate::support::http::get;
 use crate::support::protocol::Protocol;
 use crate::support::{
     Api, Calls, Client, KEY, Postgres, Program, Proxy, StatementFault, TIMEOUTS, TestDatabase, eventually,
-    move_of, named, reason, update_of,
+    move_of, named, reason,
 };
 
 /// Limit for calls that wait for a database that has stopped responding. Their deadline is later.

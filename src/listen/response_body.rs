@@ -11,15 +11,15 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use super::activity::ActiveCall;
 use super::write_progress::WriteProgress;
 
-/// The largest part of a body over HTTP/2: one frame (RFC 9113, section 4.2).
+/// The largest part of a body: one frame of HTTP/2 (RFC 9113, section 4.2).
 const MAX_PART: usize = 1 << 14;
 
-/// The last byte of a larger part is a part of its own. The HTTP library hands a part over as soon as the caller has made
+/// Over HTTP/2, the last byte of a larger part is a part of its own. The HTTP library hands a part over as soon as the caller has made
 /// room for its first byte, so the last byte shows that there was room for the others.
 const SMALL_PART: usize = 1 << 10;
 
-/// A response body, which ends its call. Over HTTP/2 it is handed over frame by frame, and so the rest is still here while
-/// its caller does not read.
+/// A response body, which ends its call. It is handed over in small parts, so that the rest is still here, and counted,
+/// while its caller does not read.
 pub(super) struct ResponseBody {
     body: Body,
     /// The rest of a part that was too large.
@@ -48,9 +48,10 @@ impl HttpBody for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let Self { body, rest, progress, .. } = &mut *self;
-        let Some(progress) = progress else { return Pin::new(body).poll_frame(context) };
         if rest.is_empty() {
-            progress.record_demand();
+            if let Some(progress) = progress {
+                progress.record_demand();
+            }
             let frame = match ready!(Pin::new(body).poll_frame(context)) {
                 Some(Ok(frame)) => frame,
                 end => return Poll::Ready(end),
@@ -60,12 +61,13 @@ impl HttpBody for ResponseBody {
                 Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
             }
         }
-        progress.record_part();
-        let length = match rest.len() {
-            small @ ..=SMALL_PART => small,
-            length @ ..=MAX_PART => length - 1,
-            _ => MAX_PART,
-        };
+        let mut length = rest.len().min(MAX_PART);
+        if let Some(progress) = progress {
+            progress.record_part();
+            if length == rest.len() && length > SMALL_PART {
+                length -= 1;
+            }
+        }
         Poll::Ready(Some(Ok(Frame::data(rest.split_to(length)))))
     }
 
