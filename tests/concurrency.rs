@@ -289,9 +289,7 @@ async fn an_update_that_names_the_parent_that_the_group_has_waits_for_no_move() 
     let client = api.client().await;
     let root = client.create(named("root")).await.unwrap();
     let group = client.create(below(&root, "group")).await.unwrap();
-    let sql = api.database.sql().await;
-    // The lock that serialises moves: `cg_move` in ASCII.
-    sql.batch_execute("select pg_advisory_lock(x'63675f6d6f7665'::bigint)").await.unwrap();
+    let _lock = api.database.lock_moves().await;
     let whole = pb::CustomerGroup { payment_terms: Some("Net 30".to_owned()), ..group.clone() };
     let updated = client.update(update_of(whole, &["*"])).await.unwrap();
     assert_eq!((updated.payment_terms(), &updated.parent_id), ("Net 30", &Some(root.id)));

@@ -150,9 +150,7 @@ async fn moves_that_wait_for_each_other_leave_connections_for_other_calls() {
     let client = api.client().await;
     let root = client.create(named("root")).await.unwrap();
     let group = client.create(named("group")).await.unwrap();
-    let sql = api.database.sql().await;
-    // The lock that serialises moves: `cg_move` in ASCII.
-    sql.batch_execute("select pg_advisory_lock(x'63675f6d6f7665'::bigint)").await.unwrap();
+    let lock = api.database.lock_moves().await;
 
     let mut moves: FuturesUnordered<_> =
         (0..MOVES).map(|_| client.update(move_of(&group, Some(&root)))).collect();
@@ -163,7 +161,7 @@ async fn moves_that_wait_for_each_other_leave_connections_for_other_calls() {
     client.update(update_of(group.clone(), &["payment_terms"])).await.unwrap();
     client.list(None, None).await.unwrap();
 
-    sql.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
+    lock.batch_execute("select pg_advisory_unlock_all()").await.unwrap();
     assert_eq!(moves.next().await.unwrap().unwrap().parent_id, Some(root.id));
 }
 
@@ -227,7 +225,7 @@ async fn large_requests_and_responses_in_memory_are_limited_in_all_and_for_one_k
     assert_eq!(&first, b"HTTP/1.1 429");
     drop(responses);
 
-    // What is left of the share is enough for small calls, and other keys have shares of their own.
+    // The rest of the share is enough for small calls, and other keys have shares of their own.
     client.create(named("Export")).await.unwrap();
     api.database.plant(60, 50).await;
     other.list(Some(60), None).await.unwrap();

@@ -25,7 +25,7 @@ pub(super) struct TraceSettings {
     #[arg(long = "otel-exporter-otlp-endpoint", env = ENDPOINT, value_name = "URL")]
     endpoint: Option<String>,
 
-    /// The same, with priority
+    /// URL of the collector for traces alone, which has priority
     #[arg(long = "otel-exporter-otlp-traces-endpoint", env = TRACES_ENDPOINT, value_name = "URL")]
     traces_endpoint: Option<String>,
 

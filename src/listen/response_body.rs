@@ -14,8 +14,8 @@ use super::write_progress::WriteProgress;
 /// The largest part of a body: one frame of HTTP/2 (RFC 9113, section 4.2).
 const MAX_PART: usize = 1 << 14;
 
-/// Over HTTP/2, the last byte of a larger part is a part of its own. The HTTP library hands a part over as soon as the caller has made
-/// room for its first byte, so the last byte shows that there was room for the others.
+/// The size above which, over HTTP/2, the last byte of a part is a part of its own. The HTTP library hands a part over as
+/// soon as the caller has made room for its first byte, so the last byte shows that there was room for the others.
 const SMALL_PART: usize = 1 << 10;
 
 /// A response body, which ends its call. It is handed over in small parts, so that the rest is still here, and counted,

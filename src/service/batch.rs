@@ -51,7 +51,7 @@ impl Service {
         let missing = match self.store.missing(&parents, writer.principal.digest).await {
             Ok(missing) => missing,
             Err(error) if is_parsed => return Err(error),
-            // What parsing refuses needs no database.
+            // Refused by parsing, which needs no database.
             Err(_) => HashSet::new(),
         };
         let violations = violations.with_missing(&missing);

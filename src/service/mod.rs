@@ -103,10 +103,7 @@ impl Service {
             }
             Err(violations) => {
                 let check = self.check_parent(writer, None, parent).await;
-                Err(match check {
-                    None => violations.into(),
-                    Some(check) => with_parent(violations, &check).into(),
-                })
+                Err(with_parent(violations, check).into())
             }
         }
     }
@@ -134,9 +131,8 @@ impl Service {
                 entry.end(updated, |_| true)
             }
             Err(violations) => Err(match self.check_parent(writer, Some(group_id), parent).await {
-                None => violations.into(),
-                Some(check) if check.child_exists => with_parent(violations, &check).into(),
-                Some(_) => Error::not_found(id),
+                Some(check) if !check.child_exists => Error::not_found(id),
+                check => with_parent(violations, check).into(),
             }),
         }
     }
@@ -174,9 +170,9 @@ fn parse(id: &str) -> Result<GroupId, Error> {
 }
 
 /// Adds the violation that only the database can find, so that one error reports all.
-fn with_parent(violations: Violations, check: &ParentCheck) -> Violations {
-    match &check.violation {
-        Some(violation) => violations.with_first(violation.clone()),
+fn with_parent(violations: Violations, check: Option<ParentCheck>) -> Violations {
+    match check.and_then(|check| check.violation) {
+        Some(violation) => violations.with_first(violation),
         None => violations,
     }
 }

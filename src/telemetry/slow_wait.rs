@@ -9,7 +9,7 @@ const SLOW: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct SlowWait {
     begun: Instant,
-    /// What is waited for; `None` once it is logged.
+    /// The awaited event; `None` once it is logged.
     what: Option<String>,
 }
 

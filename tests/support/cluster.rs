@@ -152,6 +152,13 @@ impl TestDatabase {
         TableLock(sql)
     }
 
+    /// Locks moves until the session ends, by the advisory lock that serialises them: `cg_move` in ASCII.
+    pub async fn lock_moves(&self) -> Client {
+        let sql = self.sql().await;
+        sql.batch_execute("select pg_advisory_lock(x'63675f6d6f7665'::bigint)").await.unwrap();
+        sql
+    }
+
     /// The server processes (backends) of the service's connections.
     pub async fn backends(&self) -> Vec<i32> {
         let pids = format!("select pid from pg_stat_activity where {SERVICE}");

@@ -10,7 +10,7 @@ use crate::store::errors::StartupError;
 #[derive(Debug, Clone)]
 pub(crate) struct GroupReader {
     pub(crate) pool: Pool,
-    /// The shares of `pool` of slow kinds of calls.
+    /// The shares of `pool` of each kind of calls, and of each API key.
     pub(crate) shares: PoolShares,
     /// The longest time of a long list without progress, by PostgreSQL or by the reader.
     pub(super) patience: Duration,
