@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
 pub use tls::{Tls, TlsFiles};
@@ -78,6 +78,10 @@ pub struct Timeouts {
 /// have the same time to send their first request.
 const LAST_CALL: Duration = Duration::from_millis(200);
 
+/// The connections that wait to be accepted; the system reduces it to its own limit (`net.core.somaxconn`). Any more are
+/// dropped, and their clients wait a second and longer before they try again.
+const BACKLOG: u32 = 65_535;
+
 /// The longest time for what is written after the last call.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
@@ -103,8 +107,7 @@ impl Server {
     /// be started.
     pub async fn bind(options: ServerOptions, store: Store, keys: KeyCache) -> Result<Self, BoxError> {
         let listen = options.listen;
-        let listener = TcpListener::bind(listen)
-            .await
+        let listener = listen_on(listen)
             .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
         let address = listener.local_addr()?;
         let (timeouts, limits) = (options.timeouts, options.limits);
@@ -279,6 +282,14 @@ impl Server {
         let (_, worker) = least.ok_or_else(|| io::Error::other("no worker thread is left"))?;
         worker.take(stream, permit)
     }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // Else a restart would wait for the closed connections of the last run.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn log_failure(what: &str, done: Result<(), Error>) {
