@@ -36,8 +36,12 @@ STOPSIGNAL SIGTERM
 # The check calls the address in LISTEN, or loopback if LISTEN is 0.0.0.0 or [::]. It reads LISTEN and TLS_CERT from the
 # environment, not from flags. With TLS_CLIENT_CA, replace it by a check that sends a client certificate.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD host="${LISTEN%:*}"; \
-        case "$host" in 0.0.0.0) host=127.0.0.1 ;; '[::]') host='[::1]' ;; esac; \
-        curl --fail --silent --insecure --globoff --noproxy '*' --output /dev/null \
-            "http${TLS_CERT:+s}://$host:${LISTEN##*:}/readyz"
+    CMD address="$LISTEN"; \
+        case "$address" in \
+            0.0.0.0:*) address="127.0.0.1:${address##*:}" ;; \
+            '[::]:'*) address="[::1]:${address##*:}" ;; \
+            unix:*) set -- --unix-socket "${address#unix:}"; address=localhost ;; \
+        esac; \
+        curl --fail --silent --insecure --globoff --noproxy '*' --output /dev/null "$@" \
+            "http${TLS_CERT:+s}://$address/readyz"
 ENTRYPOINT ["customer-groups"]

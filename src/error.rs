@@ -11,6 +11,9 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// The largest response in one message, in bytes: the default limit of gRPC clients.
 pub const MAX_RESPONSE_BYTES: usize = 4 * 1024 * 1024;
 
+/// The encodings of a request, as `Accept-Encoding` names them.
+pub const SUPPORTED_ENCODINGS: &str = "gzip, zstd, identity";
+
 /// The number of seconds after which a temporary error is worth a retry.
 pub const RETRY_SECONDS: u64 = 1;
 
@@ -56,8 +59,18 @@ pub enum Error {
     AnswerTooLarge(&'static str),
     #[error("the request cannot be decoded: {0}")]
     Undecodable(String),
-    #[error("the request cannot be decoded: {0}")]
+    #[error("the request cannot be decoded: {0}; send it with {SUPPORTED_ENCODINGS}")]
     EncodingUnsupported(String),
+    /// The content type, quoted and shortened, or that it is missing; and the supported ones. Only REST returns it.
+    #[error("the request cannot be decoded: its content type is {0}; send {1}")]
+    MediaTypeUnsupported(String, &'static str),
+    /// A proxy has converted the request, for example.
+    #[error(
+        "gRPC needs HTTP/2, and this request came over HTTP/1.1; use HTTP/2 on the whole way, or gRPC-Web"
+    )]
+    GrpcOverHttp1,
+    #[error("the headers are larger than {0} bytes; send smaller ones")]
+    HeadersTooLarge(u32),
     #[error("too many concurrent calls; retry in a moment")]
     Overloaded,
     #[error("too many calls with this API key; retry in {} s", whole_seconds(*.0))]
@@ -117,6 +130,9 @@ impl Error {
             | Self::AnswerTooLarge(_)
             | Self::Undecodable(_)
             | Self::EncodingUnsupported(_)
+            | Self::MediaTypeUnsupported(..)
+            | Self::GrpcOverHttp1
+            | Self::HeadersTooLarge(_)
             | Self::Overloaded
             | Self::RateLimited(_)
             | Self::FailedAuthLimited(_)

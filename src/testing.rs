@@ -6,7 +6,7 @@ pub use crate::domain::*;
 pub use crate::embedded::{Embedded, EmbeddedOptions};
 pub use crate::error::{Error, chain};
 pub use crate::grpc::{DESCRIPTOR, pb};
-pub use crate::listen::{Server, ServerOptions, Timeouts};
+pub use crate::listen::{ListenAddress, Server, ServerOptions, Timeouts};
 pub use crate::rest::COLLECTION;
 pub use crate::store::{Database, StartupError, Store, StoreOptions, verify};
 

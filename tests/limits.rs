@@ -19,7 +19,7 @@ use tonic::Code;
 use crate::auth::make_key;
 use crate::rest::COLLECTION;
 use crate::stream::{open_list, read_on};
-use crate::support::http::{RawGrpc, get, open_on, request};
+use crate::support::http::{RawGrpc, get, open_on, request, request_http2};
 use crate::support::http2::{self, END_HEADERS, END_STREAM, GOAWAY, HEADERS, until_frame};
 use crate::support::{
     Api, BOUNDS, Calls, KEY, Program, TIMEOUTS, TestDatabase, eventually, named, reason, update_of,
@@ -205,7 +205,9 @@ async fn headers_and_messages_over_the_size_limit_are_rejected() {
     let mut raw = RawGrpc::connect(api.address()).await;
     let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
     assert_eq!(raw.call(&path, &[("x-long", &fits)], vec![0; 5]).await.code(), Code::Ok);
-    assert_eq!(raw.call(&path, &[("x-long", &large)], vec![0; 5]).await.status, 431);
+    let refused = raw.call(&path, &[("x-long", &large)], vec![0; 5]).await.grpc_status();
+    assert_eq!((refused.code(), &*reason(&refused)), (Code::ResourceExhausted, "HEADERS_TOO_LARGE"));
+    assert_eq!(request_http2(api.address(), COLLECTION, &[("x-long", &large)], "").await.status, 431);
     assert_eq!(raw.call(&path, &[], vec![0; 5]).await.code(), Code::Ok);
 
     let client = api.client().await;

@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::http::{RawGrpc, get, request};
-use crate::support::{Api, Calls, KEY, Program, TestDatabase, named};
+use crate::support::{Api, Calls, KEY, Program, TestDatabase, named, reason};
 
 /// Sends a request, and returns the status line and the whole response.
 async fn raw(api: &Api, head: &str) -> (String, String) {
@@ -63,6 +63,48 @@ async fn grpc_is_post_only() {
         }
     }
     assert_eq!(client.get(&group.id).await.unwrap(), group);
+}
+
+#[tokio::test]
+async fn grpc_over_http_1_is_refused_with_a_status() {
+    let api = Api::start().await;
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", &*key), ("content-type", "application/grpc"), ("te", "trailers")];
+    for path in [format!("/{SERVICE_NAME}/ListCustomerGroups"), "/grpc.health.v1.Health/Check".to_owned()] {
+        let response = request(api.address(), "POST", &path, &headers, vec![0; 5]).await;
+        assert!(response.body.is_empty());
+        let status = response.grpc_status();
+        assert_eq!(
+            (status.code(), &*reason(&status)),
+            (tonic::Code::Unimplemented, "HTTP_VERSION_UNSUPPORTED")
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_escape_that_is_not_needed_changes_no_path() {
+    let api = Api::start().await;
+    let group = api.client().await.create(named("Export")).await.unwrap();
+    let key = format!("Bearer {KEY}");
+    let headers = [("authorization", &*key), ("content-type", "application/json")];
+    let body = format!(r#"{{"ids":["{}"]}}"#, group.id);
+    for path in ["%3AbatchGet", "%3abatch%47et"] {
+        let response =
+            request(api.address(), "POST", &format!("{COLLECTION}{path}"), &headers, body.clone()).await;
+        assert_eq!(response.status, 200, "{path}");
+    }
+    let escaped = COLLECTION.replace('-', "%2D");
+    let id = group.id.replace('-', "%2d");
+    assert_eq!(get(api.address(), &format!("{escaped}/{id}?"), &headers).await.status, 200);
+    // An escape that is needed stays one.
+    assert_eq!(get(api.address(), &format!("{COLLECTION}%2F{id}"), &headers).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_request_for_the_server_as_a_whole_is_answered() {
+    let api = Api::start().await;
+    let (line, response) = raw(&api, "OPTIONS * HTTP/1.1\r\nhost: x").await;
+    assert!(line.ends_with("204 No Content"), "{response}");
 }
 
 #[tokio::test]

@@ -17,10 +17,16 @@ pub const JSON: (&str, &str) = ("content-type", "application/json");
 pub struct Rest(pub SocketAddr);
 
 impl Rest {
-    pub async fn call(self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> HttpResponse {
+    pub async fn call(
+        self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> HttpResponse {
         let key = format!("Bearer {KEY}");
         let headers = [&[("authorization", key.as_str())], headers].concat();
-        request(self.0, method, &format!("{COLLECTION}{path}"), &headers, body.to_owned()).await
+        request(self.0, method, &format!("{COLLECTION}{path}"), &headers, body.as_ref().to_vec()).await
     }
 
     pub async fn get(self, path: &str) -> HttpResponse {
@@ -47,7 +53,7 @@ async fn rest() -> (Rest, Api) {
     (Rest(api.address()), api)
 }
 
-fn path_of(group: &Value) -> String {
+pub fn path_of(group: &Value) -> String {
     format!("/{}", group["id"].as_str().unwrap())
 }
 
@@ -267,8 +273,6 @@ async fn other_content_types_and_too_large_bodies_are_rejected() {
     ] {
         assert_error(&rest.call("POST", "", &headers, &body).await, 415, "content_type_unsupported", None);
     }
-    let encoded = [JSON, ("content-encoding", "gzip")];
-    assert_error(&rest.call("POST", "", &encoded, &body).await, 415, "content_type_unsupported", None);
     for content_type in ["application/json; charset=utf-8", "Application/JSON"] {
         assert_eq!(rest.call("POST", "", &[("content-type", content_type)], &body).await.status, 201);
     }

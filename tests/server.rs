@@ -5,6 +5,8 @@ use std::time::Duration;
 use customer_groups::testing::Timeouts;
 use customer_groups::testing::pb::ListCustomerGroupsRequest;
 use customer_groups::testing::pb::customer_group_service_server::SERVICE_NAME;
+use prost::Message;
+use prost_types::FileDescriptorProto;
 use serde_json::json;
 use tokio_stream::StreamExt;
 use tonic::{Code, Request};
@@ -37,6 +39,23 @@ async fn health_covers_the_server_and_the_service_and_needs_no_key() {
     let unknown = HealthCheckRequest { service: "no.such.Service".to_owned() };
     let status = HealthClient::new(api.channel().await).check(unknown).await.unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_watch_of_an_unknown_service_says_so_and_stays_open() {
+    let mut api = Api::start().await;
+    let request = HealthCheckRequest { service: "no.such.Service".to_owned() };
+    let responses = HealthClient::new(api.channel().await).watch(request).await.unwrap().into_inner();
+    let mut statuses = responses.map(|response| response.unwrap().status);
+    assert_eq!(statuses.next().await, Some(ServingStatus::ServiceUnknown as i32));
+    // The next change of all services.
+    let mut known = health_changes(&api).await;
+    assert_eq!(known.next().await, Some(ServingStatus::Serving as i32));
+    api.database.admit(false).await;
+    assert_eq!(known.next().await, Some(ServingStatus::NotServing as i32));
+    api.stop();
+    assert_eq!(known.next().await, None);
+    assert_eq!(statuses.next().await, None);
 }
 
 #[tokio::test]
@@ -92,6 +111,61 @@ async fn reflection_lists_the_services_in_both_versions_without_a_key() {
             assert!(services.iter().any(|name| name == service), "{services:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn reflection_answers_what_it_does_not_know_with_an_error_and_goes_on() {
+    use tonic_reflection::pb::v1::server_reflection_request::MessageRequest as Asked;
+    use tonic_reflection::pb::v1::server_reflection_response::MessageResponse as Answered;
+    use tonic_reflection::pb::v1::{ExtensionRequest, ServerReflectionRequest};
+    let extension = |number| ExtensionRequest {
+        containing_type: "google.protobuf.MethodOptions".to_owned(),
+        extension_number: number,
+    };
+    // The last column is the code of the error, or the file of the answer.
+    let questions = [
+        (Some(Asked::FileContainingSymbol("no.such.Service".to_owned())), Err(Code::NotFound)),
+        (Some(Asked::FileByFilename("no/such.proto".to_owned())), Err(Code::NotFound)),
+        (Some(Asked::FileContainingExtension(extension(1))), Err(Code::NotFound)),
+        (Some(Asked::AllExtensionNumbersOfType("no.such.Type".to_owned())), Err(Code::NotFound)),
+        (None, Err(Code::InvalidArgument)),
+        (Some(Asked::FileContainingSymbol(SERVICE_NAME.to_owned())), Ok("customer_group.proto")),
+        (
+            Some(Asked::FileContainingSymbol(format!("{SERVICE_NAME}.GetCustomerGroup"))),
+            Ok("customer_group.proto"),
+        ),
+        (Some(Asked::FileContainingExtension(extension(72_295_728))), Ok("google/api/annotations.proto")),
+        (Some(Asked::FileByFilename("google/api/http.proto".to_owned())), Ok("google/api/http.proto")),
+    ];
+    let api = Api::start().await;
+    let mut client =
+        tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient::new(api.channel().await);
+    let numbers = Asked::AllExtensionNumbersOfType("google.protobuf.MethodOptions".to_owned());
+    let asked = questions.iter().map(|(asked, _)| asked.clone()).chain([Some(numbers)]);
+    let requests: Vec<ServerReflectionRequest> = asked
+        .map(|message_request| ServerReflectionRequest { message_request, ..Default::default() })
+        .collect();
+    let mut responses =
+        client.server_reflection_info(tokio_stream::iter(requests.clone())).await.unwrap().into_inner();
+    for (request, (_, expected)) in requests.iter().zip(&questions) {
+        let response = responses.message().await.unwrap().unwrap();
+        assert_eq!(response.original_request.as_ref(), Some(request));
+        match (response.message_response.unwrap(), expected) {
+            (Answered::ErrorResponse(error), Err(code)) => assert_eq!(error.error_code, *code as i32),
+            (Answered::FileDescriptorResponse(files), Ok(name)) => {
+                let file = FileDescriptorProto::decode(&*files.file_descriptor_proto[0]).unwrap();
+                assert!(file.name().ends_with(name), "{}", file.name());
+            }
+            (answered, expected) => panic!("{request:?}: {answered:?} instead of {expected:?}"),
+        }
+    }
+    let Some(Answered::AllExtensionNumbersResponse(numbers)) =
+        responses.message().await.unwrap().unwrap().message_response
+    else {
+        panic!("no numbers")
+    };
+    assert_eq!(numbers.extension_number, [72_295_728]);
+    assert!(responses.message().await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -249,15 +323,6 @@ async fn cancelled_calls_cannot_exceed_the_size_of_the_pool() {
     assert!(count <= most, "{count} connections, of {most}");
     lock.release().await;
     client.list(None, None).await.unwrap();
-}
-
-#[tokio::test]
-async fn an_unknown_compression_is_rejected_with_a_reason() {
-    let mut raw = RawGrpc::connect(Api::start().await.address()).await;
-    let path = format!("/{SERVICE_NAME}/ListCustomerGroups");
-    let status = raw.call(&path, &[("grpc-encoding", "gzip")], vec![1, 0, 0, 0, 0]).await.grpc_status();
-    assert_eq!(status.code(), Code::Unimplemented);
-    assert_eq!(reason(&status), "CONTENT_TYPE_UNSUPPORTED");
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 fn read(body: &[u8]) -> Result<GroupInput, Error> {
     let request = Request::post("/").header("content-type", "application/json");
     let request = request.body(Body::from(body.to_vec())).unwrap();
-    rest::body(request, 4 << 20).now_or_never().unwrap()
+    rest::body(request, "application/json", 4 << 20).now_or_never().unwrap()
 }
 
 fn text(text: &Option<Text>) -> Option<&str> {

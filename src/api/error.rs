@@ -55,8 +55,12 @@ pub(crate) fn mapping(error: &Error) -> ErrorMapping {
         // gRPC itself requires INTERNAL for a request that is not valid protobuf:
         // https://grpc.io/docs/guides/status-codes/
         Error::Undecodable(_) => (Code::Internal, StatusCode::BAD_REQUEST, REQUEST, "body_malformed"),
-        Error::EncodingUnsupported(_) =>
+        Error::EncodingUnsupported(_) | Error::MediaTypeUnsupported(..) =>
             (Code::Unimplemented, StatusCode::UNSUPPORTED_MEDIA_TYPE, REQUEST, "content_type_unsupported"),
+        Error::GrpcOverHttp1 =>
+            (Code::Unimplemented, StatusCode::HTTP_VERSION_NOT_SUPPORTED, REQUEST, "http_version_unsupported"),
+        Error::HeadersTooLarge(_) =>
+            (Code::ResourceExhausted, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, REQUEST, "headers_too_large"),
         Error::Overloaded => (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "overloaded"),
         Error::RateLimited(_) | Error::FailedAuthLimited(_) =>
             (Code::ResourceExhausted, StatusCode::TOO_MANY_REQUESTS, RATE_LIMIT, "rate_limited"),

@@ -19,7 +19,7 @@ use crate::config::{Config, DatabaseSource, ServeSettings};
 use crate::domain::{Key, Mode, Scope, Secret, Timestamp};
 use crate::embedded::{Embedded, EmbeddedOptions};
 use crate::error::BoxError;
-use crate::listen::Server;
+use crate::listen::{ListenAddress, Server};
 use crate::store::{Database, Store};
 use crate::telemetry::traces;
 
@@ -90,24 +90,34 @@ async fn serve_on(
     Ok(())
 }
 
-/// Prints the URL of the explorer and where to find an API key.
-async fn announce(config: &Config, store: &Store, address: SocketAddr) -> Result<(), BoxError> {
-    let url = url(config, address);
+/// Prints where the service is and where to find an API key.
+async fn announce(config: &Config, store: &Store, address: &ListenAddress) -> Result<(), BoxError> {
+    let (place, url) = place(config, address);
     let key = match config.api_key {
         Some(_) => "the value of API_KEY".to_owned(),
         None => provide_key(config, store, &url).await?,
     };
-    if let Err(error) = writeln!(io::stdout(), "Explorer: {url}/\nAPI key:  {key}") {
-        tracing::warn!(%error, "the URL of the explorer cannot be printed");
+    if let Err(error) = writeln!(io::stdout(), "{place}\nAPI key:  {key}") {
+        tracing::warn!(%error, "the address of the service cannot be printed");
     }
     Ok(())
 }
 
-/// The URL of the service on this machine.
-fn url(config: &Config, address: SocketAddr) -> String {
+/// Returns the URL of the explorer, or the path of the Unix socket, and the arguments by which `curl` on this machine
+/// finds the service.
+fn place(config: &Config, address: &ListenAddress) -> (String, String) {
     let scheme = if config.server.tls.is_some() { "https" } else { "http" };
-    let host = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    format!("{scheme}://{}", SocketAddr::new(host, address.port()))
+    match address {
+        ListenAddress::Tcp(first, _) => {
+            let host = if first.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { first.ip() };
+            let url = format!("{scheme}://{}", SocketAddr::new(host, first.port()));
+            (format!("Explorer: {url}/"), url)
+        }
+        ListenAddress::Unix(path) => {
+            let path = path.display();
+            (format!("Socket:   {path}"), format!("--unix-socket {path} {scheme}://localhost"))
+        }
+    }
 }
 
 /// Returns where to find an API key. A private PostgreSQL that never had a key of the mode gets one. Any other database

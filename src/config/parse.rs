@@ -1,7 +1,7 @@
 //! Parsers of single settings.
 
 use std::fmt::Display;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -11,18 +11,37 @@ use std::time::Duration;
 use jiff::SignedDuration;
 
 use crate::domain::{Mode, Secret};
+use crate::listen::ListenAddress;
 use crate::store::Database;
 use crate::telemetry::LogFormat;
 
-pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
-    text.parse().map_err(|_| {
-        format!("{text:?} is not a valid address and port; use one such as 127.0.0.1:8080 or [::]:8080")
-    })
+/// Returns the addresses of a host, IPv4 first.
+pub(super) fn addresses(text: &str) -> Result<Vec<SocketAddr>, String> {
+    let resolved = text.to_socket_addrs().map_err(|error| {
+        format!(
+            "{text:?} is not a valid address and port: {error}; use one such as 127.0.0.1:8080, [::]:8080 or localhost:8080"
+        )
+    })?;
+    let mut addresses: Vec<SocketAddr> = resolved.collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
 }
 
 /// Returns `None` for an empty text.
-pub(super) fn optional_address(text: &str) -> Result<Option<SocketAddr>, String> {
-    if text.is_empty() { Ok(None) } else { address(text).map(Some) }
+pub(super) fn optional_addresses(text: &str) -> Result<Option<Vec<SocketAddr>>, String> {
+    if text.is_empty() { Ok(None) } else { addresses(text).map(Some) }
+}
+
+pub(super) fn listen_address(text: &str) -> Result<ListenAddress, String> {
+    match text.strip_prefix("unix:") {
+        Some("") => Err("the path is missing; use one such as unix:/run/customer-groups/api.sock".to_owned()),
+        Some(path) => Ok(ListenAddress::Unix(path.into())),
+        None => match *addresses(text)? {
+            [first, ref others @ ..] => Ok(ListenAddress::Tcp(first, others.to_vec())),
+            [] => Err(format!("{text:?} has no address")),
+        },
+    }
 }
 
 pub(super) fn database(text: &str) -> Result<Database, String> {

@@ -12,7 +12,7 @@ use super::tls::TlsSettings;
 use super::traces::TraceSettings;
 use super::{Checked, ModeSettings, Problems, parse};
 use crate::domain::{Mode, Secret};
-use crate::listen::{ServerOptions, Timeouts};
+use crate::listen::{ListenAddress, ServerOptions, Timeouts};
 use crate::router::Origins;
 use crate::store::{CONNECTIONS_PER_WORKER, Database, StoreOptions};
 use crate::telemetry::traces::TraceOptions;
@@ -76,11 +76,12 @@ pub(crate) struct ServeSettings {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Network")]
 struct NetworkSettings {
-    /// Address and port of the service; port 0 selects a free one, which is logged
+    /// Address or host name, and port, of the service, or unix: and the path of a Unix socket; port 0 selects a free one,
+    /// which is logged
     #[arg(long, env = LISTEN, default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     listen: String,
 
-    /// Address and port of the metrics, at /metrics, without authentication; port 0 selects a free one, which is logged;
+    /// Address or host name, and port, of the metrics, at /metrics, without authentication; port 0 selects a free one, which is logged;
     /// an empty value disables them
     #[arg(long, env = ADMIN_LISTEN, default_value = "127.0.0.1:9090", value_name = "ADDRESS")]
     admin_listen: String,
@@ -209,12 +210,12 @@ impl Config {
 }
 
 /// The addresses of the service and of the metrics, the origins and the number of workers.
-type Network = (SocketAddr, Option<SocketAddr>, Option<Origins>, NonZeroUsize);
+type Network = (ListenAddress, Option<Vec<SocketAddr>>, Option<Origins>, NonZeroUsize);
 
 impl NetworkSettings {
     fn check(&self, problems: &mut Problems) -> Option<Network> {
-        let listen = problems.check(LISTEN, parse::address(&self.listen));
-        let admin = problems.check(ADMIN_LISTEN, parse::optional_address(&self.admin_listen));
+        let listen = problems.check(LISTEN, parse::listen_address(&self.listen));
+        let admin = problems.check(ADMIN_LISTEN, parse::optional_addresses(&self.admin_listen));
         let origins = self.cors_origins.as_deref().map(Origins::from_str).transpose();
         let origins = problems.check(CORS_ORIGINS, origins);
         let workers = problems.check(WORKERS, parse::workers(self.workers.as_deref()));

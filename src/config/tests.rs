@@ -109,9 +109,22 @@ fn an_empty_database_url_does_not_select_the_private_postgresql() {
 #[test]
 fn the_address_of_the_metrics_can_be_empty() {
     let address = |flags: &[&str]| parse(flags).unwrap().server.admin;
-    assert_eq!(address(&[]), Some("127.0.0.1:9090".parse().unwrap()));
-    assert_eq!(address(&["--admin-listen=[::]:0"]), Some("[::]:0".parse().unwrap()));
+    assert_eq!(address(&[]), Some(vec!["127.0.0.1:9090".parse().unwrap()]));
+    assert_eq!(address(&["--admin-listen=[::]:0"]), Some(vec!["[::]:0".parse().unwrap()]));
     assert_eq!(address(&["--admin-listen="]), None);
+}
+
+#[test]
+fn the_service_listens_on_an_address_on_all_of_a_host_or_on_a_unix_socket() {
+    let listen = |flag: &str| parse(&[flag]).map(|config| config.server.listen.to_string());
+    assert_eq!(listen("--listen=[::]:0").unwrap(), "[::]:0");
+    assert!(listen("--listen=localhost:8080").unwrap().starts_with("127.0.0.1:8080"));
+    assert_eq!(listen("--listen=unix:/run/api.sock").unwrap(), "unix:/run/api.sock");
+    for (flag, problem) in
+        [("--listen=unix:", "the path is missing"), ("--listen=localhost", "use one such as")]
+    {
+        assert!(listen(flag).unwrap_err()[0].contains(problem), "{flag}");
+    }
 }
 
 #[test]

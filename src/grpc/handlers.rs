@@ -66,6 +66,16 @@ impl Handlers {
     }
 }
 
+/// Returns the response with one object. It is not compressed: it is small.
+fn object<T>(message: impl Into<T>) -> Response<T> {
+    uncompressed(Response::new(message.into()))
+}
+
+fn uncompressed<T>(mut response: Response<T>) -> Response<T> {
+    response.disable_compression();
+    response
+}
+
 fn created<T>(message: impl Into<T>, is_replayed: bool) -> Response<T> {
     let metadata = MetadataMap::from_headers(headers::replayed(is_replayed));
     Response::from_parts(metadata, message.into(), Extensions::new())
@@ -77,7 +87,7 @@ impl CustomerGroupService for Handlers {
         &self,
         request: Request<pb::GetCustomerGroupRequest>,
     ) -> RpcResult<pb::CustomerGroup> {
-        self.respond(async { Ok(Response::new(self.service.get(&request.get_ref().id).await?.into())) }).await
+        self.respond(async { Ok(object(self.service.get(&request.get_ref().id).await?)) }).await
     }
 
     async fn list_customer_groups(
@@ -100,7 +110,7 @@ impl CustomerGroupService for Handlers {
             let key = headers::idempotency_key(request.metadata().as_ref());
             let (writer, input) = (self.context.writer()?, convert::new_group(request.into_inner()));
             let Created { group, replayed } = self.service.create(&writer, input, key).await?;
-            Ok(created(group, replayed))
+            Ok(uncompressed(created(group, replayed)))
         })
         .await
     }
@@ -113,7 +123,7 @@ impl CustomerGroupService for Handlers {
             let (writer, message) = (self.context.writer()?, request.into_inner());
             let (id, preconditions, input) = convert::update(message)?;
             let group = self.service.update(&writer, &id, input, &preconditions).await?;
-            Ok(Response::new(group.into()))
+            Ok(object(group))
         })
         .await
     }
@@ -126,7 +136,7 @@ impl CustomerGroupService for Handlers {
             let (writer, message) = (self.context.writer()?, request.into_inner());
             let preconditions = convert::preconditions(&message.etag);
             let id = self.service.delete(&writer, &message.id, &preconditions).await?;
-            Ok(Response::new(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
+            Ok(object(pb::DeleteCustomerGroupResponse { id: id.to_string(), deleted: true }))
         })
         .await
     }

@@ -2,12 +2,15 @@
 
 mod convert;
 mod descriptor;
+mod descriptor_index;
 mod handlers;
 mod lists;
+mod reflection;
 mod status;
 
 use axum::body::Body;
 use http::{Request, Response};
+use tonic::codec::CompressionEncoding::{Gzip, Zstd};
 use tonic::server::NamedService;
 use tower::Service as _;
 
@@ -45,8 +48,12 @@ impl Server {
     pub(crate) async fn call<B: AnyBody>(&self, context: CallContext, request: Request<B>) -> Response<Body> {
         let (uri, state) = (request.uri().clone(), context.state.clone());
         let handlers = Handlers::new(self.service.clone(), context);
-        let mut server =
-            CustomerGroupServiceServer::new(handlers).max_decoding_message_size(self.max_request_bytes);
+        let mut server = CustomerGroupServiceServer::new(handlers)
+            .max_decoding_message_size(self.max_request_bytes)
+            .accept_compressed(Gzip)
+            .accept_compressed(Zstd)
+            .send_compressed(Gzip)
+            .send_compressed(Zstd);
         let Ok(response) = server.call(request).await;
         translate(response.map(Body::new), &uri, self.max_request_bytes, &state)
     }

@@ -8,6 +8,7 @@ use http::{HeaderMap, Response, Uri};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt};
 
+use crate::api::headers::GRPC_ACCEPT_ENCODING;
 use crate::api::{CallState, mapping};
 use crate::domain::excerpt;
 use crate::error::Error;
@@ -57,7 +58,12 @@ pub(crate) fn translate(
     }
     let error = Status::from_header_map(response.headers())
         .and_then(|status| library_error(&status, uri.path(), max_request_bytes));
-    error.map_or(response, |error| error_response(&error, state))
+    let Some(error) = error else { return response };
+    let mut rendered = error_response(&error, state);
+    // Names the supported encodings when the one of the request is not.
+    let accepted = response.headers().get(GRPC_ACCEPT_ENCODING);
+    rendered.headers_mut().extend(accepted.map(|accepted| (GRPC_ACCEPT_ENCODING, accepted.clone())));
+    rendered
 }
 
 /// Converts a status of the library, which uses each of these codes for one reason only.
@@ -68,7 +74,8 @@ fn library_error(status: &Status, path: &str, max_request_bytes: usize) -> Optio
             Some(Error::RouteUnknown(format!("method {}", excerpt(path))))
         }
         Code::Unimplemented => Some(Error::EncodingUnsupported(message)),
-        Code::OutOfRange => Some(Error::BodyTooLarge(max_request_bytes)),
+        // The second one while a message is decompressed.
+        Code::OutOfRange | Code::ResourceExhausted => Some(Error::BodyTooLarge(max_request_bytes)),
         Code::Internal => Some(Error::Undecodable(message)),
         _ => None,
     }

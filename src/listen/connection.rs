@@ -13,18 +13,19 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, interval, sleep, timeout};
+use tokio_util::either::Either;
 
 use super::activity::{Activity, Expiry};
 use super::caller_stream::CallerStream;
+use super::listener::{Arrival, CallerSocket};
 use super::preface::read_preface;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
 use super::throttle::{RefusalRecord, Throttle};
 use super::tls::Tls;
-use super::worker::{Arrival, ConnectionPermit};
+use super::worker::ConnectionPermit;
 use super::write_progress::StreamExecutor;
 use super::{LAST_CALL, Timeouts};
 use crate::admission::Limits;
@@ -67,6 +68,9 @@ impl Connections {
         /// The bytes that a caller may send before its call reads them: the protocol's default (RFC 9113, section
         /// 6.9.2), not the library's.
         const STREAM_WINDOW: u32 = (1 << 16) - 1;
+        /// The library answers larger headers without a gRPC status, so that it gets this multiple of the limit. The router
+        /// checks the limit itself.
+        const HEADER_MARGIN: u32 = 4;
 
         let mut protocol = auto::Builder::new(StreamExecutor { timeout: self.timeouts.request, connection });
         protocol
@@ -82,23 +86,24 @@ impl Connections {
             .keep_alive_timeout(KEEP_ALIVE)
             .initial_stream_window_size(STREAM_WINDOW)
             .max_concurrent_streams(self.limits.streams.get())
-            .max_header_list_size(self.limits.header_bytes);
+            .max_header_list_size(self.limits.header_bytes * HEADER_MARGIN);
         protocol
     }
 
     /// Serves until no more connections arrive. Returns whether all calls ended within the drain timeout.
     pub(super) async fn serve_all(
         self,
-        mut arriving: mpsc::UnboundedReceiver<Arrival>,
+        mut arriving: mpsc::UnboundedReceiver<(Arrival, ConnectionPermit)>,
         router: Arc<Router>,
     ) -> bool {
         let (drain, begun) = watch::channel(());
         let (open, mut ended) = mpsc::channel(1);
         let draining = Drain { begun, _open: open };
         let early_timer = tokio::spawn(keep_early_timer());
-        while let Some((stream, permit)) = arriving.recv().await {
-            match TcpStream::from_std(stream) {
-                Ok(stream) => self.serve(stream, permit, router.clone(), draining.clone()),
+        while let Some((arrival, permit)) = arriving.recv().await {
+            let address = arrival.address();
+            match arrival.into_stream() {
+                Ok(stream) => self.serve(stream, address, permit, router.clone(), draining.clone()),
                 Err(error) => tracing::error!(%error, "connection not accepted"),
             }
         }
@@ -109,9 +114,14 @@ impl Connections {
         in_time
     }
 
-    fn serve(&self, stream: TcpStream, permit: ConnectionPermit, router: Arc<Router>, mut drain: Drain) {
-        // A caller without an address has disconnected.
-        let Ok(address) = stream.peer_addr() else { return };
+    fn serve(
+        &self,
+        stream: CallerSocket,
+        address: IpAddr,
+        permit: ConnectionPermit,
+        router: Arc<Router>,
+        mut drain: Drain,
+    ) {
         if let Err(error) = configure(&stream, self.timeouts.request) {
             tracing::debug!(%error, "connection keeps its default options");
         }
@@ -119,7 +129,7 @@ impl Connections {
         let activity = Arc::new(Activity::new(timeouts, Instant::now() + jittered(timeouts.age)));
         let protocol = self.protocol(activity.clone());
         let refusals = RefusalRecord::new(self.throttle.clone());
-        let connection = Arc::new(Connection { address: address.ip(), activity, refusals, router });
+        let connection = Arc::new(Connection { address, activity, refusals, router });
         let acceptor = self.tls.as_ref().map(Tls::acceptor);
         tokio::spawn(async move {
             if let Some(acceptor) = acceptor {
@@ -217,10 +227,15 @@ fn jittered(time: Duration) -> Duration {
 }
 
 /// Disables Nagle's algorithm, and closes a connection whose caller acknowledges nothing for `timeout` (`tcp(7)`).
-fn configure(stream: &TcpStream, timeout: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    #[cfg(target_os = "linux")]
-    socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout))?;
+fn configure(stream: &CallerSocket, timeout: Duration) -> io::Result<()> {
+    match stream {
+        Either::Left(stream) => {
+            stream.set_nodelay(true)?;
+            #[cfg(target_os = "linux")]
+            socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout))?;
+        }
+        Either::Right(_unix) => {}
+    }
     Ok(())
 }
 

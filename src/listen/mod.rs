@@ -4,6 +4,7 @@ mod activity;
 mod address_limiter;
 mod caller_stream;
 mod connection;
+mod listener;
 mod preface;
 mod request_body;
 mod response_body;
@@ -12,18 +13,18 @@ mod tls;
 mod worker;
 mod write_progress;
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sd_notify::NotifyState;
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 
+pub use listener::ListenAddress;
 pub use tls::{Tls, TlsFiles};
 
 use crate::admission::{Admission, Limits, PublicLimits};
@@ -34,17 +35,18 @@ use crate::router::{Health, Origins, SharedRoutes};
 use crate::store::Store;
 use crate::telemetry::LogLimit;
 use address_limiter::AddressLimiter;
+use listener::{Arrival, Listener, ListeningSocket};
 use worker::Worker;
 
 /// The settings of the server.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The address to listen on; port 0 selects a free one.
-    pub listen: SocketAddr,
+    /// Where to listen.
+    pub listen: ListenAddress,
     /// TLS for its connections; `None` leaves them unencrypted.
     pub tls: Option<Tls>,
-    /// The address of the metrics server; port 0 selects a free one.
-    pub admin: Option<SocketAddr>,
+    /// The addresses of the metrics server, which listens on the first free one; port 0 selects a free port.
+    pub admin: Option<Vec<SocketAddr>>,
     /// Whether the database is the private one; the metrics show it.
     pub is_embedded: bool,
     /// The number of threads that serve connections.
@@ -78,18 +80,13 @@ pub struct Timeouts {
 /// have the same time to send their first request.
 const LAST_CALL: Duration = Duration::from_millis(200);
 
-/// The connections that wait to be accepted; the system reduces it to its own limit (`net.core.somaxconn`). Any more are
-/// dropped, and their clients wait a second and longer before they try again.
-const BACKLOG: u32 = 65_535;
-
 /// The longest time for what is written after the last call.
 const LAST_WRITE: Duration = Duration::from_secs(2);
 
 /// The server, bound to its address.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    listener: Listener,
     tls: Option<Tls>,
     drain: Duration,
     max_connections: NonZeroUsize,
@@ -107,19 +104,18 @@ impl Server {
     /// be started.
     pub async fn bind(options: ServerOptions, store: Store, keys: KeyCache) -> Result<Self, BoxError> {
         let listen = options.listen;
-        let listener = listen_on(listen)
+        let listener = Listener::bind(&listen)
             .map_err(|error| format!("cannot listen on {listen}: {error}; set LISTEN to a free address"))?;
-        let address = listener.local_addr()?;
         let (timeouts, limits) = (options.timeouts, options.limits);
         let admission = Arc::new(Admission::new(&limits, timeouts.request, keys, options.is_audit_required));
         let kept = store.clone();
-        let (health, refusals) = (Health::new().await, Arc::new(Refusals::default()));
+        let (health, refusals) = (Health::default(), Arc::new(Refusals::default()));
         let (origins, refused) = (options.origins, refusals.clone());
         let (shared, endpoints) = SharedRoutes::new(
             admission.clone(),
             &health,
             origins,
-            limits.request_bytes,
+            &limits,
             PublicLimits::new(timeouts.request, timeouts.age),
             options.tls.is_some(),
             refused,
@@ -137,13 +133,12 @@ impl Server {
                 let certificate_end = options.tls.as_ref().map(Tls::not_after);
                 let exporter =
                     MetricsExporter { calls, refusals, readiness, store, is_embedded, certificate_end };
-                Some((MetricsServer::bind(listen).await?, exporter))
+                Some((MetricsServer::bind(&listen).await?, exporter))
             }
             None => None,
         };
         Ok(Self {
             listener,
-            address,
             tls: options.tls,
             drain: timeouts.drain,
             max_connections: limits.connections,
@@ -157,9 +152,9 @@ impl Server {
         })
     }
 
-    /// Returns the address of the listener.
-    pub fn address(&self) -> SocketAddr {
-        self.address
+    /// Returns the address of the listener, with the selected port.
+    pub fn address(&self) -> &ListenAddress {
+        self.listener.address()
     }
 
     /// Returns the address of the metrics server.
@@ -178,7 +173,7 @@ impl Server {
         self.health.probe(&self.admission).await;
         let probes = tokio::spawn(self.health.clone().watch(self.admission.clone()));
         self.warn_if_unencrypted();
-        tracing::info!(address = %self.address, "serving");
+        tracing::info!(address = %self.address(), "serving");
         notify(NotifyState::Ready);
 
         tokio::select! {
@@ -190,10 +185,13 @@ impl Server {
         probes.abort();
         // No probe may report a status after the drain has begun.
         drop(probes.await);
-        self.health.clone().drain().await;
+        self.health.drain();
         self.accept(tokio::time::sleep(LAST_CALL)).await;
-        if let Err(error) = self.accept_waiting() {
-            tracing::error!(%error, "last connections not accepted");
+        for socket in self.listener.sockets() {
+            // The system would reset the connections that wait when the socket closes.
+            if let Err(error) = self.accept_waiting(socket) {
+                tracing::error!(%error, "last connections not accepted");
+            }
         }
         drop(self.listener);
         tracing::info!("stopping");
@@ -207,9 +205,15 @@ impl Server {
     }
 
     fn warn_if_unencrypted(&self) {
-        if self.tls.is_none() && !self.address.ip().to_canonical().is_loopback() {
+        let is_local = match self.address() {
+            ListenAddress::Tcp(first, others) => {
+                [first].into_iter().chain(others).all(|address| address.ip().to_canonical().is_loopback())
+            }
+            ListenAddress::Unix(_) => true,
+        };
+        if self.tls.is_none() && !is_local {
             tracing::warn!(
-                address = %self.address,
+                address = %self.address(),
                 "connections are not encrypted; set TLS_CERT and TLS_KEY, or use a proxy that terminates TLS"
             );
         }
@@ -234,62 +238,56 @@ impl Server {
     }
 
     async fn accept(&self, stop: impl Future<Output = ()>) {
-        let (mut stop, mut limit) = (std::pin::pin!(stop), LogLimit::default());
+        let accepting = join_all(self.listener.sockets().iter().map(|socket| self.accept_from(socket)));
+        tokio::select! {
+            () = stop => {}
+            _ = accepting => {}
+        }
+    }
+
+    async fn accept_from(&self, socket: &ListeningSocket) -> Infallible {
+        let mut limit = LogLimit::default();
         loop {
-            let accepted = tokio::select! {
-                () = &mut stop => return,
-                accepted = self.listener.accept() => accepted,
-            };
-            let handed_over = accepted.and_then(|(stream, address)| self.hand_over(stream, address));
-            if let Err(error) = handed_over {
+            let accepted = socket.accept().await.and_then(|arrival| self.hand_over(arrival));
+            if let Err(error) = accepted.and_then(|()| self.accept_waiting(socket)) {
                 // For example too many open files: other connections must close first.
                 if limit.permits() {
                     tracing::error!(%error, "connections not accepted");
                 }
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
+            tokio::task::yield_now().await;
         }
     }
 
-    /// Accepts the connections in the backlog, which the system would reset when the listener closes. Calls `accept`
-    /// directly, because the runtime may not have been notified of the last ones yet.
-    fn accept_waiting(&self) -> io::Result<()> {
-        let listener = std::net::TcpListener::from(self.listener.as_fd().try_clone_to_owned()?);
-        loop {
-            match listener.accept() {
-                Ok((stream, address)) => {
-                    stream.set_nonblocking(true)?;
-                    self.hand_over(TcpStream::from_std(stream)?, address)?;
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(error) => return Err(error),
+    /// Accepts the connections that already wait: all at the default `net.core.somaxconn`, yet never so many that the
+    /// other tasks of this thread are delayed.
+    fn accept_waiting(&self, socket: &ListeningSocket) -> io::Result<()> {
+        const BATCH: usize = 4096;
+        for _ in 0..BATCH {
+            match socket.accept_waiting()? {
+                Some(arrival) => self.hand_over(arrival)?,
+                None => break,
             }
         }
+        Ok(())
     }
 
     /// Hands a connection to the worker with the fewest connections. Closes it if too many are open, in all or from its
     /// address.
-    fn hand_over(&self, stream: TcpStream, address: SocketAddr) -> io::Result<()> {
+    fn hand_over(&self, arrival: Arrival) -> io::Result<()> {
         let loads = || self.workers.iter().filter_map(|worker| Some((worker.load()?, worker)));
         let open: usize = loads().map(|(load, _)| load).sum();
         let permit =
-            if open < self.max_connections.get() { self.addresses.permit(address.ip()) } else { None };
+            if open < self.max_connections.get() { self.addresses.permit(arrival.address()) } else { None };
         let Some(permit) = permit else {
             self.refusals.count_connection();
             return Ok(());
         };
         let least = loads().min_by_key(|(load, _)| *load);
         let (_, worker) = least.ok_or_else(|| io::Error::other("no worker thread is left"))?;
-        worker.take(stream, permit)
+        worker.take(arrival, permit)
     }
-}
-
-fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // Else a restart would wait for the closed connections of the last run.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
 }
 
 fn log_failure(what: &str, done: Result<(), Error>) {

@@ -2,7 +2,6 @@
 //! thread, and reads that arrive together are batched.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread;
 
@@ -11,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::Timeouts;
 use super::connection::Connections;
+use super::listener::Arrival;
 use super::tls::Tls;
 use crate::admission::Limits;
 use crate::error::BoxError;
@@ -19,13 +19,10 @@ use crate::router::Router;
 /// Counts an open connection: of its worker, and of its address.
 pub(super) type ConnectionPermit = (Arc<()>, Arc<()>);
 
-/// A connection and its permit.
-pub(super) type Arrival = (TcpStream, ConnectionPermit);
-
 /// Handle of a thread that serves connections.
 #[derive(Debug)]
 pub(super) struct Worker {
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    arrivals: mpsc::UnboundedSender<(Arrival, ConnectionPermit)>,
     /// Its clones count the open connections.
     open: Arc<()>,
     drained: oneshot::Receiver<bool>,
@@ -74,10 +71,9 @@ impl Worker {
         (!self.arrivals.is_closed()).then(|| Arc::strong_count(&self.open) - 1)
     }
 
-    pub(super) fn take(&self, stream: tokio::net::TcpStream, of_address: Arc<()>) -> io::Result<()> {
-        let stream = stream.into_std()?;
+    pub(super) fn take(&self, arrival: Arrival, of_address: Arc<()>) -> io::Result<()> {
         self.arrivals
-            .send((stream, (self.open.clone(), of_address)))
+            .send((arrival, (self.open.clone(), of_address)))
             .map_err(|_| io::Error::other("the worker thread has ended"))
     }
 

@@ -39,11 +39,14 @@ pub(crate) struct MetricsServer {
 }
 
 impl MetricsServer {
-    pub(crate) async fn bind(listen: SocketAddr) -> Result<Self, BoxError> {
+    /// Binds to the first of the addresses that is free.
+    pub(crate) async fn bind(listen: &[SocketAddr]) -> Result<Self, BoxError> {
         let listener = TcpListener::bind(listen).await.map_err(|error| {
+            let listen: Vec<String> = listen.iter().map(ToString::to_string).collect();
             format!(
-                "cannot listen on {listen} for metrics: {error}; set ADMIN_LISTEN to a free address, or leave it empty \
-                 for no metrics"
+                "cannot listen on {} for metrics: {error}; set ADMIN_LISTEN to a free address, or leave it empty \
+                 for no metrics",
+                listen.join(", ")
             )
         })?;
         Ok(Self { address: listener.local_addr()?, listener })

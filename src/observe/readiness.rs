@@ -33,6 +33,11 @@ impl Readiness {
         *self.status.borrow()
     }
 
+    /// Returns a receiver of the status and its changes.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<Status> {
+        self.status.subscribe()
+    }
+
     /// Sets the status, and returns whether it changed.
     pub(crate) fn set(&self, status: Status) -> bool {
         self.status.send_replace(status) != status

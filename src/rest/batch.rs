@@ -3,11 +3,11 @@
 use axum::Json;
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_TYPE;
 use serde_json::value::RawValue;
 
 use super::call::Call;
-use super::input::object;
-use super::list::json_response;
+use super::input::{JSON, object};
 use super::openapi::{
     BatchCreateErrors, BatchGetErrors, CustomerGroupIds, IdempotencyKey, NewCustomerGroups, TAG,
 };
@@ -68,14 +68,14 @@ pub(super) async fn batch_get(call: Call, request: Request) -> Response {
         let groups = call.service.batch_get(ids, call.context.caller()).await?;
         let json = serde_json::to_vec(&Batch::from(&*groups)).map_err(Error::internal)?;
         call.context.buffer(0, json.len())?;
-        Ok(json_response(json))
+        Ok(([(CONTENT_TYPE, JSON)], json).into_response())
     })
     .await
 }
 
 async fn new_batch(request: Request, max: usize) -> Result<BatchInput, Error> {
     let mut found = Vec::new();
-    let mut fields = object(request, max, &mut found).await?.fields(&[field::REQUESTS], &mut found);
+    let mut fields = object(request, JSON, max, &mut found).await?.fields(&[field::REQUESTS], &mut found);
     let requests = array(field::REQUESTS, &mut fields, &mut found);
     let entries = requests.iter().take(MAX_BATCH + 1).enumerate();
     let entries = entries.map(|(number, value)| entry(number, value)).collect();
@@ -103,7 +103,7 @@ fn customer_group(fields: &mut FieldMap<Box<RawValue>>, found: &mut Vec<Violatio
 
 async fn ids(request: Request, max: usize) -> Result<IdList, Error> {
     let mut found = Vec::new();
-    let mut fields = object(request, max, &mut found).await?.fields(&[field::IDS], &mut found);
+    let mut fields = object(request, JSON, max, &mut found).await?.fields(&[field::IDS], &mut found);
     let values = array(field::IDS, &mut fields, &mut found);
     let ids = values.iter().take(MAX_BATCH + 1).enumerate().map(|(number, value)| {
         serde_json::from_str(value.get())

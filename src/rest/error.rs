@@ -3,13 +3,17 @@
 use axum::Json;
 use axum::body::Body;
 use axum::response::IntoResponse;
-use http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Uri};
 use serde::Serialize;
 
+use super::input::JSON_PATCH;
 use crate::api::{CallState, mapping};
 use crate::domain::excerpt;
-use crate::error::Error;
+use crate::error::{Error, SUPPORTED_ENCODINGS};
+
+/// The media types that a PATCH accepts (RFC 5789, section 3.1).
+const ACCEPT_PATCH: HeaderName = HeaderName::from_static("accept-patch");
 
 #[derive(Serialize)]
 pub(super) struct ErrorBody<'a> {
@@ -46,13 +50,20 @@ pub(crate) fn error_response(error: &Error, state: &CallState) -> Response<Body>
     response
 }
 
-/// Returns the header that an error needs beside its body (RFC 9110, sections 11.6.1 and 10.2.3).
+/// Returns the header that an error needs beside its body (RFC 9110, sections 10.2, 11.6.1 and 15.5.16).
 pub(super) fn header(error: &Error) -> Option<(HeaderName, HeaderValue)> {
     if mapping(error).http == StatusCode::UNAUTHORIZED {
         return Some((WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
     }
     if matches!(error, Error::GrpcNotPost(_)) {
         return Some((ALLOW, HeaderValue::from_static("POST")));
+    }
+    if matches!(error, Error::EncodingUnsupported(_)) {
+        return Some((ACCEPT_ENCODING, HeaderValue::from_static(SUPPORTED_ENCODINGS)));
+    }
+    if let Error::MediaTypeUnsupported(_, supported) = error {
+        let name = if *supported == JSON_PATCH { ACCEPT_PATCH } else { ACCEPT };
+        return Some((name, HeaderValue::from_static(supported)));
     }
     error.retry_after().map(|seconds| (RETRY_AFTER, seconds.into()))
 }
@@ -78,6 +89,12 @@ pub(crate) fn explain(
                 let text = format!("the path does not support {method}; use a method of the Allow header");
                 error_response(&Error::MethodNotAllowed(text), state)
             };
+            let is_patch =
+                |allow: &HeaderValue| allow.to_str().is_ok_and(|methods| methods.contains("PATCH"));
+            if method == Method::OPTIONS && allow.as_ref().is_some_and(is_patch) {
+                // RFC 5789, section 3.1.
+                rendered.headers_mut().insert(ACCEPT_PATCH, HeaderValue::from_static(JSON_PATCH));
+            }
             rendered.headers_mut().extend(allow.map(|allow| (ALLOW, allow)));
             rendered
         }

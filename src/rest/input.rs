@@ -5,12 +5,13 @@ use std::num::IntErrorKind;
 
 use axum::body::to_bytes;
 use axum::extract::{FromRequestParts, Path, Request};
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, IF_MATCH, IF_NONE_MATCH};
 use http::request::Parts;
 use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode_str;
 
 use super::COLLECTION;
+use super::content_encoding::ContentEncoding;
 use crate::api::headers::media_type;
 use crate::domain::{
     GroupInput, ListRequest, PageRequest, Preconditions, Violation, ViolationKind, excerpt, field,
@@ -110,21 +111,29 @@ fn joined(headers: &HeaderMap, name: &HeaderName) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
+/// The media type of a JSON object.
+pub(super) const JSON: &str = "application/json";
+
+/// The media types of an update, whose semantics are those of a merge patch (RFC 7396).
+pub(super) const JSON_PATCH: &str = "application/json, application/merge-patch+json";
+
 /// Reads the body of a create or an update. Violations of its fields are in the input.
-pub async fn body(request: Request, max: usize) -> Result<GroupInput, Error> {
+pub async fn body(request: Request, media_types: &'static str, max: usize) -> Result<GroupInput, Error> {
     let mut found = Vec::new();
-    let object = object(request, max, &mut found).await?;
+    let object = object(request, media_types, max, &mut found).await?;
     Ok(group_input(object, found))
 }
 
 /// Reads a body, which must be a JSON object. Each query parameter is a violation.
 pub(super) async fn object(
     request: Request,
+    media_types: &'static str,
     max: usize,
     found: &mut Vec<Violation>,
 ) -> Result<Entries, Error> {
     parameters(&request, &[], found);
-    check_content_type(request.headers())?;
+    let encoding = ContentEncoding::of(request.headers())?;
+    check_media_type(request.headers(), media_types)?;
     let bytes = to_bytes(request.into_body(), max).await.map_err(|error| {
         let source = std::error::Error::source(&error);
         if source.is_some_and(<dyn std::error::Error>::is::<LengthLimitError>) {
@@ -133,20 +142,16 @@ pub(super) async fn object(
             Error::Undecodable(error.to_string())
         }
     })?;
-    serde_json::from_slice(&bytes).map_err(|error| Error::Undecodable(format!("invalid JSON: {error}")))
+    let json = encoding.decode(bytes, max)?;
+    serde_json::from_slice(&json).map_err(|error| Error::Undecodable(format!("invalid JSON: {error}")))
 }
 
-fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
-    if let Some(encoding) = headers.get(CONTENT_ENCODING).filter(|encoding| *encoding != "identity") {
-        let value = excerpt(&String::from_utf8_lossy(encoding.as_bytes()));
-        return Err(Error::EncodingUnsupported(format!(
-            "its content encoding is {value}; send it without one"
-        )));
-    }
-    if media_type(headers).eq_ignore_ascii_case("application/json") {
+fn check_media_type(headers: &HeaderMap, supported: &'static str) -> Result<(), Error> {
+    let media_type = media_type(headers);
+    if supported.split(", ").any(|supported| media_type.eq_ignore_ascii_case(supported)) {
         return Ok(());
     }
     let value = headers.get(CONTENT_TYPE).map(|value| String::from_utf8_lossy(value.as_bytes()));
     let value = value.as_deref().map_or_else(|| "missing".to_owned(), excerpt);
-    Err(Error::EncodingUnsupported(format!("its content type is {value}; send application/json")))
+    Err(Error::MediaTypeUnsupported(value, supported))
 }

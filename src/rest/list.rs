@@ -1,23 +1,66 @@
-//! Lists as JSON, written while they are read.
+//! Lists as JSON or as NDJSON, written while they are read.
 
 use std::io::Write;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
-use http::header::CONTENT_TYPE;
+use http::HeaderMap;
+use http::header::{ACCEPT, CONTENT_TYPE};
 
+use super::input::JSON;
 use super::output::CustomerGroupObject;
 use crate::api::CallContext;
 use crate::domain::{CustomerGroup, GroupList, TextField};
 use crate::error::Error;
 use crate::service::GroupStream;
 
-/// Writes a list in the documented shape: at once if it is complete, otherwise part by part while it is read. An error
+/// The format of a list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ListFormat {
+    /// The documented shape.
+    Json,
+    /// One object in each line, and a last line with the other members of the list.
+    Ndjson,
+}
+
+impl ListFormat {
+    /// Returns NDJSON if the caller names it, and does not prefer JSON (RFC 9110, section 12.5.1).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let weight_of = |media_type: &str| {
+            let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
+            let weights = lines.flat_map(|line| line.split(',')).filter_map(|entry| {
+                let mut parts = entry.split(';').map(str::trim);
+                let is_named = parts.next()?.eq_ignore_ascii_case(media_type);
+                let weight = parts
+                    .find_map(|part| part.strip_prefix("q="))
+                    .map_or(Some(1.0), |weight| weight.parse().ok());
+                weight.filter(|_| is_named)
+            });
+            weights.fold(0.0_f32, f32::max)
+        };
+        if weight_of(NDJSON) > weight_of(JSON) { Self::Ndjson } else { Self::Json }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Ndjson => NDJSON,
+        }
+    }
+}
+
+const NDJSON: &str = "application/x-ndjson";
+
+/// Writes a list: at once if it is complete, otherwise part by part while it is read. An error
 /// aborts the connection, so that the caller does not take the list for complete.
-pub(super) async fn list(mut groups: GroupStream, context: &CallContext) -> Result<Response, Error> {
+pub(super) async fn list(
+    mut groups: GroupStream,
+    format: ListFormat,
+    context: &CallContext,
+) -> Result<Response, Error> {
     let body = if groups.is_whole() {
-        let mut json = ListWriter::begin();
+        let mut json = ListWriter::begin(format);
         while let Some(part) = groups.next().await {
             json.write(part?)?;
         }
@@ -25,18 +68,17 @@ pub(super) async fn list(mut groups: GroupStream, context: &CallContext) -> Resu
         context.buffer(0, json.len())?;
         Body::from(json)
     } else {
-        Body::from_stream(parts(groups, context.clone()))
+        Body::from_stream(parts(groups, format, context.clone()))
     };
-    Ok(json_response(body))
+    Ok(([(CONTENT_TYPE, format.content_type())], body).into_response())
 }
 
-/// Returns a response with a body that is JSON.
-pub(super) fn json_response(body: impl Into<Body>) -> Response {
-    ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
-}
-
-fn parts(groups: GroupStream, context: CallContext) -> impl Stream<Item = Result<Vec<u8>, Error>> {
-    let parts = stream::unfold(Some((groups, ListWriter::begin())), move |list| {
+fn parts(
+    groups: GroupStream,
+    format: ListFormat,
+    context: CallContext,
+) -> impl Stream<Item = Result<Vec<u8>, Error>> {
+    let parts = stream::unfold(Some((groups, ListWriter::begin(format))), move |list| {
         let context = context.clone();
         async move {
             let (mut groups, mut json) = list?;
@@ -68,6 +110,7 @@ fn length(group: &CustomerGroup) -> usize {
 }
 
 struct ListWriter {
+    format: ListFormat,
     json: Vec<u8>,
     has_objects: bool,
     has_more: bool,
@@ -75,8 +118,12 @@ struct ListWriter {
 }
 
 impl ListWriter {
-    fn begin() -> Self {
-        Self { json: br#"{"data":["#.to_vec(), has_objects: false, has_more: false, total: 0 }
+    fn begin(format: ListFormat) -> Self {
+        let json = match format {
+            ListFormat::Json => br#"{"data":["#.to_vec(),
+            ListFormat::Ndjson => Vec::new(),
+        };
+        Self { format, json, has_objects: false, has_more: false, total: 0 }
     }
 
     /// Each group leaves memory when it is written.
@@ -84,11 +131,16 @@ impl ListWriter {
         (self.has_more, self.total) = (part.has_more, part.total);
         self.json.reserve(part.data.iter().map(length).sum());
         for group in part.data {
-            if std::mem::replace(&mut self.has_objects, true) {
-                self.json.push(b',');
-            }
+            let is_first = !std::mem::replace(&mut self.has_objects, true);
+            let (before, after) = match (self.format, is_first) {
+                (ListFormat::Json, true) => ("", ""),
+                (ListFormat::Json, false) => (",", ""),
+                (ListFormat::Ndjson, _) => ("", "\n"),
+            };
+            self.json.extend_from_slice(before.as_bytes());
             serde_json::to_writer(&mut self.json, &CustomerGroupObject::from(&group))
                 .map_err(Error::internal)?;
+            self.json.extend_from_slice(after.as_bytes());
         }
         Ok(())
     }
@@ -98,8 +150,12 @@ impl ListWriter {
     }
 
     fn end(mut self) -> Result<Vec<u8>, Error> {
-        write!(self.json, r#"],"has_more":{},"total":{}}}"#, self.has_more, self.total)
-            .map_err(Error::internal)?;
+        let Self { has_more, total, .. } = self;
+        match self.format {
+            ListFormat::Json => write!(self.json, r#"],"has_more":{has_more},"total":{total}}}"#),
+            ListFormat::Ndjson => writeln!(self.json, r#"{{"has_more":{has_more},"total":{total}}}"#),
+        }
+        .map_err(Error::internal)?;
         // It may wait long for its reader.
         self.json.shrink_to_fit();
         Ok(self.json)

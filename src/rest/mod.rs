@@ -2,6 +2,7 @@
 
 mod batch;
 mod call;
+mod content_encoding;
 mod error;
 mod input;
 mod list;
@@ -34,7 +35,8 @@ use crate::domain::{CustomerGroup, Etag, TreeList};
 use crate::error::Error;
 use crate::service::{Created, Service};
 use call::Call;
-use input::{Id, no_query, preconditions};
+use input::{Id, JSON, JSON_PATCH, no_query, preconditions};
+use list::ListFormat;
 use openapi::{
     CreateErrors, CustomerGroupChanges, DeleteErrors, GetErrors, IdempotencyKey, IfMatch, IfNoneMatch,
     ListErrors, ListPage, NewCustomerGroup, TAG, TreeErrors, TreePage, UpdateErrors,
@@ -173,7 +175,7 @@ async fn list(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
         let reader = call.context.reader(request.headers());
         let groups = call.service.list(list_request(&request), reader).await?;
-        list::list(groups.into(), &call.context).await
+        list::list(groups.into(), ListFormat::of(request.headers()), &call.context).await
     })
     .await
 }
@@ -201,7 +203,7 @@ async fn list(call: Call, request: Request) -> Response {
 async fn create(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
         let (writer, key) = (call.context.writer()?, idempotency_key(request.headers()));
-        let input = body(request, call.max_request_bytes).await?;
+        let input = body(request, JSON, call.max_request_bytes).await?;
         let Created { group, replayed } = call.service.create(&writer, input, key).await?;
         let location = [(LOCATION, format!("{COLLECTION}/{}", group.id))];
         Ok((StatusCode::CREATED, location, headers::replayed(replayed), object(&group)).into_response())
@@ -229,7 +231,7 @@ async fn create(call: Call, request: Request) -> Response {
 async fn update(call: Call, Id(id): Id, request: Request) -> Response {
     call.respond(async move |call| {
         let (writer, preconditions) = (call.context.writer()?, preconditions(request.headers()));
-        let input = body(request, call.max_request_bytes).await?;
+        let input = body(request, JSON_PATCH, call.max_request_bytes).await?;
         Ok(object(&call.service.update(&writer, &id, input, &preconditions).await?))
     })
     .await
@@ -308,7 +310,7 @@ async fn tree_list(which: TreeList, call: Call, Id(id): Id, request: Request) ->
     call.respond(async move |call| {
         let (page, reader) = (page(&request), call.context.reader(request.headers()));
         let groups = call.service.tree_list(which, &id, page, reader).await?;
-        list::list(groups, &call.context).await
+        list::list(groups, ListFormat::of(request.headers()), &call.context).await
     })
     .await
 }

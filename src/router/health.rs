@@ -1,4 +1,4 @@
-//! The health service and the HTTP probes, by a probe of the database at short intervals.
+//! The readiness of the server, by a probe of the database at short intervals, and the HTTP probes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,46 +8,26 @@ use axum::extract::State;
 use axum::routing::get;
 use http::StatusCode;
 use tokio::time::sleep;
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admission::Admission;
-use crate::grpc;
 use crate::observe::{Readiness, Status};
 use crate::store::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
 /// The pause after a failed probe. Shorter, because callers wait for the recovery.
 const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
-/// The services of the health protocol: `""` is the server as a whole.
-const SERVICES: [&str; 2] = ["", grpc::SERVICE];
-
 /// The paths of [`Health::probes`].
 const LIVEZ: &str = "/livez";
 const READYZ: &str = "/readyz";
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Health {
-    reporter: HealthReporter,
     readiness: Readiness,
 }
 
 impl Health {
-    pub(crate) async fn new() -> Self {
-        let (reporter, _) = tonic_health::server::health_reporter();
-        let health = Self { reporter, readiness: Readiness::default() };
-        health.report(ServingStatus::NotServing).await;
-        health
-    }
-
     pub(crate) fn readiness(&self) -> &Readiness {
         &self.readiness
-    }
-
-    pub(super) fn rpc(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
-            .max_decoding_message_size(grpc::MAX_PUBLIC_REQUEST_BYTES)
     }
 
     /// Returns the routes of liveness and readiness, and their paths.
@@ -74,13 +54,9 @@ impl Health {
             Ok(()) => None,
             Err(error) => Some(error.cause().unwrap_or_else(|| error.to_string())),
         };
-        let (status, serving) = match failure {
-            None => (Status::Ready, ServingStatus::Serving),
-            Some(_) => (Status::DatabaseUnavailable, ServingStatus::NotServing),
-        };
+        let status = if failure.is_none() { Status::Ready } else { Status::DatabaseUnavailable };
         self.readiness.set_database_up(failure.is_none());
         if self.readiness.set(status) {
-            self.report(serving).await;
             match failure {
                 None => tracing::info!("database available"),
                 Some(cause) => tracing::warn!(cause, "database unavailable"),
@@ -88,19 +64,9 @@ impl Health {
         }
     }
 
-    /// Reports that the server is stopping, and ends all watch streams.
-    pub(crate) async fn drain(mut self) {
+    /// Reports that the server is stopping. This also ends all watch streams.
+    pub(crate) fn drain(&self) {
         self.readiness.set(Status::Draining);
-        self.report(ServingStatus::NotServing).await;
-        for service in SERVICES {
-            self.reporter.clear_service_status(service).await;
-        }
-    }
-
-    async fn report(&self, status: ServingStatus) {
-        for service in SERVICES {
-            self.reporter.set_service_status(service, status).await;
-        }
     }
 }
 

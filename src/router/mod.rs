@@ -1,6 +1,6 @@
 //! The path of every request to its handler: the layers of one call, in the order in which a request meets them.
 //!
-//! 1. CORS, for requests of browsers
+//! 1. The spelling of the path, and CORS for requests of browsers
 //! 2. The wire format: gRPC, gRPC-Web (translated to gRPC) or HTTP
 //! 3. The record of the call: request id, metrics, access log; and its panics
 //! 4. Checks of the request's head
@@ -13,6 +13,7 @@ mod cors;
 mod counted_body;
 mod explorer;
 mod health;
+mod health_rpc;
 mod limited_body;
 mod pages;
 mod request_head;
@@ -26,8 +27,9 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use axum::body::Body;
+use axum::response::IntoResponse;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderValue, Method, Request, Response};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::service::Routes;
 use tonic_web::GrpcWebLayer;
@@ -37,7 +39,7 @@ use tower_http::cors::CorsLayer;
 pub use cors::Origins;
 pub(crate) use health::Health;
 
-use crate::admission::{Admission, PublicLimits, PublicPermit};
+use crate::admission::{Admission, Limits, PublicLimits, PublicPermit};
 use crate::api::{AnyBody, CallContext, CallState, Protocol};
 use crate::error::{BoxError, Error};
 use crate::observe::{Call, CallMetrics, Endpoints, Names, Refusals};
@@ -60,6 +62,7 @@ pub(crate) struct SharedRoutes {
     public_rest: axum::Router,
     cors: Option<CorsLayer>,
     max_request_bytes: usize,
+    max_header_bytes: u32,
     has_tls: bool,
     refusals: Arc<Refusals>,
 }
@@ -87,7 +90,7 @@ impl SharedRoutes {
         admission: Arc<Admission>,
         health: &Health,
         origins: Option<Origins>,
-        max_request_bytes: usize,
+        limits: &Limits,
         public_limits: PublicLimits,
         has_tls: bool,
         refusals: Arc<Refusals>,
@@ -96,10 +99,11 @@ impl SharedRoutes {
         let shared = Self {
             admission,
             public_limits,
-            public_grpc: grpc::with_reflection(Routes::new(health.rpc()))?.into_axum_router(),
+            public_grpc: grpc::with_reflection(Routes::new(health_rpc::server(health.readiness().clone())))?,
             public_rest,
             cors: origins.map(cors::layer),
-            max_request_bytes,
+            max_request_bytes: limits.request_bytes,
+            max_header_bytes: limits.header_bytes,
             has_tls,
             refusals,
         };
@@ -119,12 +123,13 @@ impl SharedRoutes {
 }
 
 impl Router {
-    /// Serves a request: CORS, then the other layers.
+    /// Serves a request: the path and CORS, then the other layers.
     pub(crate) async fn serve<B: AnyBody>(
         self: Arc<Self>,
-        request: Request<B>,
+        mut request: Request<B>,
         origin: Origin,
     ) -> Response<Body> {
+        request_head::normalize(&mut request);
         let Some(cors) = self.shared.cors.clone().filter(|_| cors::concerns(&request)) else {
             return self.route(request, origin).await;
         };
@@ -143,33 +148,34 @@ impl Router {
     }
 
     async fn route<B: AnyBody>(self: Arc<Self>, mut request: Request<B>, origin: Origin) -> Response<Body> {
-        match WireFormat::of(&request) {
-            WireFormat::Grpc => self.observe(Protocol::Grpc, request, origin).await,
+        let wire_format = WireFormat::of(&request);
+        match wire_format {
+            WireFormat::Grpc | WireFormat::Http => self.observe(wire_format, request, origin).await,
             WireFormat::GrpcWeb(content_type) => {
                 // The translation accepts only this spelling.
                 request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
                 let grpc = service_fn(move |request: Request<tonic::body::Body>| {
                     let (router, origin) = (self.clone(), origin.clone());
-                    async move { Ok::<_, Infallible>(router.observe(Protocol::Grpc, request, origin).await) }
+                    async move { Ok::<_, Infallible>(router.observe(wire_format, request, origin).await) }
                 });
                 // Boxed like all rare paths, so that the future of frequent ones stays small.
                 let Ok(response) = Box::pin(GrpcWebLayer::new().layer(grpc).oneshot(request)).await;
                 response.map(Body::new)
             }
-            WireFormat::Http => self.observe(Protocol::Rest, request, origin).await,
         }
     }
 
     /// Records the call: metrics and access log.
     async fn observe<B: AnyBody>(
         &self,
-        protocol: Protocol,
+        wire_format: WireFormat,
         request: Request<B>,
         origin: Origin,
     ) -> Response<Body> {
         let Origin { address, state } = origin;
+        let protocol = wire_format.protocol();
         let mut call = Call::begin(protocol, &request, state, &self.metrics);
-        let answered = catch_panic(pin!(self.answer(&mut call, request, address))).await;
+        let answered = catch_panic(pin!(self.answer(&mut call, wire_format, request, address))).await;
         let mut response =
             answered.unwrap_or_else(|panic| error_response(protocol, &Error::internal(panic), &call.state));
         self.protect(protocol, response.headers_mut());
@@ -195,11 +201,15 @@ impl Router {
     async fn answer<B: AnyBody>(
         &self,
         call: &mut Call,
+        wire_format: WireFormat,
         request: Request<B>,
         address: IpAddr,
     ) -> Response<Body> {
-        if let Err(error) = request_head::check(&request) {
+        if let Err(error) = request_head::check(&request, wire_format, self.shared.max_header_bytes) {
             return error_response(call.protocol, &error, &call.state);
+        }
+        if request_head::is_for_the_server(&request) {
+            return StatusCode::NO_CONTENT.into_response();
         }
         if call.is_public() {
             let served = Box::pin(self.public(call, request)).await;
@@ -298,13 +308,13 @@ mod tests {
     use super::*;
     use crate::observe::{Endpoint, OTHER};
 
-    async fn all() -> Endpoints {
-        endpoints(public_routes(&Health::new().await).1).unwrap()
+    fn all() -> Endpoints {
+        endpoints(public_routes(&Health::default()).1).unwrap()
     }
 
-    #[tokio::test]
-    async fn every_path_has_the_template_of_its_handler() {
-        let endpoints = all().await;
+    #[test]
+    fn every_path_has_the_template_of_its_handler() {
+        let endpoints = all();
         for (path, template) in [
             ("/livez", Some("/livez")),
             ("/docs/", Some("/docs/")),
@@ -332,9 +342,9 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn every_rpc_has_its_name_and_all_others_one_together() {
-        let endpoints = all().await;
+    #[test]
+    fn every_rpc_has_its_name_and_all_others_one_together() {
+        let endpoints = all();
         let name = |path: &str| match endpoints.of(Protocol::Grpc, &Method::POST, path) {
             Endpoint::Rpc(place) => endpoints.rpc(place),
             Endpoint::Path { .. } => panic!("{path} is a path"),

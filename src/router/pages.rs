@@ -53,11 +53,6 @@ async fn serve(State(files): State<Files>, mut request: Request, next: Next) -> 
     if request.method() != Method::GET {
         return next.run(request).await;
     }
-    if request.uri().path().contains('%') {
-        // Many paths lead to one file, by different escapes.
-        request.headers_mut().remove(ACCEPT_ENCODING);
-        return next.run(request).await;
-    }
     let file = (request.uri().path().to_owned(), accepts_gzip(&request));
     // Locked while a file is compressed, so that no two calls compress it.
     let mut files = files.lock().await;

@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, Method, Request};
 
+use crate::api::Protocol;
 use crate::api::headers::media_type;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +24,14 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 }
 
 impl WireFormat {
+    /// Returns the protocol of the call: gRPC-Web is translated to gRPC.
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Self::Grpc | Self::GrpcWeb(_) => Protocol::Grpc,
+            Self::Http => Protocol::Rest,
+        }
+    }
+
     /// Detects the format by the content type, according to the [gRPC][grpc] and [gRPC-Web][web] protocols.
     ///
     /// [grpc]: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md

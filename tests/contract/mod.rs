@@ -4,7 +4,7 @@ mod batches;
 mod bodies;
 mod call;
 mod cursors;
-mod error;
+pub mod error;
 mod filters;
 mod reads;
 mod service_errors;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::{Call, CallOptions, Page, make};
-use crate::support::protocol::{Protocol, rpc};
+use crate::support::protocol::Protocol;
 use crate::support::{Api, BOUNDS, Calls, KEY, TIMEOUTS, TableLock, TestDatabase, UNKNOWN_ID};
 
 async fn refusal(protocol: Protocol, api: &Api, call: &Call) -> ApiError {
@@ -139,17 +139,6 @@ async fn a_key_over_its_rate_limit() {
                 "{message}"
             );
         }
-    }
-}
-
-#[tokio::test]
-async fn a_compressed_message_has_an_unsupported_content_type() {
-    let api = Api::start().await;
-    let key = format!("Bearer {KEY}");
-    let metadata = [("authorization", key.as_str()), ("grpc-encoding", "gzip")];
-    for protocol in Protocol::RPC {
-        let response = rpc(protocol, api.address(), "ListCustomerGroups", &metadata, b"").await;
-        assert_eq!(ApiError::from_grpc(&response.status).code, "content_type_unsupported", "{protocol:?}");
     }
 }
 

@@ -179,6 +179,13 @@ class Running(unittest.TestCase):
                     # A proxy for outgoing calls is not used.
                     self.assertTrue(is_healthy(LISTEN=listen, http_proxy="http://127.0.0.1:1"))
 
+    def test_the_health_check_uses_the_unix_socket(self):
+        with tempfile.TemporaryDirectory(prefix="customer-groups-test-") as folder:
+            listen = f"unix:{folder}/api.sock"
+            self.assertFalse(is_healthy(LISTEN=listen))
+            with Service(LISTEN=listen):
+                self.assertTrue(is_healthy(LISTEN=listen))
+
     def test_the_health_check_uses_tls_if_the_service_does(self):
         with tempfile.TemporaryDirectory(prefix="customer-groups-test-") as folder:
             tls = {"TLS_CERT": f"{folder}/tls.crt", "TLS_KEY": f"{folder}/tls.key"}

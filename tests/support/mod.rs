@@ -20,7 +20,7 @@ use std::time::Duration;
 use customer_groups::testing::pb;
 use customer_groups::testing::pb::customer_group_service_client::CustomerGroupServiceClient;
 use customer_groups::testing::{KeyCache, Mode, Secret};
-use customer_groups::testing::{Limits, ServerOptions, Timeouts};
+use customer_groups::testing::{Limits, ListenAddress, ServerOptions, Timeouts};
 use customer_groups::testing::{Store, StoreOptions};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -142,11 +142,11 @@ impl Api {
         let store = Store::open(&database.url().parse().unwrap(), &limits).await.unwrap();
         let key = Secret::parse(Mode::Test, KEY).unwrap();
         let keys = KeyCache::new(store.clone(), Mode::Test, Some(&key));
-        let listen = "127.0.0.1:0".parse().unwrap();
+        let listen: SocketAddr = "127.0.0.1:0".parse().unwrap();
         let options = ServerOptions {
-            listen,
+            listen: ListenAddress::Tcp(listen, Vec::new()),
             tls: None,
-            admin: Some(listen),
+            admin: Some(vec![listen]),
             is_embedded: false,
             workers: WORKERS,
             timeouts,
@@ -155,7 +155,8 @@ impl Api {
             is_audit_required: false,
         };
         let server = customer_groups::testing::Server::bind(options, store.clone(), keys).await.unwrap();
-        let (address, admin) = (server.address(), server.admin_address().unwrap());
+        let ListenAddress::Tcp(address, _) = *server.address() else { unreachable!("it is no Unix socket") };
+        let admin = server.admin_address().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let running = tokio::spawn(server.run(async {
             if stopped.await.is_err() {

@@ -181,7 +181,7 @@ fn rate_limited() -> Error {
 }
 
 fn content_type() -> Error {
-    Error::EncodingUnsupported("its content type is \"text/plain\"; send application/json".to_owned())
+    Error::MediaTypeUnsupported("\"text/plain\"".to_owned(), "application/json")
 }
 
 fn key_invalid() -> Error {
