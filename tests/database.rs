@@ -1,16 +1,14 @@
 //! The database: requirements at start-up, and migrations.
 
-use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use customer_groups::testing::GroupId;
 use customer_groups::testing::pb;
 use customer_groups::testing::{StartupError, Store, StoreOptions};
-use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio_postgres::NoTls;
 
-use crate::support::{Api, Calls, Client, LIMITS, Program, TestDatabase, below, eventually, move_of, named};
+use crate::support::{Api, Calls, Client, LIMITS, TestDatabase, below, eventually, move_of, named};
 
 /// The time to connect to a server in these tests.
 const SHORT: Duration = Duration::from_secs(5);
@@ -135,51 +133,6 @@ async fn without_ownership_of_the_schema_the_error_asks_for_it() {
 
     sql.batch_execute("alter schema public owner to guest").await.unwrap();
     open(&url).await.unwrap();
-}
-
-const HAS_NAME_INDEX: &str = "select count(to_regclass('customer_group_name_idx'))";
-
-/// The number of groups whose name contains the text.
-async fn count(client: &Client, name: &str) -> i32 {
-    let request =
-        pb::ListCustomerGroupsRequest { customer_group_name: Some(name.to_owned()), ..Default::default() };
-    client.clone().list_customer_groups(request).await.unwrap().into_inner().total
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn name_searches_work_without_the_index_and_use_it_once_it_exists() {
-    let database = TestDatabase::create_empty().await;
-    let sql = database.sql().await;
-    sql.batch_execute("create role tenant login; alter schema public owner to tenant").await.unwrap();
-    let url = format!("{} user=tenant", database.url());
-    let program = Program::spawn(Program::command(&[("DATABASE_URL", &url)]).stdout(Stdio::null()));
-    let says = |line: &Value, text| line["message"].as_str().is_some_and(|message| message.contains(text));
-    program.log_line(|line| says(line, "create extension pg_trgm"));
-    assert_eq!(database.number(HAS_NAME_INDEX).await, 0);
-
-    let client = Api::start_on(database.clone()).await.client().await;
-    for name in ["Köln", "KÖLNER Straße", "Kassel"] {
-        client.create(named(name)).await.unwrap();
-    }
-    let operations = include_str!("../docs/operations.md");
-    let (_, index) = operations.split_once("    create index concurrently").unwrap();
-    let (index, _) = index.split_once(';').unwrap();
-    assert_eq!(count(&client, "köln").await, 2);
-    sql.batch_execute("create extension pg_trgm").await.unwrap();
-    sql.batch_execute(&format!("create index concurrently{index}")).await.unwrap();
-    assert_eq!(database.number(HAS_NAME_INDEX).await, 1);
-    assert_eq!(count(&client, "köln").await, 2);
-}
-
-#[tokio::test]
-async fn the_name_index_works_with_the_extension_in_another_schema() {
-    let database = TestDatabase::create_empty().await;
-    let elsewhere = "create schema \"of all\"; create extension pg_trgm schema \"of all\"";
-    database.sql().await.batch_execute(elsewhere).await.unwrap();
-    let client = Api::start_on(database.clone()).await.client().await;
-    assert_eq!(database.number(HAS_NAME_INDEX).await, 1);
-    client.create(named("Köln")).await.unwrap();
-    assert_eq!(count(&client, "KÖL").await, 1);
 }
 
 #[tokio::test]

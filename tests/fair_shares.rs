@@ -85,7 +85,7 @@ async fn searches_of_one_key_delay_neither_searches_of_others_nor_other_calls() 
     // A search for `slow` waits for a lock of the test.
     sql.batch_execute(
         "select pg_advisory_lock(1);
-         create or replace function customer_group_name_folded(name text) returns text
+         create or replace function customer_group_name_search(name text) returns text
          language plpgsql immutable strict parallel safe as $$ begin
              if name = 'slow' then perform pg_advisory_xact_lock_shared(1); end if;
              return lower(name);

@@ -40,6 +40,7 @@ mod malformed_frames;
 mod metrics;
 mod migrations;
 mod model;
+mod name_search;
 mod openapi;
 mod process;
 mod read_batching;

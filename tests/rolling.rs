@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tonic::transport::Endpoint;
 
+use crate::name_search::search;
 use crate::rest::{COLLECTION, JSON, Rest, assert_error};
 use crate::support::http::HttpResponse;
 use crate::support::{Api, Calls, KEY, Program, TestDatabase, eventually, named};
@@ -190,4 +191,24 @@ async fn assert_retries_are_replays(database: &TestDatabase, first: &Program, se
         assert_error(&refused, 409, "idempotency_key_reused", None);
     }
     assert_eq!(database.number("select count(*) from customer_group").await, 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_releases_search_the_names_that_either_has_stored() {
+    let database = TestDatabase::create_empty().await;
+    let url = database.url();
+    let previous = Program::serve_previous(&[("DATABASE_URL", &url)]);
+    let on_previous = previous.client().await;
+    on_previous.create(named("Zürich")).await.unwrap();
+    let current = Program::serve(&[("DATABASE_URL", &url)]);
+    current.log_line(|line| line["message"] == "search by name is ready");
+    let on_current = current.client().await;
+    on_current.create(named("ZÜRICH West")).await.unwrap();
+    on_previous.create(named("Zu\u{308}rich Süd")).await.unwrap();
+    assert_eq!(search(&on_previous, "zürich").await, ["ZÜRICH West", "Zürich"]);
+    assert_eq!(search(&on_current, "zurich").await, ["Zu\u{308}rich Süd", "ZÜRICH West", "Zürich"]);
+
+    // It starts on the migrated tables, too.
+    let previous = Program::serve_previous(&[("DATABASE_URL", &url)]);
+    assert_eq!(search(&previous.client().await, "zürich").await, ["ZÜRICH West", "Zürich"]);
 }

@@ -1,9 +1,10 @@
 //! UpdateCustomerGroup: field masks and fields. Moves are covered in `contract::writes` and `concurrency`.
 
-use customer_groups::testing::pb;
+use customer_groups::testing::{GroupId, pb};
 use tonic::Code;
 
 use crate::support::{Api, Calls, Client, below, fields, named, reason, update_of};
+use crate::verify::assert_consistent;
 
 /// A group in which every field has a value.
 async fn full(client: &Client) -> pb::CustomerGroup {
@@ -41,6 +42,31 @@ async fn only_the_fields_in_the_mask_change() {
     let expected = pb::CustomerGroup { payment_terms: Some("Net 60".to_owned()), ..group };
     assert_eq!(without_time(updated.clone()), without_time(expected));
     assert_eq!(client.get(&updated.id).await.unwrap(), updated);
+}
+
+#[tokio::test]
+async fn a_stored_name_that_is_refused_now_is_returned_and_the_other_fields_change() {
+    let api = Api::start().await;
+    let (client, sql) = (api.client().await, api.database.sql().await);
+    for stored in ["\u{200b}", "invoice\u{202e}gpj"] {
+        let group = client.create(named("a")).await.unwrap();
+        let id = GroupId::parse(&group.id).unwrap().uuid();
+        let store =
+            "update customer_group set customer_group_name = $1, default_price_list = $1 where id = $2";
+        sql.execute(store, &[&stored, &id]).await.unwrap();
+
+        let sent = pb::CustomerGroup { payment_terms: Some("Net 60".to_owned()), ..only_id(&group) };
+        let updated = client.update(update_of(sent, &["payment_terms"])).await.unwrap();
+        assert_eq!((&*updated.customer_group_name, updated.default_price_list()), (stored, stored));
+        assert_eq!(client.get(&group.id).await.unwrap(), updated);
+        assert_eq!(client.list(Some(1), None).await.unwrap().data, [updated.clone()]);
+        let below = client.create(below(&group, "below")).await.unwrap();
+        client.delete(&below.id).await.unwrap();
+
+        let refused = client.update(update_of(updated, &["customer_group_name"])).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument);
+    }
+    assert_consistent(&api.database);
 }
 
 #[tokio::test]

@@ -11,7 +11,9 @@ pub(super) async fn run(settings: CommandSettings, exposed: &ExposedSecrets) -> 
     let config = settings.parse()?;
     prepare_process(config.log, exposed);
     on_database(&config.database, async |database| {
-        Store::open(database, &config.database.options).await.map_err(|error| at(database, &error))?;
+        let failed = |error| at(database, &error);
+        let store = Store::open(database, &config.database.options).await.map_err(failed)?;
+        store.prepare_name_search().await.map_err(failed)?;
         print(format_args!("The database is up to date."));
         Ok(())
     })

@@ -27,7 +27,8 @@ use keys::KeysArguments;
 
 const ABOUT_SETTINGS: &str = "Without a command it serves. Every command shows its settings with --help. A setting is a \
     flag and an environment variable; the flag has priority. Only `serve` creates a database; the other commands use the \
-    database of the service, whether the service runs or not.";
+    database of the service, whether the service runs or not. Search by name ignores case and composition (NFC, NFD) and, \
+    with PostgreSQL's extension unaccent, accents; the log says at start which of them on this database.";
 
 /// Customer groups, the tree in which an ERP sorts its customers, over gRPC and REST
 #[derive(Debug, Parser)]

@@ -1,5 +1,6 @@
 //! Filters of the list of all groups.
 
+use super::text::is_blank;
 use super::{
     FieldInput, GroupId, Name, Page, PageRequest, Violation, ViolationKind, Violations, excerpt, field,
 };
@@ -12,7 +13,7 @@ const NO_PARENT: &str = "null";
 pub struct GroupFilter {
     /// The group directly above: any if absent, none (a root) if null.
     pub parent_id: FieldInput<GroupId>,
-    /// A part of the name, in upper or lower case; `None` for every name.
+    /// A part of the name, in any case and composition; `None` for every name.
     pub customer_group_name: Option<Name>,
 }
 
@@ -61,11 +62,11 @@ fn parent(text: &str, found: &mut Vec<Violation>) -> FieldInput<GroupId> {
 
 fn part_of_name(text: &str, found: &mut Vec<Violation>) -> Option<Name> {
     let field = field::CUSTOMER_GROUP_NAME;
-    if text.trim().is_empty() {
+    if is_blank(text) {
         let description =
             format!("{field} has no text to find; give a part of a name, or leave it out for every name");
         found.push(Violation::new(field, ViolationKind::Invalid, description));
         return None;
     }
-    Name::parse(field, text).map_err(|violation| found.push(violation)).ok()
+    Name::stored(field, text).map_err(|violation| found.push(violation)).ok()
 }

@@ -181,6 +181,7 @@ impl Server {
             () = self.refusals.log() => {}
             () = self.watch_certificates() => {}
             () = self.run_maintenance() => {}
+            () = self.prepare_name_search() => {}
         }
         probes.abort();
         // No probe may report a status after the drain has begun.
@@ -228,6 +229,19 @@ impl Server {
             log_failure("the use of API keys is not recorded", self.admission.record_key_use().await);
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+
+    /// Tries until it succeeds. Does not return.
+    async fn prepare_name_search(&self) {
+        const INTERVAL: Duration = Duration::from_mins(1);
+        while let Err(error) = self.store.prepare_name_search().await {
+            tracing::warn!(
+                %error,
+                "search by name is not prepared; until it is, searches ignore only case; another attempt follows"
+            );
+            tokio::time::sleep(INTERVAL).await;
+        }
+        std::future::pending().await
     }
 
     async fn watch_certificates(&self) {

@@ -18,11 +18,16 @@ pub use groups::{BatchCreateOutcome, CreateOutcome, GroupStream, ParentCheck};
 pub use maintenance::{Export, verify};
 pub(crate) use replica::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
 use crate::domain::{Consistency, Reader};
 use crate::error::Error;
 use crate::telemetry::Counts;
 use connect::Pool;
 use groups::{BatcherMetrics, GroupReader};
+use maintenance::NameSearch;
 use replica::Replica;
 
 /// The database and its connections. Cheap to clone.
@@ -35,6 +40,8 @@ pub struct Store {
     watch: Pool,
     reader: GroupReader,
     replica: Option<Replica>,
+    /// Shared by all threads.
+    name_search: Arc<watch::Sender<NameSearch>>,
 }
 
 impl Store {
@@ -49,6 +56,7 @@ impl Store {
             pool,
             reader,
             replica: None,
+            name_search: Arc::default(),
         };
         store.migrate().await?;
         Ok(store)

@@ -106,7 +106,53 @@ async fn groups_by_their_name() {
             ]
             .concat(),
         ),
-        rule("an accent matters", found(&["Köln", "Koln"], "kol", &["Koln"])),
+        rule(
+            "the case does not matter either where letters have only one, or become several",
+            [
+                found(&["GROẞHÄNDLER", "größe"], "großhändler", &["GROẞHÄNDLER"]),
+                ["\u{130}:i\u{307}", "\u{2126}:ω", "\u{212a}:k", "\u{212b}:å", "\u{3f4}:θ", "ﬁ:FI", "Ǆ:ǆ"]
+                    .into_iter()
+                    .flat_map(|pair| {
+                        let (upper, lower) = pair.split_once(':').unwrap();
+                        let [upper, lower] = [upper, lower].map(|letter| format!("1{letter}2"));
+                        vec![
+                            create(&upper).succeeds().named("upper"),
+                            list(named(&lower)).returns(page(&["upper"], false, 1)),
+                            Call::Update("@upper".to_owned(), json!({"customer_group_name": lower}))
+                                .succeeds(),
+                            list(named(&upper)).returns(page(&["upper"], false, 1)),
+                            Call::Delete("@upper".to_owned()).succeeds(),
+                        ]
+                    })
+                    .collect(),
+            ]
+            .concat(),
+        ),
+        rule(
+            "composed and decomposed letters are the same",
+            [
+                found(&["Zu\u{308}rich", "각", "Й"], "ZÜRICH", &["Zu\u{308}rich"]),
+                vec![
+                    list(named("u\u{308}r")).returns(page(&["Zu\u{308}rich"], false, 1)),
+                    list(named("\u{1100}\u{1161}\u{11a8}")).returns(page(&["각"], false, 1)),
+                    list(named("и\u{306}")).returns(page(&["Й"], false, 1)),
+                ],
+            ]
+            .concat(),
+        ),
+        rule(
+            "an accent does not matter",
+            [
+                found(&["Zürich", "Łódź", "Ærø", "Νίκαια"], "zurich", &["Zürich"]),
+                vec![
+                    list(named("ZURÍCH")).returns(page(&["Zürich"], false, 1)),
+                    list(named("lodz")).returns(page(&["Łódź"], false, 1)),
+                    list(named("aero")).returns(page(&["Ærø"], false, 1)),
+                    list(named("ΝΙΚΑΙΑ")).returns(page(&["Νίκαια"], false, 1)),
+                ],
+            ]
+            .concat(),
+        ),
         rule(
             "every character means itself",
             [
@@ -118,6 +164,11 @@ async fn groups_by_their_name() {
                     list(named(r"\")).returns(page(&[r"c\d"], false, 1)),
                     list(named(r"\d")).returns(page(&[r"c\d"], false, 1)),
                     list(named("%%")).returns(page(&[], false, 0)),
+                    // Without an accent these are `%`, `_` and `\`.
+                    list(named("％％")).returns(page(&[], false, 0)),
+                    list(named("a＿b")).returns(page(&["a_b"], false, 1)),
+                    list(named("﹨d")).returns(page(&[r"c\d"], false, 1)),
+                    list(named("\u{301}")).returns(page(&[], false, 0)),
                     list(named("e|f")).returns(page(&["(e|f)*"], false, 1)),
                     list(named("'; drop table customer_group; --")).returns(page(&[], false, 0)),
                 ],
@@ -151,13 +202,24 @@ async fn spaces_renames_and_limits_in_name_filters() {
             ]
             .concat(),
         ),
+        rule(
+            "a part of a name may lack the end of a bidirectional control",
+            found(&["a\u{2067}שלום\u{2069}"], "a\u{2067}ש", &["a\u{2067}שלום\u{2069}"]),
+        ),
         rule("the text is as long as a name at most", found(&[], &"é".repeat(255), &[])),
         rule(
             "what no name can have is invalid",
-            [String::new(), " \t".to_owned(), "a\0b".to_owned(), "a\nb".to_owned(), "é".repeat(256)]
-                .iter()
-                .map(|text| list(named(text)).fails("parameter_invalid", &["customer_group_name"]))
-                .collect(),
+            [
+                String::new(),
+                " \t".to_owned(),
+                "\u{200b}\u{3164}".to_owned(),
+                "a\0b".to_owned(),
+                "a\nb".to_owned(),
+                "é".repeat(256),
+            ]
+            .iter()
+            .map(|text| list(named(text)).fails("parameter_invalid", &["customer_group_name"]))
+            .collect(),
         ),
     ])
     .await;

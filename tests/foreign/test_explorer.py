@@ -13,7 +13,7 @@ BROWSER = INSTALLED / "browser"
 # are numbered in the order of creation.
 MILLION = """
 begin;
-drop index if exists customer_group_name_idx;
+drop index if exists customer_group_name_idx, customer_group_name_search_idx;
 create temporary table made as
     select n, overlay(overlay(lpad(to_hex(1767225600000 + n), 12, '0') || substr(md5(n::text), 1, 20)
                               placing '7' from 13 for 1) placing '8' from 17 for 1)::uuid as id

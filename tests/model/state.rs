@@ -322,7 +322,7 @@ fn part(from_start: Vec<Object>, page: &Page, total: usize) -> Value {
 }
 
 fn is_kept(group: &Object, filter: &Filter) -> bool {
-    let folded = |text: &str| text.to_uppercase();
+    let folded = |text: &str| text.to_uppercase().replace('É', "E");
     let parent = filter.parent_id.as_ref().is_none_or(|id| match id.as_str() {
         "null" => group["parent_id"].is_null(),
         id => group["parent_id"] == id,

@@ -1,6 +1,8 @@
 //! The validation errors of the model.
 
 use customer_groups::testing::GroupId;
+use icu_properties::CodePointSetData;
+use icu_properties::props::DefaultIgnorableCodePoint;
 use serde_json::Value;
 
 use crate::contract::{ApiError, CallOptions, Filter, Page};
@@ -53,7 +55,16 @@ pub fn check_text(field: &str, value: Option<&Value>, found: &mut Violations) {
         found.add(field, "parameter_missing");
     } else if text.chars().count() > 255 || text.chars().any(char::is_control) {
         found.add(field, "parameter_invalid");
+    } else if is_name && text.chars().all(is_blank) {
+        found.add(field, "parameter_missing");
     }
+}
+
+/// Of the characters that the texts of the model have: no format controls.
+fn is_blank(character: char) -> bool {
+    const BLANK: &str = "\u{2800}\u{16fe4}\u{1d159}\u{13440}\u{13441}\u{13442}";
+    let ignorable = CodePointSetData::new::<DefaultIgnorableCodePoint>();
+    character.is_whitespace() || ignorable.contains(character) || BLANK.contains(character)
 }
 
 pub fn check_key(with: &CallOptions, found: &mut Violations) {

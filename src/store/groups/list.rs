@@ -9,9 +9,7 @@ use crate::store::Store;
 use crate::store::exec::{Statement, Values, query};
 use crate::store::groups::group_reader::GroupReader;
 use crate::store::groups::group_stream::GroupStream;
-use crate::store::groups::pages::{
-    BY_NAME, BY_PARENT, BY_PARENT_AND_NAME, CHILDREN, LIST, ROOTS, ROOTS_BY_NAME,
-};
+use crate::store::groups::pages::{BY_PARENT, CHILDREN, LIST, PREVIOUS_SEARCHES, ROOTS, SEARCHES, Searches};
 use crate::store::groups::rows::list;
 use crate::store::groups::walks::{ALL_DESCENDANTS, ANCESTORS, DESCENDANTS};
 
@@ -21,7 +19,9 @@ const MAX_AT_ONCE: u32 = 1000;
 impl Store {
     /// A page of the groups that meet the filter, the most recently created first.
     pub async fn list(&self, page: Page, filter: &GroupFilter, reader: Reader) -> Result<GroupList, Error> {
-        self.read(reader, |groups| async move { groups.list(page, filter, reader.key).await }).await
+        let searches: &Searches =
+            if self.name_search.borrow().is_ready() { &SEARCHES } else { &PREVIOUS_SEARCHES };
+        self.read(reader, |groups| async move { groups.list(page, filter, searches, reader.key).await }).await
     }
 
     /// The children of a group, the most recently created first.
@@ -42,19 +42,25 @@ impl Store {
 }
 
 impl GroupReader {
-    async fn list(&self, page: Page, filter: &GroupFilter, key: Digest) -> Result<GroupList, Error> {
+    async fn list(
+        &self,
+        page: Page,
+        filter: &GroupFilter,
+        searches: &Searches,
+        key: Digest,
+    ) -> Result<GroupList, Error> {
         let GroupFilter { parent_id, customer_group_name } = filter;
         let statement = match (parent_id, customer_group_name) {
             (FieldInput::Absent, None) => *LIST,
-            (FieldInput::Absent, Some(_)) => *BY_NAME,
+            (FieldInput::Absent, Some(_)) => searches.by_name,
             (FieldInput::Null, None) => *ROOTS,
-            (FieldInput::Null, Some(_)) => *ROOTS_BY_NAME,
+            (FieldInput::Null, Some(_)) => searches.roots_by_name,
             (FieldInput::Value(_), None) => *BY_PARENT,
-            (FieldInput::Value(_), Some(_)) => *BY_PARENT_AND_NAME,
+            (FieldInput::Value(_), Some(_)) => searches.by_parent_and_name,
         };
         let (start, limit, offset) = bounds(page);
         let parent = parent_id.clone().value().map(GroupId::uuid);
-        let name = customer_group_name.as_ref().map(escaped);
+        let name = customer_group_name.as_ref().map(Name::as_str);
         let mut values: Vec<&(dyn ToSql + Sync)> = vec![&start, &limit, &offset];
         values.extend(parent.iter().map(|parent| parent as &(dyn ToSql + Sync)));
         values.extend(name.iter().map(|name| name as &(dyn ToSql + Sync)));
@@ -104,18 +110,6 @@ impl GroupReader {
         };
         groups.ok_or_else(|| Error::not_found(id))
     }
-}
-
-/// Escapes a text for `like`.
-fn escaped(text: &Name) -> String {
-    let mut pattern = String::with_capacity(text.as_str().len());
-    for character in text.as_str().chars() {
-        if matches!(character, '\\' | '%' | '_') {
-            pattern.push('\\');
-        }
-        pattern.push(character);
-    }
-    pattern
 }
 
 /// The object to start after, one more than the limit, and the number of groups to skip.

@@ -39,18 +39,33 @@ pub(super) static BY_PARENT: LazyLock<Statement> = LazyLock::new(|| {
 pub(super) static ROOTS: LazyLock<Statement> =
     LazyLock::new(|| statement("list roots", in_order("parent_id is null", &count("parent_id is null"))));
 
-pub(super) static BY_NAME: LazyLock<Statement> =
-    LazyLock::new(|| statement("list groups by name", searched(&name_contains("$4"))));
+/// The statements that search by name.
+pub(super) struct Searches {
+    pub(super) by_name: Statement,
+    pub(super) by_parent_and_name: Statement,
+    pub(super) roots_by_name: Statement,
+}
 
-pub(super) static BY_PARENT_AND_NAME: LazyLock<Statement> = LazyLock::new(|| {
-    let condition = format!("parent_id = $4 and {}", name_contains("$5"));
-    statement("list groups by parent and name", searched(&condition))
-});
+pub(super) static SEARCHES: LazyLock<Searches> = LazyLock::new(|| Searches::by("customer_group_name_search"));
 
-pub(super) static ROOTS_BY_NAME: LazyLock<Statement> = LazyLock::new(|| {
-    let condition = format!("parent_id is null and {}", name_contains("$4"));
-    statement("list roots by name", searched(&condition))
-});
+/// Searches as in the previous release, while the index of [`SEARCHES`] is being made.
+pub(super) static PREVIOUS_SEARCHES: LazyLock<Searches> =
+    LazyLock::new(|| Searches::by("customer_group_name_folded"));
+
+impl Searches {
+    fn by(fold: &str) -> Self {
+        let search = |name, condition: &str| statement(name, searched(condition));
+        let (named_4, named_5) = (name_contains(fold, "$4"), name_contains(fold, "$5"));
+        Self {
+            by_name: search("list groups by name", &named_4),
+            by_parent_and_name: search(
+                "list groups by parent and name",
+                &format!("parent_id = $4 and {named_5}"),
+            ),
+            roots_by_name: search("list roots by name", &format!("parent_id is null and {named_4}")),
+        }
+    }
+}
 
 fn count(condition: &str) -> String {
     format!("select count(*) as total from customer_group where {condition}")
@@ -88,10 +103,11 @@ fn searched(condition: &str) -> String {
     )
 }
 
-/// Whether the name contains a text, regardless of case. The subquery folds the text once and not for each name.
-fn name_contains(text: &str) -> String {
+/// Whether the folded name contains the folded text. The subquery folds the text once and not for each name. The text is
+/// escaped for `like` afterwards, since `％` folds to `%`.
+fn name_contains(fold: &str, text: &str) -> String {
     format!(
-        "customer_group_name_folded(customer_group_name) like
-             (select '%' || customer_group_name_folded({text}) || '%')"
+        r"{fold}(customer_group_name) like
+             (select '%' || regexp_replace({fold}({text}), '([\\%_])', '\\\1', 'g') || '%')"
     )
 }

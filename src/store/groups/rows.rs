@@ -142,12 +142,12 @@ pub(in crate::store) fn has_group(row: &Row, first: usize) -> Result<bool, Error
 /// Reads a group from the columns from `first` on.
 pub(in crate::store) fn group(row: &Row, first: usize) -> Result<CustomerGroup, Error> {
     let at = |field| first + column(field);
-    let name = Name::parse(field::CUSTOMER_GROUP_NAME, read(row, at(Field::CustomerGroupName))?);
+    let name = Name::stored(field::CUSTOMER_GROUP_NAME, read(row, at(Field::CustomerGroupName))?);
     let mut texts = Texts::default();
     for field in TextField::ALL {
         let text = read::<Option<String>>(row, at(Field::Text(field)))?;
         texts[field] = text
-            .map(|text| Text::parse(field.name(), text))
+            .map(|text| Text::stored(field.name(), text))
             .transpose()
             .map_err(|violation| corrupt(&violation))?;
     }

@@ -6,6 +6,7 @@ use deadpool_postgres::Object;
 use tokio_postgres::Client;
 
 use super::history::{Progress, progress};
+use super::name_search::NameSearch;
 use super::objects;
 use crate::store::Store;
 use crate::store::connect::{StoreOptions, check_pooler};
@@ -25,9 +26,6 @@ const MIGRATION_LOCK: i64 = 0x63_67_5f_6d_69_67_72;
 
 const SERVER: &str = "select current_setting('server_version_num')::int, current_setting('server_version'), \
      current_setting('server_encoding')";
-
-const HAS_NAME_INDEX: &str = "select exists (select from pg_index
-    where indexrelid = to_regclass('customer_group_name_idx') and indisvalid)";
 
 /// Returns the sessions that the session `$1` waits for.
 const BLOCKERS: &str = "select coalesce(string_agg(format('process %s (%s, %s, %s)', pid,
@@ -88,14 +86,7 @@ impl Store {
         let note = async || note_blockers("a migration", pid, &lock).await;
         noting_slowness(run(&mut client), note).await?;
         lock.batch_execute("commit").await?;
-
-        let has_name_index: bool = client.query_one(HAS_NAME_INDEX, &[]).await?.try_get(0)?;
-        if !has_name_index {
-            tracing::warn!(
-                "no index for searches by name, which read every name; let an administrator run `create extension \
-                 pg_trgm`, and create customer_group_name_idx as in docs/operations.md"
-            );
-        }
+        self.name_search.send_replace(NameSearch::read(&client).await?);
         Ok(())
     }
 }

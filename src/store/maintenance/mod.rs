@@ -6,9 +6,11 @@ mod export;
 mod history;
 mod import;
 mod migrate;
+mod name_search;
 mod newest;
 mod objects;
 mod verify;
 
 pub use export::Export;
+pub(crate) use name_search::NameSearch;
 pub use verify::verify;

@@ -1,7 +1,7 @@
 -- The functions, triggers and indexes of the migrations, made again where one is missing, as after the restore of a dump
 -- from a server that knows collations which this one does not.
 
--- A name without its case; see V5__customer_group_name_search.sql.
+-- A name without its case, for the previous release; see V5__customer_group_name_search.sql.
 do $do$
 declare
     rules text := case when to_regcollation('pg_catalog."und-x-icu"') is null then ''
@@ -77,17 +77,3 @@ $do$;
 create index if not exists customer_group_parent_id_id_idx on customer_group (parent_id, id desc);
 
 create index if not exists idempotency_key_created_at_idx on idempotency_key (created_at);
-
-do $do$
-declare
-    place text;
-begin
-    select extnamespace::regnamespace::text into place from pg_extension where extname = 'pg_trgm';
-    if place is not null then
-        execute format($$
-            create index if not exists customer_group_name_idx on customer_group
-                using gin (customer_group_name_folded(customer_group_name) %s.gin_trgm_ops)
-        $$, place);
-    end if;
-end
-$do$;

@@ -8,7 +8,6 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 use tokio_postgres::{Client, Row};
 
-use super::objects::NAME_INDEX;
 use super::{migrate, objects};
 use crate::domain::Report;
 use crate::store::connect::{CircuitBreaker, Database, StoreOptions};
@@ -70,10 +69,8 @@ pub async fn verify(database: &Database, options: &StoreOptions) -> Result<Verif
     let counters = counters(&connection, groups).await?;
     let cycles = tree::cycles(&connection).await?;
     let mut missing = Report::new(LISTED);
-    missing.extend(objects::missing(&connection).await?.iter().map(|object| match object.as_str() {
-        NAME_INDEX => format!("{object}; create it as in docs/operations.md, under \"Search by name\""),
-        _ => format!("{object}; run `customer-groups migrate`"),
-    }));
+    let remedy = |object| format!("{object}; run `customer-groups migrate`");
+    missing.extend(objects::missing(&connection).await?.iter().map(remedy));
     connection.batch_execute("commit").await?;
     let findings = [
         ("missing", missing),

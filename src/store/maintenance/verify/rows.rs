@@ -86,7 +86,7 @@ fn check_key(row: &Row) -> Result<(), Error> {
 }
 
 fn check_name(field: &str, stored: &str) -> Result<(), Error> {
-    let name = Name::parse(field, stored).map_err(|violation| Error::internal(violation.description))?;
+    let name = Name::stored(field, stored).map_err(|violation| Error::internal(violation.description))?;
     if name.as_str() == stored {
         Ok(())
     } else {
