@@ -59,7 +59,7 @@ async fn a_stored_name_that_is_refused_now_is_returned_and_the_other_fields_chan
         let updated = client.update(update_of(sent, &["payment_terms"])).await.unwrap();
         assert_eq!((&*updated.customer_group_name, updated.default_price_list()), (stored, stored));
         assert_eq!(client.get(&group.id).await.unwrap(), updated);
-        assert_eq!(client.list(Some(1), None).await.unwrap().data, [updated.clone()]);
+        assert_eq!(client.list(Some(1), None).await.unwrap().data, std::slice::from_ref(&updated));
         let below = client.create(below(&group, "below")).await.unwrap();
         client.delete(&below.id).await.unwrap();
 

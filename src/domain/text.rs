@@ -147,7 +147,7 @@ fn open_direction(text: &str) -> Option<(char, char)> {
     for character in text.chars() {
         match character {
             '\u{202a}' | '\u{202b}' | '\u{202d}' | '\u{202e}' => {
-                open.push((character, POP_DIRECTIONAL_FORMATTING))
+                open.push((character, POP_DIRECTIONAL_FORMATTING));
             }
             '\u{2066}'..='\u{2068}' => open.push((character, POP_DIRECTIONAL_ISOLATE)),
             POP_DIRECTIONAL_FORMATTING => {

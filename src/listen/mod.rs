@@ -241,7 +241,7 @@ impl Server {
             );
             tokio::time::sleep(INTERVAL).await;
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn watch_certificates(&self) {

@@ -52,11 +52,11 @@ impl GroupReader {
         let GroupFilter { parent_id, customer_group_name } = filter;
         let statement = match (parent_id, customer_group_name) {
             (FieldInput::Absent, None) => *LIST,
-            (FieldInput::Absent, Some(_)) => searches.by_name,
+            (FieldInput::Absent, Some(_)) => searches.all,
             (FieldInput::Null, None) => *ROOTS,
-            (FieldInput::Null, Some(_)) => searches.roots_by_name,
+            (FieldInput::Null, Some(_)) => searches.roots,
             (FieldInput::Value(_), None) => *BY_PARENT,
-            (FieldInput::Value(_), Some(_)) => searches.by_parent_and_name,
+            (FieldInput::Value(_), Some(_)) => searches.below,
         };
         let (start, limit, offset) = bounds(page);
         let parent = parent_id.clone().value().map(GroupId::uuid);

@@ -41,9 +41,9 @@ pub(super) static ROOTS: LazyLock<Statement> =
 
 /// The statements that search by name.
 pub(super) struct Searches {
-    pub(super) by_name: Statement,
-    pub(super) by_parent_and_name: Statement,
-    pub(super) roots_by_name: Statement,
+    pub(super) all: Statement,
+    pub(super) below: Statement,
+    pub(super) roots: Statement,
 }
 
 pub(super) static SEARCHES: LazyLock<Searches> = LazyLock::new(|| Searches::by("customer_group_name_search"));
@@ -57,12 +57,9 @@ impl Searches {
         let search = |name, condition: &str| statement(name, searched(condition));
         let (named_4, named_5) = (name_contains(fold, "$4"), name_contains(fold, "$5"));
         Self {
-            by_name: search("list groups by name", &named_4),
-            by_parent_and_name: search(
-                "list groups by parent and name",
-                &format!("parent_id = $4 and {named_5}"),
-            ),
-            roots_by_name: search("list roots by name", &format!("parent_id is null and {named_4}")),
+            all: search("list groups by name", &named_4),
+            below: search("list groups by parent and name", &format!("parent_id = $4 and {named_5}")),
+            roots: search("list roots by name", &format!("parent_id is null and {named_4}")),
         }
     }
 }

@@ -99,13 +99,11 @@ impl Store {
     pub(crate) async fn prepare_name_search(&self) -> Result<(), StartupError> {
         let mut search = self.name_search.borrow().clone();
         while !search.is_complete() {
-            search = match self.complete_name_search().await? {
-                Some(search) => search,
-                None => {
-                    tokio::time::sleep(INTERVAL).await;
-                    continue;
-                }
-            };
+            if let Some(completed) = self.complete_name_search().await? {
+                search = completed;
+            } else {
+                tokio::time::sleep(INTERVAL).await;
+            }
         }
         search.log();
         Ok(())
