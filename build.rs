@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.include_imports(true).include_source_info(true).open_file(PROTO)?;
 
     // The compiler's own encoding: prost's types drop extensions, so that encoding them again would lose the
-    // `google.api.http` rules.
+    // `google.api` and `buf.validate` annotations.
     fs::write(out.join("descriptor.bin"), compiler.encode_file_descriptor_set())?;
 
     tonic_prost_build::configure()

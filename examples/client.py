@@ -2,7 +2,7 @@
 
     pip install grpcio grpcio-status grpcio-tools googleapis-common-protos
     python -m grpc_tools.protoc -I proto --python_out examples --grpc_python_out examples \\
-        overplane/setup/v1/customer_group.proto
+        buf/validate/validate.proto overplane/setup/v1/customer_group.proto
 """
 
 import json

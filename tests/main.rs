@@ -58,4 +58,5 @@ mod traces;
 mod tree_lists;
 mod unread_responses;
 mod update;
+mod validation_rules;
 mod verify;

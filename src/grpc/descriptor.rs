@@ -15,7 +15,7 @@ use super::descriptor_index::DescriptorIndex;
 use super::reflection::Reflection;
 use crate::error::BoxError;
 
-/// The encoded `FileDescriptorSet` of the API with all imports and `google.api.http` rules.
+/// The encoded `FileDescriptorSet` of the API with all imports and annotations.
 pub const DESCRIPTOR: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptor.bin"));
 
 /// The largest request message of health and reflection, in bytes: their requests are names.
