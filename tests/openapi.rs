@@ -63,6 +63,42 @@ async fn the_described_fields_of_a_group_are_those_in_responses() {
 }
 
 #[tokio::test]
+async fn a_field_that_is_not_required_has_no_default() {
+    // Generators make a field with a default required.
+    let description = description(&Api::start().await).await;
+    for (name, schema) in description["components"]["schemas"].as_object().unwrap() {
+        for (field, schema) in schema["properties"].as_object().unwrap() {
+            assert_eq!(schema.get("default"), None, "{name}.{field}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn later_versions_can_add_types_and_codes_of_errors() {
+    let description = description(&Api::start().await).await;
+    let error = &description["components"]["schemas"]["ErrorObject"]["properties"];
+    for (field, documented) in [("code", "`has_children`"), ("type", "`invalid_request_error`")] {
+        assert_eq!(error[field].get("enum"), None);
+        assert!(error[field]["description"].as_str().unwrap().contains(documented));
+    }
+}
+
+#[tokio::test]
+async fn the_descriptions_have_no_links_into_the_source() {
+    fn check(value: &Value) {
+        for (name, value) in value.as_object().into_iter().flatten() {
+            let text = value.as_str().filter(|_| ["description", "summary"].contains(&name.as_str()));
+            for link in ["[`", "](", "::"] {
+                assert!(!text.unwrap_or_default().contains(link), "{text:?}");
+            }
+            check(value);
+        }
+        value.as_array().into_iter().flatten().for_each(check);
+    }
+    check(&description(&Api::start().await).await);
+}
+
+#[tokio::test]
 async fn the_page_needs_no_key_and_loads_nothing_from_elsewhere() {
     let api = Api::start().await;
     let moved = get(api.address(), "/docs", &[]).await;

@@ -19,7 +19,7 @@ const EXAMPLE_REQUEST_ID: &str = "req_01hm679ne0efhag5g075cmmcw9";
 
 /// The body of every error.
 #[derive(ToSchema)]
-#[schema(as = Error)]
+#[schema(as = ErrorResponse)]
 #[allow(dead_code, reason = "the schema of what rest::error renders")]
 pub(super) struct ErrorSchema {
     error: ErrorObjectSchema,
@@ -94,17 +94,20 @@ fn mappings() -> impl Iterator<Item = ErrorMapping> {
 }
 
 pub(in crate::rest) fn error_types() -> ObjectBuilder {
-    let types: BTreeSet<_> = mappings().map(|mapping| mapping.kind).collect();
-    one_of(types).description(Some("The kind of error."))
+    documented("The kind of error.", mappings().map(|mapping| mapping.kind))
 }
 
 pub(in crate::rest) fn error_codes() -> ObjectBuilder {
-    let codes: BTreeSet<_> = mappings().map(|mapping| mapping.code).collect();
-    one_of(codes).description(Some("The cause of the error, for programs."))
+    documented("The cause of the error, for programs.", mappings().map(|mapping| mapping.code))
 }
 
-fn one_of(values: BTreeSet<&'static str>) -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(values))
+/// A text that lists its values in its description. As an enumeration, each new value would be invalid to the clients
+/// that were generated before.
+fn documented(description: &str, values: impl Iterator<Item = &'static str>) -> ObjectBuilder {
+    let values: BTreeSet<_> = values.map(|value| format!("`{value}`")).collect();
+    let values = Vec::from_iter(values).join(", ");
+    let description = format!("{description} Later versions can add values to these: {values}.");
+    ObjectBuilder::new().schema_type(Type::String).description(Some(description))
 }
 
 fn invalid() -> Error {

@@ -68,7 +68,6 @@ fn in_response(field: Field) -> ObjectBuilder {
         Field::ParentId => parent_id(),
         Field::IsGroup => ObjectBuilder::new()
             .schema_type(Type::Boolean)
-            .default(Some(json!(false)))
             .description(Some("Whether it is meant to hold other groups.")),
         Field::CustomerGroupName => ObjectBuilder::new()
             .schema_type(Type::String)
@@ -87,8 +86,9 @@ fn in_response(field: Field) -> ObjectBuilder {
 fn in_request(field: Field) -> ObjectBuilder {
     match field {
         Field::ParentId => parent_id(),
-        Field::IsGroup => nullable(Type::Boolean)
-            .description(Some("Whether it is meant to hold other groups. Null means false.")),
+        Field::IsGroup => nullable(Type::Boolean).description(Some(
+            "Whether it is meant to hold other groups. Null, or none in a new group, means false.",
+        )),
         Field::CustomerGroupName => {
             let max = Text::MAX_CHARACTERS;
             let description = format!("1 to {max} characters, after the white space around them is removed.");
@@ -134,9 +134,7 @@ impl ToSchema for NewCustomerGroup {}
 impl PartialSchema for NewCustomerGroup {
     fn schema() -> RefOr<Schema> {
         let example = json!({field::CUSTOMER_GROUP_NAME: "customer_group_name_example"});
-        let is_group = in_request(Field::IsGroup).default(Some(json!(false)));
-        let body = body().property(field::IS_GROUP, is_group).required(field::CUSTOMER_GROUP_NAME);
-        body.examples([example]).into()
+        body().required(field::CUSTOMER_GROUP_NAME).examples([example]).into()
     }
 }
 

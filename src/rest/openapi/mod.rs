@@ -41,8 +41,10 @@ const REQUEST_ID: &str = "X-Request-Id";
         title = "Customer groups",
         description = "The tree of customer groups of an ERP, each with a default price list and payment terms. The \
                        same contract is served over gRPC and gRPC-Web on the same port.",
+        contact(name = "The maintainers of Customer groups", url = "https://overplane.dev"),
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
+    servers((url = "/", description = "The server of this description.")),
     tags((name = TAG, description = "All calls. Errors have one shape, with a code for programs.")),
     security(("api_key" = [])),
     components(schemas(ErrorSchema)),
