@@ -169,7 +169,11 @@ async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
     operation_id = "listCustomerGroups",
     tag = TAG,
     params(ListPage),
-    responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
+    responses(
+        (status = OK, description = "A paginated list of customer group objects.",
+         content((List = "application/json"), (String = "application/x-ndjson"))),
+        ListErrors,
+    )
 )]
 async fn list(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
@@ -221,7 +225,10 @@ async fn create(call: Call, request: Request) -> Response {
     operation_id = "updateCustomerGroup",
     tag = TAG,
     params(Id, IfMatch, IfNoneMatch),
-    request_body = CustomerGroupChanges,
+    request_body(content(
+        (CustomerGroupChanges = "application/json"),
+        (CustomerGroupChanges = "application/merge-patch+json"),
+    )),
     responses(
         (status = OK, description = "The updated customer group object.", body = CustomerGroupObject,
          headers(("ETag" = String, description = "Its new version."))),
@@ -270,7 +277,11 @@ async fn delete(call: Call, Id(id): Id, request: Request) -> Response {
     operation_id = "listCustomerGroupChildren",
     tag = TAG,
     params(Id, TreePage),
-    responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
+    responses(
+        (status = OK, description = "A list of direct child objects.",
+         content((List = "application/json"), (String = "application/x-ndjson"))),
+        TreeErrors,
+    )
 )]
 async fn children(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Children, call, id, request).await
@@ -285,7 +296,11 @@ async fn children(call: Call, id: Id, request: Request) -> Response {
     operation_id = "listCustomerGroupAncestors",
     tag = TAG,
     params(Id, TreePage),
-    responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
+    responses(
+        (status = OK, description = "A list of ancestor objects from parent to root.",
+         content((List = "application/json"), (String = "application/x-ndjson"))),
+        TreeErrors,
+    )
 )]
 async fn ancestors(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Ancestors, call, id, request).await
@@ -300,7 +315,11 @@ async fn ancestors(call: Call, id: Id, request: Request) -> Response {
     operation_id = "listCustomerGroupDescendants",
     tag = TAG,
     params(Id, TreePage),
-    responses((status = OK, description = "A list of all descendant objects.", body = List), TreeErrors)
+    responses(
+        (status = OK, description = "A list of all descendant objects.",
+         content((List = "application/json"), (String = "application/x-ndjson"))),
+        TreeErrors,
+    )
 )]
 async fn descendants(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Descendants, call, id, request).await
