@@ -10,7 +10,9 @@ use tempfile::TempDir;
 
 use crate::import::{SAMPLE, exported, imported, run, start};
 use crate::support::http::get;
-use crate::support::{Api, Calls, Client, KEY, Program, Random, TestDatabase, move_of, named, update_of};
+use crate::support::{
+    Api, Calls, Client, KEY, Program, Random, TestDatabase, UNKNOWN_ID, below, move_of, named, update_of,
+};
 use crate::verify::assert_consistent;
 
 /// Creates a tree of groups with unusual texts, some of them moved and updated afterwards.
@@ -160,4 +162,34 @@ async fn an_export_into_a_closed_pipe_is_not_a_failure() {
     drop(output);
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), Program::messages(&output).as_str()), (Some(0), ""));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_subtree_and_some_fields_can_be_exported() {
+    let api = Api::start().await;
+    let client = api.client().await;
+    let chain = client.chain(4).await;
+    client.create(below(&chain[0], "beside")).await.unwrap();
+    let export = |arguments: &[&str]| {
+        let output = run(&[&["export", "-", "--format"], arguments].concat(), &api.database, b"");
+        let said = Program::messages(&output);
+        (output.status.code().unwrap(), String::from_utf8(output.stdout).unwrap(), said)
+    };
+    let [id, child, grandchild] = [&chain[1].id, &chain[2].id, &chain[3].id];
+    let (code, file, _) = export(&["csv", "--within", id, "--fields", "customer_group_name,id"]);
+    let expected = format!("customer_group_name,id\nlevel 1,{id}\nlevel 2,{child}\nlevel 3,{grandchild}\n");
+    assert_eq!((code, file), (0, expected));
+    let (_, file, _) = export(&["ndjson", "--within", grandchild, "--fields", "is_group,parent_id"]);
+    assert_eq!(file, format!("{{\"is_group\":false,\"parent_id\":\"{child}\"}}\n"));
+    let (code, _, said) = export(&["csv", "--within", UNKNOWN_ID]);
+    assert!(code == 2 && said.contains(&format!("there is no customer group {UNKNOWN_ID}")), "{said}");
+    for (flag, value, problem) in [
+        ("--within", "nobody", "it is not the id of a customer group"),
+        ("--fields", "id,id", "--fields has id twice; give it once"),
+        ("--fields", "id,colour", "it is not a field; the fields are id, created_at"),
+    ] {
+        let output = run(&["export", "-", "--format", "csv", flag, value], &api.database, b"");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(2) && said.contains(problem), "{said}");
+    }
 }

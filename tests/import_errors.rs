@@ -6,13 +6,17 @@ use crate::import::{count, imported, refused, run, text};
 use crate::support::{Api, Calls, TestDatabase, UNKNOWN_ID, named};
 use crate::verify::assert_consistent;
 
+/// An id of the year 2100.
+const FUTURE_ID: &str = "customer-group_03qcpc7p00e4hr000004hmasw9";
+
 /// One invalid line each, and a part of the message for it.
 fn wrong_lines() -> Vec<(&'static str, String, &'static str)> {
     let long = "n".repeat(256);
     let endless = "n".repeat(70_000);
     let own = [
         ("a,b", "it has 2 fields and the header 6"),
-        (",,,,,", "customer_group_name is required"),
+        (",,,,,,x", "it has 7 fields and the header 6"),
+        (",,,yes,,", "customer_group_name is required"),
         ("nobody,,name,,,", "id \"nobody\" is not the id of a customer group"),
         (",nobody,name,,,", "parent_id \"nobody\" is not a customer group"),
         (
@@ -26,7 +30,8 @@ fn wrong_lines() -> Vec<(&'static str, String, &'static str)> {
         (",,name,,\u{2066}a,", "parent_customer_group has the bidirectional control U+2066"),
         (&format!(",,{long},,,"), "customer_group_name has 256 characters"),
         (&format!(",,name,,{long},"), "parent_customer_group has 256 characters"),
-        (",,name,yes,,", "is_group is \"yes\"; give true or 1, false or 0, or nothing"),
+        (",,name,x,,", "is_group is \"x\"; give true, yes or 1, false, no or 0, or nothing"),
+        (&format!("{FUTURE_ID},,name,,,"), "which is in the future"),
         (
             &format!("{UNKNOWN_ID},,name,,,2020-01-01T00:00:00Z"),
             "before the creation at 2023-06-30T03:34:18.518Z",
@@ -80,10 +85,7 @@ async fn an_invalid_header_is_the_only_mistake_reported() {
     for (file, expected) in [
         ("", "the file is empty; begin it with the names of the columns"),
         ("\n\r\n", "the file is empty"),
-        (
-            "name;parent\na;b\n",
-            "there is no column \"name;parent\"; the column customer_group_name is missing",
-        ),
+        ("name;parent\na;b\n", "there is no column \"parent\"; the column customer_group_name is missing"),
         (
             "customer_group_name,Customer Group Name\na,b\n",
             "the column \"Customer Group Name\" is given twice",
@@ -132,7 +134,8 @@ async fn all_invalid_lines_are_reported_together_and_no_group_for_the_mistake_of
         (
             6,
             format!(
-                "id {} exists already; leave the line out, or its id for a group beside that one",
+                "id {} exists already; leave the line out, or its id for a group beside that one, or update it with \
+                 --update",
                 there.id
             ),
         ),
@@ -181,7 +184,7 @@ async fn objects_with_and_without_ids_cannot_be_mixed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_hundred_of_many_invalid_lines_are_reported() {
     let database = TestDatabase::create().await;
-    let lines: Vec<String> = (0..150).map(|number| format!(",{UNKNOWN_ID},{number}\n,,\n")).collect();
+    let lines: Vec<String> = (0..150).map(|number| format!(",{UNKNOWN_ID},{number}\n,x,\n")).collect();
     let file = format!("id,parent_id,customer_group_name\n{}", lines.concat());
     let output = run(&["import", "-", "--format", "csv"], &database, file.as_bytes());
     let said = text(output.stdout);
@@ -189,4 +192,31 @@ async fn the_first_hundred_of_many_invalid_lines_are_reported() {
     assert_eq!((output.status.code(), said.len()), (Some(1), 102));
     assert!(said[0].starts_with("line 2: parent_id") && said[99].starts_with("line 101: "), "{said:#?}");
     assert_eq!(said[100..], ["and 200 more", "300 things are wrong with the file, and nothing was imported"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_time_of_an_import_does_not_depend_on_the_shape_of_its_tree() {
+    const GROUPS: usize = 20_000;
+    let file = |parent: &dyn Fn(usize) -> Option<usize>, order: &dyn Fn(usize) -> usize| {
+        let lines = (0..GROUPS).map(order).map(|number| {
+            let parent = parent(number).map_or_else(String::new, |parent| format!("group {parent:06}"));
+            format!("group {number:06},{parent}\n")
+        });
+        format!("customer_group_name,parent_customer_group\n{}", lines.collect::<String>())
+    };
+    let chain = |number: usize| number.checked_sub(1);
+    let star = |number: usize| (number > 0).then_some(0);
+    let tree = |number: usize| number.checked_sub(1).map(|parent| parent / 10);
+    let (down, up) = (|number: usize| number, |number: usize| GROUPS - 1 - number);
+    let mut times = Vec::new();
+    for file in [file(&star, &down), file(&tree, &up), file(&chain, &down), file(&chain, &up)] {
+        let database = TestDatabase::create().await;
+        let said = imported(&database, "csv", file);
+        let seconds = said.split_whitespace().rev().nth(1).unwrap().parse::<f64>().unwrap();
+        times.push(seconds);
+        assert_eq!(count(&database).await, 20_000);
+    }
+    // Quadratic time would be minutes; the allowance is for a busy machine.
+    let fastest = times.iter().copied().fold(f64::MAX, f64::min);
+    assert!(times.iter().all(|time| *time < 5.0 * fastest + 3.0), "{times:?}");
 }

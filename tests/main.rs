@@ -29,6 +29,8 @@ mod hostile;
 mod idempotency;
 mod import;
 mod import_errors;
+mod import_files;
+mod import_update;
 mod interrupted_lists;
 mod keys;
 mod limits;

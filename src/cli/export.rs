@@ -10,11 +10,14 @@ use clap::Args;
 use indicatif::HumanCount;
 use tempfile::NamedTempFile;
 
-use super::shared::{at, cannot, format_of, is_standard, on_database, progress, seconds};
+use super::shared::{
+    at, cannot, format_of, is_standard, no_such_group, on_database, parse_id, progress, seconds,
+};
 use super::{ExposedSecrets, Failure, prepare_process};
 use crate::config::CommandSettings;
+use crate::domain::GroupId;
 use crate::error::BoxError;
-use crate::files::{Format, Writer};
+use crate::files::{Column, Format, Writer};
 use crate::store::{Database, Export, StartupError, StoreOptions};
 use crate::telemetry::print;
 
@@ -26,20 +29,44 @@ pub(super) struct ExportArguments {
     /// Format of the file if its name does not end in one of these: csv or ndjson
     #[arg(long, hide_possible_values = true)]
     format: Option<Format>,
+    /// Only this group and its descendants
+    #[arg(long, value_name = "ID", value_parser = parse_id)]
+    within: Option<GroupId>,
+    /// Only these fields, in this order, such as id,customer_group_name
+    #[arg(long, value_delimiter = ',', value_parser = Column::parse)]
+    fields: Vec<Column>,
 
     #[command(flatten)]
     settings: CommandSettings,
 }
 
 pub(super) async fn run(arguments: ExportArguments, exposed: &ExposedSecrets) -> Result<bool, Failure> {
-    let ExportArguments { file, format, settings } = arguments;
+    let ExportArguments { file, format, within, fields, settings } = arguments;
     let config = settings.parse()?;
     prepare_process(config.log, exposed);
     let format = format_of(&file, format)?;
+    let content = Content { format, within, columns: columns_of(fields)? };
     let target = if is_standard(&file) { None } else { Some(Target::new(&file)?) };
     let options = &config.database.options;
-    on_database(&config.database, async |database| export(database, options, target, format).await).await?;
+    on_database(&config.database, async |database| export(database, options, target, content).await).await?;
     Ok(true)
+}
+
+/// What to write.
+struct Content {
+    format: Format,
+    within: Option<GroupId>,
+    columns: Vec<Column>,
+}
+
+/// The given columns; all if none are given.
+fn columns_of(given: Vec<Column>) -> Result<Vec<Column>, BoxError> {
+    let repeated = given.iter().enumerate().find(|(index, column)| given[..*index].contains(column));
+    match repeated {
+        Some((_, column)) => Err(format!("--fields has {} twice; give it once", column.name()).into()),
+        None if given.is_empty() => Ok(Column::all()),
+        None => Ok(given),
+    }
 }
 
 /// Writes to the target, or to standard output without one.
@@ -47,16 +74,16 @@ async fn export(
     database: &Database,
     options: &StoreOptions,
     target: Option<Target>,
-    format: Format,
+    content: Content,
 ) -> Result<(), BoxError> {
     let begun = Instant::now();
     let groups = match target {
-        None => match write(database, options, io::stdout().lock(), format).await {
+        None => match write(database, options, io::stdout().lock(), content).await {
             Err(error) if is_broken_pipe(&error) => return Ok(()),
             written => written?,
         },
         Some(target) => {
-            let groups = write(database, options, target.file.as_file(), format).await?;
+            let groups = write(database, options, target.file.as_file(), content).await?;
             target.keep()?;
             groups
         }
@@ -70,12 +97,17 @@ async fn write(
     database: &Database,
     options: &StoreOptions,
     to: impl Write,
-    format: Format,
+    content: Content,
 ) -> Result<u64, BoxError> {
+    let Content { format, within, columns } = content;
     let failed = |error: StartupError| at(database, &error);
     let progress = progress(None, "{human_pos} customer groups written");
-    let mut export = Export::begin(database, options).await.map_err(failed)?;
-    let mut writer = Writer::new(BufWriter::with_capacity(64 << 10, to), format)?;
+    let mut export = match (Export::begin(database, options, within).await.map_err(failed)?, within) {
+        (Some(export), _) => export,
+        (None, Some(id)) => return Err(no_such_group(id)),
+        (None, None) => return Ok(0),
+    };
+    let mut writer = Writer::new(BufWriter::with_capacity(64 << 10, to), format, columns)?;
     while let Some(group) = export.next().await.map_err(failed)? {
         writer.write(&group)?;
         progress.inc(1);

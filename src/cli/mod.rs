@@ -51,9 +51,9 @@ enum Command {
         after_help = "Exit code: 0 without problems; 1 with problems, one line each; 2 when it cannot check."
     )]
     Verify(CommandSettings),
-    /// Import the customer groups of a CSV or NDJSON file, all or none
+    /// Import the customer groups of a CSV or JSON file, all or none
     Import(ImportArguments),
-    /// Export all customer groups to a CSV or NDJSON file, as they are at one instant
+    /// Export customer groups to a CSV or NDJSON file, as they are at one instant
     Export(ExportArguments),
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::config::{DatabaseConfig, DatabaseSource};
+use crate::domain::GroupId;
 use crate::embedded::Embedded;
 use crate::error::BoxError;
 use crate::files::Format;
@@ -41,8 +42,18 @@ pub(super) fn at(database: &Database, error: &StartupError) -> BoxError {
 pub(super) fn format_of(path: &Path, given: Option<Format>) -> Result<Format, BoxError> {
     given.or_else(|| Format::of(path)).ok_or_else(|| {
         let path = path.display();
-        format!("{path} does not end in .csv, .ndjson or .jsonl; use --format csv or --format ndjson").into()
+        format!("{path} does not end in .csv, .ndjson, .jsonl or .json; use --format csv or --format ndjson")
+            .into()
     })
+}
+
+/// Parses the id of a group in the command line.
+pub(super) fn parse_id(text: &str) -> Result<GroupId, String> {
+    GroupId::parse(text).ok_or_else(|| "it is not the id of a customer group".to_owned())
+}
+
+pub(super) fn no_such_group(id: GroupId) -> BoxError {
+    format!("there is no customer group {id}; give the id of one, or leave --within out").into()
 }
 
 /// Returns whether a path stands for standard input or output.

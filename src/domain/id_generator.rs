@@ -13,7 +13,7 @@ const LAST_BITS: u32 = 62;
 
 /// By how much newer ids may be ahead of the clock before they are left behind, in milliseconds. Clocks of replicas
 /// differ by less; a jump of the clock is larger.
-const MAX_LEAD: u128 = 10_000;
+pub(super) const MAX_LEAD: u128 = 10_000;
 
 static GENERATOR: Mutex<Generator> = Mutex::new(Generator { last: 0 });
 

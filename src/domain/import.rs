@@ -1,8 +1,9 @@
 //! Customer groups in import files.
 
+use super::id_generator::MAX_LEAD;
 use super::{
-    CustomerGroup, FieldInput, GroupId, GroupInput, Name, NewGroup, Timestamp, Violation, ViolationKind,
-    Violations, excerpt, field,
+    CustomerGroup, Field, FieldInput, GroupId, GroupInput, Name, NewGroup, Timestamp, Violation,
+    ViolationKind, Violations, excerpt, field,
 };
 
 /// The fields in a line of a file: well-formed, not yet checked.
@@ -36,6 +37,10 @@ pub enum ImportGroup {
         group: CustomerGroup,
         /// The name of its parent.
         parent_name: Option<Name>,
+        /// The fields that an update sets.
+        given: GivenFields,
+        /// What an update finds the group by.
+        identity: Identity,
     },
     /// An invalid group, with the parts that other lines may refer to.
     Invalid {
@@ -46,6 +51,79 @@ pub enum ImportGroup {
         /// Its name.
         name: Option<Name>,
     },
+}
+
+/// What an import does with stored groups.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImportMode {
+    /// Nothing: all groups of the file are new.
+    Create,
+    /// Sets the given fields of those in the file.
+    Update(Option<Within>),
+}
+
+/// The subtree that an update may change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Within {
+    /// Its uppermost group.
+    pub id: GroupId,
+    /// Whether groups below it that the file lacks are deleted.
+    pub prune: bool,
+}
+
+/// What an update finds a group by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Identity {
+    /// Its id.
+    Id,
+    /// Its name, in a file that names parents by name.
+    Name,
+    /// Its name and its parent, in a line without an id of a file with ids.
+    Place,
+}
+
+impl Identity {
+    /// The name in the database.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Name => "name",
+            Self::Place => "place",
+        }
+    }
+}
+
+/// The fields that a line gives, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GivenFields(pub(crate) i32);
+
+impl GivenFields {
+    /// The bit of a field.
+    pub(crate) fn bit(field: Field) -> i32 {
+        1 << field.position()
+    }
+
+    /// The fields of an input that are not absent.
+    pub(crate) fn of(input: &GroupInput) -> Self {
+        let GroupInput { parent_id, is_group, customer_group_name, texts, violations: _ } = input;
+        let is_given = |field: &Field| match field {
+            Field::ParentId => *parent_id != FieldInput::Absent,
+            Field::IsGroup => *is_group != FieldInput::Absent,
+            Field::CustomerGroupName => *customer_group_name != FieldInput::Absent,
+            Field::Text(text) => texts[*text] != FieldInput::Absent,
+        };
+        Self(Field::EDITABLE.into_iter().filter(is_given).map(Self::bit).sum())
+    }
+
+    /// Adds a field.
+    pub(crate) fn and(self, field: Field) -> Self {
+        Self(self.0 | Self::bit(field))
+    }
+
+    /// Whether a field is given.
+    pub(crate) fn has(self, field: Field) -> bool {
+        self.0 & Self::bit(field) != 0
+    }
 }
 
 impl ImportInput {
@@ -76,6 +154,14 @@ fn version(
     };
     let (id, created) = (parsed, parsed.created_at());
     let mut found = Vec::new();
+    let now = Timestamp::now();
+    if is_future(created, now) {
+        let description = format!(
+            "id {} is of {created}, which is in the future (it is {now}); correct it, or leave it out for a new one",
+            excerpt(&id.to_string())
+        );
+        found.push(invalid(field::ID, description));
+    }
     if time(field::CREATED_AT, created_at, &mut found).is_some_and(|time| time != created) {
         let description = format!("created_at is not {created}, the time inside the id; leave it out");
         found.push(invalid(field::CREATED_AT, description));
@@ -85,8 +171,18 @@ fn version(
         let description =
             format!("updated_at is {updated}, before the creation at {created}; correct it, or leave it out");
         found.push(invalid(field::UPDATED_AT, description));
+    } else if is_future(updated, now) && !is_future(created, now) {
+        let description = format!(
+            "updated_at is {updated}, which is in the future (it is {now}); correct it, or leave it out"
+        );
+        found.push(invalid(field::UPDATED_AT, description));
     }
     Violations::of(found).map_or(Ok((id, updated)), Err)
+}
+
+/// Whether a time is later than another one by more than the clocks of replicas may differ.
+fn is_future(time: Timestamp, now: Timestamp) -> bool {
+    u128::try_from(time.milliseconds() - now.milliseconds()).is_ok_and(|lead| lead > MAX_LEAD)
 }
 
 fn time(field: &str, value: FieldInput<String>, found: &mut Vec<Violation>) -> Option<Timestamp> {
@@ -140,6 +236,22 @@ mod tests {
         let group = input.parse().unwrap();
         assert_eq!(group.updated_at, group.created_at());
         assert_ne!(group.id.to_string(), ID);
+    }
+
+    #[test]
+    fn an_id_or_an_update_in_the_future_is_refused() {
+        let of = |milliseconds: i64| {
+            let bits = u128::try_from(milliseconds).unwrap() << 80 | 7 << 76 | 0b10 << 62;
+            GroupId::from_uuid(uuid::Uuid::from_u128(bits)).unwrap()
+        };
+        let now = Timestamp::now().milliseconds();
+        assert!(input(&of(now + 5_000).to_string()).parse().is_ok());
+        let violations = input(&of(now + 60_000).to_string()).parse().unwrap_err();
+        let violation = violations.only().unwrap();
+        assert_eq!(violation.field, "id");
+        assert!(violation.description.contains("in the future"), "{}", violation.description);
+        let updated = ImportInput { updated_at: text("9999-01-01T00:00:00Z"), ..input(ID) };
+        assert_eq!(updated.parse().unwrap_err().only().unwrap().field, "updated_at");
     }
 
     #[test]

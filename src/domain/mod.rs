@@ -41,7 +41,7 @@ pub(crate) use id_generator::follow;
 pub use id_list::IdList;
 pub(crate) use id_list::name_missing;
 pub use idempotency::IdempotencyKey;
-pub use import::{ImportGroup, ImportInput, ImportLine};
+pub use import::{GivenFields, Identity, ImportGroup, ImportInput, ImportLine, ImportMode, Within};
 pub use input::{FieldInput, GroupInput};
 pub use new_group::NewGroup;
 pub use page::{Page, PageRequest};

@@ -1,7 +1,7 @@
 //! The JSON object of a customer group, in requests, responses and NDJSON files.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display};
 
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
@@ -13,6 +13,9 @@ use crate::domain::{
     CustomerGroup, Field, FieldInput, GroupInput, ImportInput, Text, Texts, Violation, ViolationKind, cut,
     excerpt, field,
 };
+
+use super::columns::{Column, own_columns};
+use super::erpnext;
 
 /// The customer group object: always all fields, an unset one as null, in the documented order.
 #[derive(Debug)]
@@ -26,24 +29,37 @@ impl<'a> From<&'a CustomerGroup> for CustomerGroupObject<'a> {
 
 impl Serialize for CustomerGroupObject<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let CustomerGroup { id, updated_at, parent_id, is_group, customer_group_name, texts } = self.0;
         let mut object = serializer.serialize_map(Some(field::OUTPUT_ONLY.len() + Field::EDITABLE.len()))?;
-        object.serialize_entry(field::ID, &AsText(id))?;
-        object.serialize_entry(field::CREATED_AT, &AsText(id.created_at()))?;
-        object.serialize_entry(field::UPDATED_AT, &AsText(updated_at))?;
-        for field in Field::EDITABLE {
-            match field {
-                Field::ParentId => object.serialize_entry(field.name(), &parent_id.map(AsText)),
-                Field::IsGroup => object.serialize_entry(field.name(), is_group),
-                Field::CustomerGroupName => {
-                    object.serialize_entry(field.name(), customer_group_name.as_str())
-                }
-                Field::Text(text) => {
-                    object.serialize_entry(field.name(), &texts[text].as_ref().map(Text::as_str))
-                }
-            }?;
-        }
+        own_columns().try_for_each(|(_, column)| entry(&mut object, self.0, column))?;
         object.end()
+    }
+}
+
+/// An object with some fields of a group.
+pub(super) struct SelectedFields<'a>(pub(super) &'a CustomerGroup, pub(super) &'a [Column]);
+
+impl Serialize for SelectedFields<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(Some(self.1.len()))?;
+        self.1.iter().try_for_each(|column| entry(&mut object, self.0, *column))?;
+        object.end()
+    }
+}
+
+/// Writes a field.
+fn entry<M: SerializeMap>(object: &mut M, group: &CustomerGroup, column: Column) -> Result<(), M::Error> {
+    let CustomerGroup { id, updated_at, parent_id, is_group, customer_group_name, texts } = group;
+    let name = column.name();
+    match column {
+        Column::Id => object.serialize_entry(name, &AsText(id)),
+        Column::CreatedAt => object.serialize_entry(name, &AsText(id.created_at())),
+        Column::UpdatedAt => object.serialize_entry(name, &AsText(updated_at)),
+        Column::Field(Field::ParentId) => object.serialize_entry(name, &parent_id.map(AsText)),
+        Column::Field(Field::IsGroup) => object.serialize_entry(name, is_group),
+        Column::Field(Field::CustomerGroupName) => object.serialize_entry(name, customer_group_name.as_str()),
+        Column::Field(Field::Text(text)) => {
+            object.serialize_entry(name, &texts[text].as_ref().map(Text::as_str))
+        }
     }
 }
 
@@ -85,6 +101,10 @@ impl<'de> Deserialize<'de> for Entries {
 }
 
 impl Entries {
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(known, _)| known == name)
+    }
+
     /// The known fields, with a violation for each other one.
     pub(crate) fn fields(self, known: &[&str], found: &mut Vec<Violation>) -> FieldMap<Box<RawValue>> {
         let mut fields = FieldMap::default();
@@ -102,20 +122,55 @@ pub(crate) fn group_input(mut object: Entries, mut found: Vec<Violation>) -> Gro
     editable(fields, found)
 }
 
-/// Reads an object of a file, where output-only fields count.
-pub(super) fn import_input(json: &str) -> Result<ImportInput, String> {
+/// Reads an object of a file, where output-only fields count. Adds the fields that are not imported to `ignored`.
+pub(super) fn import_input(json: &str, ignored: &mut BTreeSet<String>) -> Result<ImportInput, String> {
     let object: Entries = serde_json::from_str(json).map_err(|error| {
         // The line number of serde_json is always 1. The caller knows the one in the file.
         let (message, column) = (error.to_string(), error.column());
         let place = format!(" at line {} column {column}", error.line());
         format!("invalid JSON: {} at column {column}", message.strip_suffix(&place).unwrap_or(&message))
     })?;
+    if object.has(erpnext::NAME) && !object.has(field::ID) && !object.has(field::PARENT_ID) {
+        return Ok(erpnext_input(object, ignored));
+    }
     let mut found = Vec::new();
     let known = [&field::OUTPUT_ONLY[..], &Field::EDITABLE.map(Field::name)].concat();
     let mut fields = object.fields(&known, &mut found);
     let mut text = |name| fields.read(name, "a string or null", &mut found);
     let (id, created_at, updated_at) = (text(field::ID), text(field::CREATED_AT), text(field::UPDATED_AT));
     Ok(ImportInput { id, created_at, updated_at, fields: editable(fields, found) })
+}
+
+/// Reads an object of ERPNext's API, which names its parent by name. There an empty text is absent, and true is 1.
+fn erpnext_input(mut object: Entries, ignored: &mut BTreeSet<String>) -> ImportInput {
+    let mut found = Vec::new();
+    object.0.retain(|(name, _)| {
+        let is_standard = erpnext::is_standard_field(name);
+        if is_standard && !ignored.contains(name) {
+            ignored.insert(name.clone());
+        }
+        !is_standard
+    });
+    for (name, value) in &mut object.0 {
+        let json = match (name.as_str(), value.get()) {
+            (_, "\"\"") => "null",
+            (field::IS_GROUP, "1") => "true",
+            (field::IS_GROUP, "0") => "false",
+            (_, _) => continue,
+        };
+        if let Ok(json) = RawValue::from_string(json.to_owned()) {
+            *value = json;
+        }
+    }
+    let known = [&[erpnext::NAME][..], &Field::EDITABLE.map(Field::name)].concat();
+    let mut fields = object.fields(&known, &mut found);
+    let key = fields.read(erpnext::NAME, "a string", &mut found);
+    let mut fields = editable(fields, found);
+    // Without other fields the API returns only the keys: then the parents are not known.
+    if fields.customer_group_name != FieldInput::Absent {
+        erpnext::take_name(key, &mut fields);
+    }
+    ImportInput { fields, ..ImportInput::default() }
 }
 
 fn editable(mut fields: FieldMap<Box<RawValue>>, mut found: Vec<Violation>) -> GroupInput {

@@ -1,4 +1,4 @@
-//! Files of customer groups: CSV (RFC 4180) with a header, and NDJSON, one REST object a line.
+//! Files of customer groups: CSV (RFC 4180) with a header, and JSON: one REST object a line, or one list of them.
 //!
 //! A file with `id` or `parent_id` is in the format of this service: it names parents by their ids, and
 //! `parent_customer_group` is a text like others. A file without both, such as an export of ERPNext, names parents by
@@ -6,19 +6,25 @@
 
 mod columns;
 mod csv;
+mod encoding;
+mod erpnext;
 pub(crate) mod json;
+mod json_list;
+mod line_counter;
 mod ndjson;
 
-pub(crate) use columns::column_names;
+pub(crate) use columns::{Column, column_names};
+pub(crate) use csv::parse_delimiter;
 
 use std::ffi::OsStr;
-use std::io::{self, BufRead, Cursor, Read, Write};
+use std::io::{self, BufRead, Write};
 use std::path::Path;
 
 use clap::ValueEnum;
 
 use crate::domain::{
-    CustomerGroup, FieldInput, GroupId, ImportGroup, ImportInput, ImportLine, Name, TextField, field,
+    CustomerGroup, Field, FieldInput, GivenFields, GroupId, Identity, ImportGroup, ImportInput, ImportLine,
+    Name, TextField, field,
 };
 
 /// The most bytes of a line. The longest valid one has about 13,000.
@@ -29,7 +35,7 @@ const MAX_LINE: usize = 64 << 10;
 pub enum Format {
     /// Comma-separated values, with a header.
     Csv,
-    /// One JSON object a line.
+    /// One JSON object a line. Reading also takes one list of all objects.
     Ndjson,
 }
 
@@ -39,7 +45,7 @@ impl Format {
     pub fn of(path: &Path) -> Option<Self> {
         match path.extension().and_then(OsStr::to_str)? {
             "csv" => Some(Self::Csv),
-            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
             _ => None,
         }
     }
@@ -54,49 +60,46 @@ enum Parents {
     ByName,
 }
 
-/// Reads the groups of a file one by one, in constant memory.
+/// The groups of a file one by one, in constant memory.
+pub trait ImportLines: Iterator<Item = io::Result<ImportLine>> + Send {
+    /// The columns or fields found so far that are not imported.
+    fn ignored(&self) -> Vec<String>;
+}
+
+/// Reads the groups of a file. The delimiter of a CSV file is recognised unless it is given.
 pub fn read(
     source: impl BufRead + Send + 'static,
     format: Format,
-) -> io::Result<Box<dyn Iterator<Item = io::Result<ImportLine>> + Send>> {
-    let source = without_mark(source)?;
+    delimiter: Option<u8>,
+) -> io::Result<Box<dyn ImportLines>> {
+    let source = encoding::decoded(source)?;
     Ok(match format {
-        Format::Csv => Box::new(csv::Lines::new(source)),
-        Format::Ndjson => Box::new(ndjson::Lines::new(source)),
+        Format::Csv => Box::new(csv::Lines::new(source, delimiter)?),
+        Format::Ndjson => json_list::lines(source)?,
     })
-}
-
-/// Skips the byte order mark that some programs write.
-fn without_mark(mut source: impl BufRead) -> io::Result<impl BufRead> {
-    const MARK: &[u8] = "\u{feff}".as_bytes();
-    let mut start = Vec::new();
-    source.by_ref().take(MARK.len() as u64).read_to_end(&mut start)?;
-    if start == MARK {
-        start.clear();
-    }
-    Ok(Cursor::new(start).chain(source))
 }
 
 /// Writes groups to a file.
 pub struct Writer<W> {
     file: W,
     format: Format,
+    columns: Vec<Column>,
 }
 
 impl<W: Write> Writer<W> {
-    /// Begins a file.
-    pub fn new(mut file: W, format: Format) -> io::Result<Self> {
+    /// Begins a file with these columns.
+    pub fn new(mut file: W, format: Format, columns: Vec<Column>) -> io::Result<Self> {
         if format == Format::Csv {
-            csv::write_header(&mut file)?;
+            csv::write_header(&columns, &mut file)?;
         }
-        Ok(Self { file, format })
+        Ok(Self { file, format, columns })
     }
 
     /// Writes a group.
     pub fn write(&mut self, group: &CustomerGroup) -> io::Result<()> {
         match self.format {
-            Format::Csv => csv::write(group, &mut self.file),
-            Format::Ndjson => ndjson::write(group, &mut self.file),
+            Format::Csv => csv::write(group, &self.columns, &mut self.file),
+            Format::Ndjson => ndjson::write(group, &self.columns, &mut self.file),
         }
     }
 
@@ -116,8 +119,17 @@ fn import_group(input: ImportInput, parents: Parents) -> ImportGroup {
     };
     let id = input.id.clone().value().and_then(|id| GroupId::parse(&id));
     let name = input.fields.customer_group_name.clone().value();
+    let given = GivenFields::of(&input.fields);
+    let (given, identity) = match (parents, &input.id) {
+        (Parents::ByName, _) if given.has(Field::Text(PARENT_NAME)) => {
+            (given.and(Field::ParentId), Identity::Name)
+        }
+        (Parents::ByName, _) => (given, Identity::Name),
+        (Parents::ById, FieldInput::Value(_)) => (given, Identity::Id),
+        (Parents::ById, FieldInput::Null | FieldInput::Absent) => (given, Identity::Place),
+    };
     match input.parse() {
-        Ok(group) => ImportGroup::Valid { group, parent_name },
+        Ok(group) => ImportGroup::Valid { group, parent_name, given, identity },
         Err(violations) => ImportGroup::Invalid {
             problem: violations.to_string(),
             id: id.unwrap_or_else(GroupId::generate),

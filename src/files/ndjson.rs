@@ -1,61 +1,57 @@
 //! NDJSON files: one object a line, in the form of the REST API.
 
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, BufRead, Write};
 
-use super::{MAX_LINE, Parents, import_group, json, not_utf8, too_long, unreadable};
-use crate::domain::{
-    CustomerGroup, FieldInput, ImportGroup, ImportInput, ImportLine, Violation, ViolationKind, field,
-};
+use super::json_list::Objects;
+use super::{Column, ImportLines, MAX_LINE, json, line_counter::LineCounter, not_utf8, too_long, unreadable};
+use crate::domain::{CustomerGroup, ImportLine};
 
 /// The lines of a file.
 pub(super) struct Lines<R> {
     source: R,
-    number: i64,
-    /// Known after the first object.
-    parents: Option<Parents>,
+    counter: LineCounter,
+    objects: Objects,
 }
 
 impl<R: BufRead> Lines<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, number: 0, parents: None }
+        Self { source, counter: LineCounter::new(), objects: Objects::default() }
     }
 
     /// The next line that is not blank.
     fn next_line(&mut self) -> io::Result<Option<ImportLine>> {
         loop {
-            let mut line = Vec::new();
-            self.source.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line)?;
-            if line.is_empty() {
-                return Ok(None);
-            }
-            self.number += 1;
-            let group = if line.len() == MAX_LINE && !line.ends_with(b"\n") {
-                self.source.skip_until(b'\n')?;
+            let number = self.counter.line;
+            let Some(line) = self.read_line()? else { return Ok(None) };
+            let group = if line.len() > MAX_LINE {
                 unreadable(too_long())
             } else if line.trim_ascii().is_empty() {
                 continue;
             } else {
-                str::from_utf8(&line).map_or_else(|_| unreadable(not_utf8()), |line| self.group(line))
+                str::from_utf8(&line).map_or_else(|_| unreadable(not_utf8()), |line| self.objects.group(line))
             };
-            return Ok(Some(ImportLine { number: self.number, group }));
+            return Ok(Some(ImportLine { number, group }));
         }
     }
 
-    fn group(&mut self, line: &str) -> ImportGroup {
-        let mut input = match json::import_input(line) {
-            Ok(input) => input,
-            Err(problem) => return unreadable(problem),
-        };
-        let parents = *self.parents.get_or_insert_with(|| parents(&input));
-        if parents == Parents::ByName && self::parents(&input) == Parents::ById {
-            input.fields.violations.push(Violation::new(
-                field::PARENT_ID,
-                ViolationKind::Invalid,
-                "the first object has no id and no parent_id, so that parents are named by parent_customer_group; \
-                 give that one a parent_id, which may be null, or leave both out here",
-            ));
+    /// Reads a line up to any line end; of one that is too long, only one byte more than the limit is returned.
+    fn read_line(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = Vec::new();
+        loop {
+            let input = self.source.fill_buf()?;
+            if input.is_empty() {
+                return Ok((!line.is_empty()).then_some(line));
+            }
+            let end = input.iter().position(|byte| matches!(byte, b'\r' | b'\n'));
+            let taken = end.map_or(input.len(), |end| end + 1);
+            line.extend_from_slice(&input[..taken]);
+            line.truncate(MAX_LINE + 1);
+            self.counter.count(&input[..taken]);
+            self.source.consume(taken);
+            if end.is_some() {
+                return Ok(Some(line));
+            }
         }
-        import_group(input, parents)
     }
 }
 
@@ -67,16 +63,13 @@ impl<R: BufRead> Iterator for Lines<R> {
     }
 }
 
-fn parents(input: &ImportInput) -> Parents {
-    match (&input.id, &input.fields.parent_id) {
-        (FieldInput::Absent, FieldInput::Absent) => Parents::ByName,
-        (FieldInput::Null | FieldInput::Value(_), _) | (_, FieldInput::Null | FieldInput::Value(_)) => {
-            Parents::ById
-        }
+impl<R: BufRead + Send> ImportLines for Lines<R> {
+    fn ignored(&self) -> Vec<String> {
+        self.objects.ignored()
     }
 }
 
-pub(super) fn write(group: &CustomerGroup, mut file: impl Write) -> io::Result<()> {
-    serde_json::to_writer(&mut file, &json::CustomerGroupObject::from(group))?;
+pub(super) fn write(group: &CustomerGroup, columns: &[Column], mut file: impl Write) -> io::Result<()> {
+    serde_json::to_writer(&mut file, &json::SelectedFields(group, columns))?;
     file.write_all(b"\n")
 }

@@ -15,7 +15,7 @@ pub use connect::{Database, PoolState, StoreOptions};
 pub use errors::StartupError;
 pub(crate) use groups::CONNECTIONS_PER_WORKER;
 pub use groups::{BatchCreateOutcome, CreateOutcome, GroupStream, ParentCheck};
-pub use maintenance::{Export, verify};
+pub use maintenance::{Export, SoundImport, verify};
 pub(crate) use replica::{PROBE_INTERVAL, PROBE_TIMEOUT};
 
 use std::sync::Arc;

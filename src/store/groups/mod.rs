@@ -18,4 +18,5 @@ pub(in crate::store) use group_reader::GroupReader;
 pub use group_stream::GroupStream;
 pub(in crate::store) use read_batchers::BatcherMetrics;
 pub(crate) use read_batchers::CONNECTIONS_PER_WORKER;
+pub(in crate::store) use update::MOVE_LOCK;
 pub use update::ParentCheck;

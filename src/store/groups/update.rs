@@ -17,7 +17,7 @@ use crate::store::groups::rows::{
 };
 
 /// The advisory lock that serialises moves: `cg_move` in ASCII.
-const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
+pub(in crate::store) const MOVE_LOCK: i64 = 0x63_67_5f_6d_6f_76_65;
 
 /// Finds out whether a child exists, and why another group cannot be its parent.
 fn parent_check(child: &str, parent: &str) -> String {

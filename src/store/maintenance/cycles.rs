@@ -1,24 +1,26 @@
-//! Cycles among groups that no walk down from a root reaches.
+//! Cycles among groups.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::Hash;
 use std::iter::successors;
 
-/// Finds the cycles among groups by their parents. Each is returned once, upwards.
-pub(crate) fn cycles_among<K: Copy + Ord + Hash>(parents: &BTreeMap<K, K>) -> Vec<Vec<K>> {
-    let above = |id: &K| parents.get(id).copied();
-    let mut seen = HashMap::with_capacity(parents.len());
+/// Finds the cycles in the edges from children to their parents, at most one edge a child. Each cycle is returned once,
+/// upwards. The time does not depend on the shape of the tree.
+pub(crate) fn cycles_among<K: Copy + Ord>(mut edges: Vec<(K, K)>) -> Vec<Vec<K>> {
+    edges.sort_unstable();
+    let index = |id: &K| edges.binary_search_by_key(id, |(child, _)| *child).ok();
+    let above = |child: &usize| edges.get(*child).and_then(|(_, parent)| index(parent));
+    // The start of the walk that saw a child.
+    let mut seen: Vec<Option<usize>> = vec![None; edges.len()];
     let mut cycles = Vec::new();
-    for start in parents.keys() {
-        let mut at = Some(*start);
-        while let Some(id) = at.filter(|id| !seen.contains_key(id)) {
-            seen.insert(id, *start);
-            at = above(&id);
+    for start in 0..edges.len() {
+        let mut at = Some(start);
+        while let Some(child) = at.filter(|child| seen[*child].is_none()) {
+            seen[child] = Some(start);
+            at = above(&child);
         }
         // A walk that ends at one of its own groups is a cycle.
-        if let Some(first) = at.filter(|id| seen.get(id) == Some(start)) {
-            let others = successors(above(&first), above).take_while(|id| *id != first);
-            cycles.push([first].into_iter().chain(others).collect());
+        if let Some(first) = at.filter(|child| seen[*child] == Some(start)) {
+            let others = successors(above(&first), above).take_while(|child| *child != first);
+            cycles.push([first].into_iter().chain(others).map(|child| edges[child].0).collect());
         }
     }
     cycles

@@ -12,5 +12,6 @@ mod objects;
 mod verify;
 
 pub use export::Export;
+pub use import::SoundImport;
 pub(crate) use name_search::NameSearch;
 pub use verify::verify;

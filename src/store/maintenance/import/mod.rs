@@ -1,10 +1,15 @@
 //! Imports of customer groups from a file: all of them, or none.
 //!
-//! The lines are copied into a temporary table, checked there by statements over all of them, and stored by one
-//! statement.
+//! The lines are copied into a temporary table. Statements over all of them find the groups that they update, plan the
+//! changes and check them. The plan is stored by one statement for each kind of change.
 
 mod checks;
+mod matches;
 mod names;
+mod plan;
+mod within;
+
+pub use plan::ImportPlan;
 
 use std::pin::Pin;
 use std::time::SystemTime;
@@ -15,11 +20,13 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
 use uuid::Uuid;
 
-use crate::domain::{Field, GroupId, ImportGroup, ImportLine, Name, Report};
+use crate::domain::{
+    Field, GivenFields, GroupId, Identity, ImportGroup, ImportLine, ImportMode, Name, Report,
+};
 use crate::store::Store;
 use crate::store::connect::CircuitBreaker;
 use crate::store::errors::{StartupError, pg_message};
-use crate::store::groups::insert;
+use crate::store::groups::MOVE_LOCK;
 use crate::store::groups::rows::{Value, borrowed, joined, named_columns, values};
 
 /// Disables the timeouts, because the statements and the input can be slow. Configures the planner for statements over
@@ -43,21 +50,21 @@ const LISTED: usize = 100;
 /// An import under way. If it is dropped before its end, nothing is changed.
 pub struct Import {
     connection: Object,
+    mode: ImportMode,
     rows: Pin<Box<BinaryCopyInWriter>>,
-    groups: u64,
     problems: Report,
 }
 
 /// A checked import without problems. If it is dropped before its end, nothing is changed.
 pub struct SoundImport {
-    connection: Object,
-    /// The number of groups.
-    pub groups: u64,
+    pub(super) connection: Object,
+    /// The numbers of changes.
+    pub plan: ImportPlan,
 }
 
 impl Store {
     /// Begins an import, on a connection of its own.
-    pub async fn import(&self) -> Result<Import, StartupError> {
+    pub async fn import(&self, mode: ImportMode) -> Result<Import, StartupError> {
         let pool = self.database.pool(&self.options, 1, &CircuitBreaker::default())?;
         let connection = pool.get_anyway().await?;
         connection.batch_execute(BEGIN).await?;
@@ -65,25 +72,20 @@ impl Store {
         let copy = connection.copy_in(COPY).await?;
         let types: Vec<Type> = table_columns().map(|(_, column_type)| column_type).collect();
         let rows = Box::pin(BinaryCopyInWriter::new(copy, &types));
-        Ok(Import { connection, rows, groups: 0, problems: Report::new(LISTED) })
+        Ok(Import { connection, mode, rows, problems: Report::new(LISTED) })
     }
 }
 
-/// The columns of the temporary table: those of a group between `line` and `parent_name`.
+/// The columns of the temporary table: those of a group between the number of its line and what only an import has. An
+/// invalid line has no identity.
 fn table_columns() -> impl Iterator<Item = (&'static str, Type)> {
-    [("line", Type::INT8)].into_iter().chain(named_columns()).chain([("parent_name", Type::TEXT)])
+    let own = [("parent_name", Type::TEXT), ("given", Type::INT4), ("identity", Type::TEXT)];
+    [("line", Type::INT8)].into_iter().chain(named_columns()).chain(own)
 }
 
 fn create_table() -> String {
     let columns = joined(table_columns().map(|(name, column_type)| format!("{name} {column_type}")));
     format!("create temporary table customer_group_import ({columns}) on commit drop")
-}
-
-/// Stores the lines. A parent may come after its children, because the foreign key is checked at the end of the
-/// statement. No concurrent move can close a cycle with the new groups, because it does not see them yet.
-fn insert_all() -> String {
-    let columns = joined(named_columns().map(|(name, _)| name.to_owned()));
-    insert(&format!("select {columns} from customer_group_import"))
 }
 
 /// The columns of an invalid group: its id, its name, and null for the others.
@@ -105,15 +107,15 @@ impl Import {
     pub async fn add(&mut self, lines: Vec<ImportLine>) -> Result<(), StartupError> {
         for ImportLine { number, group } in lines {
             match group {
-                ImportGroup::Valid { group, parent_name } => {
-                    self.groups += 1;
+                ImportGroup::Valid { group, parent_name, given, identity } => {
                     let columns = values(&group).map_err(|error| StartupError::Other(error.to_string()))?;
-                    self.write(number, columns, parent_name.as_ref()).await?;
+                    self.write(number, columns, parent_name.as_ref(), given, Some(identity)).await?;
                 }
                 // Other lines may name it as their parent.
                 ImportGroup::Invalid { problem, id, name } => {
                     self.problems.add(number, format!("line {number}: {problem}"));
-                    self.write(number, only(id, name.as_ref()), None).await?;
+                    let columns = only(id, name.as_ref());
+                    self.write(number, columns, None, GivenFields::default(), None).await?;
                 }
             }
         }
@@ -125,36 +127,63 @@ impl Import {
         line: i64,
         columns: Vec<Value<'_>>,
         parent_name: Option<&Name>,
+        GivenFields(given): GivenFields,
+        identity: Option<Identity>,
     ) -> Result<(), StartupError> {
         let parent_name = parent_name.map(Name::as_str);
         let mut row: Vec<&(dyn ToSql + Sync)> = vec![&line];
         row.extend(borrowed(&columns));
-        row.push(&parent_name);
+        let identity = identity.map(Identity::as_str);
+        row.extend([&parent_name as &(dyn ToSql + Sync), &given, &identity]);
         Ok(self.rows.as_mut().write(&row).await?)
     }
 
-    /// Checks all lines, against each other and against the stored groups. Returns the problems if there are any.
-    pub async fn check(mut self) -> Result<Result<SoundImport, Report>, StartupError> {
+    /// Plans the changes and checks them, against each other and against the stored groups. Returns the problems if there
+    /// are any. With `locks`, other sessions cannot change the groups in the file until the import ends.
+    pub async fn check(mut self, locks: bool) -> Result<Result<SoundImport, Report>, StartupError> {
         self.rows.as_mut().finish().await?;
-        self.connection.batch_execute("analyze customer_group_import").await?;
-        names::resolve(&self.connection, &mut self.problems).await?;
-        checks::run(&self.connection, &mut self.problems).await?;
-        let Self { connection, groups, problems, .. } = self;
-        Ok(if problems.is_empty() { Ok(SoundImport { connection, groups }) } else { Err(problems) })
+        let Self { connection, mode, mut problems, .. } = self;
+        connection.batch_execute("analyze customer_group_import").await?;
+        let within = match mode {
+            ImportMode::Create => None,
+            ImportMode::Update(within) => {
+                if locks {
+                    connection.execute("select pg_advisory_xact_lock($1)", &[&MOVE_LOCK]).await?;
+                }
+                if let Some(within) = within {
+                    within::find(&connection, within, &mut problems).await?;
+                }
+                matches::find(&connection, within, &mut problems).await?;
+                if locks {
+                    connection.batch_execute(matches::LOCK).await?;
+                }
+                within
+            }
+        };
+        names::resolve(&connection, &mut problems).await?;
+        let plan = plan::make(&connection, within).await?;
+        checks::run(&connection, mode, &plan, &mut problems).await?;
+        if let Some(within) = within {
+            within::check(&connection, within, &mut problems).await?;
+        }
+        Ok(if problems.is_empty() { Ok(SoundImport { connection, plan }) } else { Err(problems) })
     }
 }
 
 impl SoundImport {
-    /// Stores the groups. On an error nothing is stored, unless the connection broke while PostgreSQL committed.
+    /// Stores the changes. On an error nothing is stored, unless the connection broke while PostgreSQL committed.
     pub async fn store(self) -> Result<(), StartupError> {
-        self.connection.batch_execute(LOOK_UP_BY_INDEX).await?;
+        let Self { connection, plan } = self;
+        connection.batch_execute(LOOK_UP_BY_INDEX).await?;
         let conflicts = [SqlState::FOREIGN_KEY_VIOLATION, SqlState::UNIQUE_VIOLATION];
-        match self.connection.execute(&insert_all(), &[]).await {
-            Err(error) if error.code().is_some_and(|state| conflicts.contains(state)) => {
-                return Err(StartupError::Outrun(pg_message(&error)));
-            }
-            inserted => inserted?,
-        };
-        Ok(self.connection.batch_execute("commit").await?)
+        for sql in plan::statements(&plan) {
+            match connection.execute(&sql, &[]).await {
+                Err(error) if error.code().is_some_and(|state| conflicts.contains(state)) => {
+                    return Err(StartupError::Outrun(pg_message(&error)));
+                }
+                changed => changed?,
+            };
+        }
+        Ok(connection.batch_execute("commit").await?)
     }
 }

@@ -1,7 +1,5 @@
 //! Cycles among the stored groups.
 
-use std::collections::BTreeMap;
-
 use tokio_postgres::Client;
 use uuid::Uuid;
 
@@ -24,15 +22,15 @@ const UNREACHED: &str = "
 
 /// Finds each cycle once.
 pub(super) async fn cycles(client: &Client) -> Result<Report, StartupError> {
-    let mut parents = BTreeMap::new();
+    let mut parents = Vec::new();
     each(client, UNREACHED, |row| {
         if let (Ok(id), Ok(parent)) = (read::<Uuid>(row, 0), read::<Uuid>(row, 1)) {
-            parents.insert(id, parent);
+            parents.push((id, parent));
         }
     })
     .await?;
     let mut found = Report::new(LISTED);
-    found.extend(cycles_among(&parents).iter().map(|cycle| describe(cycle)));
+    found.extend(cycles_among(parents).iter().map(|cycle| describe(cycle)));
     Ok(found)
 }
 
