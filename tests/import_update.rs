@@ -185,12 +185,12 @@ async fn a_prune_deletes_only_below_its_group_and_only_a_confirmed_number() {
     client.create(below(&new, "below new")).await.unwrap();
     let output = run(&["export", "-", "--format", "csv", "--within", &root.id], &api.database, b"");
     let whole = text(output.stdout);
-    let orphaned: String =
-        whole.lines().filter(|line| !line.contains(",new,")).map(|line| format!("{line}\n")).collect();
+    let without =
+        |part: &str| whole.lines().filter(|line| !line.contains(part)).collect::<Vec<_>>().join("\n");
+    let orphaned = without(",new,");
     let arguments = ["--within", &root.id, "--prune", "--yes", "1"];
     refused(&api.database, &arguments, &orphaned, "would be deleted, because the file lacks it");
-    let kept: String =
-        whole.lines().filter(|line| !line.contains("new,")).map(|line| format!("{line}\n")).collect();
+    let kept = without("new,");
     let arguments = ["--within", &root.id, "--prune", "--yes", "2"];
     updated(&api.database, &arguments, &kept, "0 created, 0 changed, 0 moved, 2 deleted, 3 unchanged");
     // The uppermost group is never deleted and never moved.
