@@ -166,7 +166,7 @@ async fn a_prune_deletes_only_below_its_group_and_only_a_confirmed_number() {
     let before = exported(&api.database, "csv");
     for arguments in [within(&[]), within(&["--yes", "2"])] {
         let (code, said) = update(&api.database, &arguments, &file);
-        let expected = "1 groups would be deleted, and nothing was imported; check the plan with --dry-run, then confirm \
+        let expected = "nothing was imported: the number of deleted groups would be 1; check the plan with --dry-run, then confirm \
                         the number with --yes 1\n";
         assert_eq!((code, said.as_str()), (1, expected));
     }

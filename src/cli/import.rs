@@ -152,7 +152,10 @@ async fn finish(
     if plan.deleted > 0 && yes != Some(plan.deleted) {
         let count = plan.deleted;
         let remedy = format!("check the plan with --dry-run, then confirm the number with --yes {count}");
-        return Ok((false, format!("{count} groups would be deleted, and nothing was imported; {remedy}")));
+        return Ok((
+            false,
+            format!("nothing was imported: the number of deleted groups would be {count}; {remedy}"),
+        ));
     }
     sound.store().await?;
     let seconds = seconds(begun);

@@ -8,6 +8,7 @@ pub mod error;
 mod filters;
 mod reads;
 mod service_errors;
+mod texts;
 mod writes;
 
 use std::collections::BTreeMap;

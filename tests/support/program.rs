@@ -112,12 +112,13 @@ impl Program {
         output
     }
 
-    /// The standard error of a command, after the line that names its database.
+    /// The standard error of a command, after the line that names its database. Without the log lines of a slow machine.
     pub fn messages(output: &Output) -> String {
         let messages = String::from_utf8(output.stderr.clone()).unwrap();
         let (database, rest) = messages.split_once('\n').unwrap();
         assert!(database.starts_with("database: "), "{messages}");
-        rest.to_owned()
+        let is_wait = |line: &&str| line.starts_with('{') && line.contains("waiting for the database");
+        rest.split_inclusive('\n').filter(|line| !is_wait(line)).collect()
     }
 
     /// The next log line that matches.

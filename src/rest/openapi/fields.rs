@@ -91,7 +91,9 @@ fn in_request(field: Field) -> ObjectBuilder {
         )),
         Field::CustomerGroupName => {
             let max = Text::MAX_CHARACTERS;
-            let description = format!("1 to {max} characters, after the white space around them is removed.");
+            let description = format!(
+                "1 to {max} characters, some of them visible, after the white space around them is removed."
+            );
             let name = ObjectBuilder::new().schema_type(Type::String).min_length(Some(1));
             name.pattern(Some(name_pattern())).description(Some(description))
         }

@@ -39,8 +39,8 @@ impl IntoParams for ListPage {
                       does not exist.";
         let max = Text::MAX_CHARACTERS;
         let name = format!(
-            "Only the objects whose name contains this text, in upper or lower case: 1 to {max} characters, after the \
-             white space around them is removed."
+            "Only the objects whose name contains this text, ignoring case, composition and, where the database can, \
+             accents: 1 to {max} characters, after the white space around them is removed."
         );
         let parent_pattern = format!("^(null|{})$", GroupId::pattern());
         let text = |pattern: String| ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));

@@ -38,7 +38,6 @@ const UNRESOLVED: &str = "
     from customer_group_import i left join customer_group_import_parent p on p.name = i.parent_name
     where i.parent_name is not null and p.groups is distinct from 1";
 
-/// Sets the `parent_id` of the lines whose parents have a unique name.
 /// The characters without a glyph of their own.
 const INVISIBLE: &str = r"[\u00AD\u034F\u061C\u115F\u1160\u17B4\u17B5\u180B-\u180F\u200B-\u200F\u202A-\u202E\u2060-\u206F\u3164\uFE00-\uFE0F\uFEFF\uFFA0]";
 const SPACES: &str = r"[\u00A0\u1680\u2000-\u200A\u202F\u205F\u3000[:space:]]+";
