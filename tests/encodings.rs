@@ -227,9 +227,9 @@ async fn lists_are_written_as_ndjson_on_request() {
         format!("/{bottom}/ancestors"),
     ] {
         let list = rest.get(&path).await.json();
-        let (objects, last) = lines_of(&rest.call("GET", &path, &ndjson, "").await);
+        let (objects, end) = lines_of(&rest.call("GET", &path, &ndjson, "").await);
         assert_eq!(Value::Array(objects), list["data"], "{path}");
-        assert_eq!(last, json!({"has_more": list["has_more"], "total": list["total"]}), "{path}");
+        assert_eq!(end, json!({"has_more": list["has_more"], "total": list["total"]}), "{path}");
     }
     let missing = rest.call("GET", "/no-such-id/children", &ndjson, "").await;
     assert_error(&missing, 404, "resource_missing", None);

@@ -162,18 +162,15 @@ async fn retrieve(call: Call, Id(id): Id, request: Request) -> Response {
 /// List all customer groups
 ///
 /// Returns a list of customer groups. The results are sorted by creation date, with the most recently created
-/// appearing first. With filters, the list has those groups for which all of them hold.
+/// appearing first. With filters, the list has those groups for which all of them hold. Like every list, it is also
+/// available as NDJSON, with `Accept: application/x-ndjson`.
 #[utoipa::path(
     get,
     path = "/api/setup/customer-group",
     operation_id = "listCustomerGroups",
     tag = TAG,
     params(ListPage),
-    responses(
-        (status = OK, description = "A paginated list of customer group objects.",
-         content((List = "application/json"), (String = "application/x-ndjson"))),
-        ListErrors,
-    )
+    responses((status = OK, description = "A paginated list of customer group objects.", body = List), ListErrors)
 )]
 async fn list(call: Call, request: Request) -> Response {
     call.respond(async move |call| {
@@ -218,17 +215,15 @@ async fn create(call: Call, request: Request) -> Response {
 /// Update a customer group
 ///
 /// Updates the specified customer group by setting the values of the parameters passed. Any parameters not
-/// provided will be left unchanged, and null clears one.
+/// provided will be left unchanged, and null clears one. The content type can also be
+/// `application/merge-patch+json`.
 #[utoipa::path(
     patch,
     path = "/api/setup/customer-group/{id}",
     operation_id = "updateCustomerGroup",
     tag = TAG,
     params(Id, IfMatch, IfNoneMatch),
-    request_body(content(
-        (CustomerGroupChanges = "application/json"),
-        (CustomerGroupChanges = "application/merge-patch+json"),
-    )),
+    request_body = CustomerGroupChanges,
     responses(
         (status = OK, description = "The updated customer group object.", body = CustomerGroupObject,
          headers(("ETag" = String, description = "Its new version."))),
@@ -277,11 +272,7 @@ async fn delete(call: Call, Id(id): Id, request: Request) -> Response {
     operation_id = "listCustomerGroupChildren",
     tag = TAG,
     params(Id, TreePage),
-    responses(
-        (status = OK, description = "A list of direct child objects.",
-         content((List = "application/json"), (String = "application/x-ndjson"))),
-        TreeErrors,
-    )
+    responses((status = OK, description = "A list of direct child objects.", body = List), TreeErrors)
 )]
 async fn children(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Children, call, id, request).await
@@ -296,11 +287,7 @@ async fn children(call: Call, id: Id, request: Request) -> Response {
     operation_id = "listCustomerGroupAncestors",
     tag = TAG,
     params(Id, TreePage),
-    responses(
-        (status = OK, description = "A list of ancestor objects from parent to root.",
-         content((List = "application/json"), (String = "application/x-ndjson"))),
-        TreeErrors,
-    )
+    responses((status = OK, description = "A list of ancestor objects from parent to root.", body = List), TreeErrors)
 )]
 async fn ancestors(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Ancestors, call, id, request).await
@@ -315,11 +302,7 @@ async fn ancestors(call: Call, id: Id, request: Request) -> Response {
     operation_id = "listCustomerGroupDescendants",
     tag = TAG,
     params(Id, TreePage),
-    responses(
-        (status = OK, description = "A list of all descendant objects.",
-         content((List = "application/json"), (String = "application/x-ndjson"))),
-        TreeErrors,
-    )
+    responses((status = OK, description = "A list of all descendant objects.", body = List), TreeErrors)
 )]
 async fn descendants(call: Call, id: Id, request: Request) -> Response {
     tree_list(TreeList::Descendants, call, id, request).await

@@ -1,11 +1,26 @@
 //! Contract rules for names and texts.
 
 use customer_groups::testing::TextField;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::reads::{ALL, ancestors, create, create_below, get, list, on_tree};
+use super::reads::create;
 use super::writes::{named_with, total, update};
-use super::{Call, Step, check, rest_rule, rpc_rule, rule};
+use super::{Call, check, rule};
+
+/// Names of which a person sees nothing.
+const INVISIBLE: [&str; 7] =
+    ["\u{200b}", "\u{2060}", "\u{ad}", "\u{3164}", "\u{2800}", " \u{feff} \u{200e} ", "\u{202a}\u{202c}"];
+
+/// Texts with a bidirectional control that stays open.
+const OPEN: [&str; 7] = [
+    "\u{202a}a",
+    "\u{202b}a",
+    "a\u{202d}",
+    "invoice\u{202e}gpj",
+    "\u{2066}a\u{202c}",
+    "\u{2067}a",
+    "\u{2068}a\u{2068}b\u{2069}",
+];
 
 fn batch_of(name: &str) -> Call {
     Call::BatchCreate(vec![json!({"customer_group": {"customer_group_name": name}})])

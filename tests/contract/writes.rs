@@ -1,6 +1,5 @@
 //! Contract rules for writes.
 
-use customer_groups::testing::TextField;
 use serde_json::{Value, json};
 
 use super::reads::{ALL, ancestors, create, create_below, get, list, on_tree};
@@ -28,21 +27,6 @@ pub fn named_with(field: &str, value: impl Into<Value>) -> Value {
     body[field] = value.into();
     body
 }
-
-/// Names of which a person sees nothing.
-const INVISIBLE: [&str; 7] =
-    ["\u{200b}", "\u{2060}", "\u{ad}", "\u{3164}", "\u{2800}", " \u{feff} \u{200e} ", "\u{202a}\u{202c}"];
-
-/// Texts with a bidirectional control that stays open.
-const OPEN: [&str; 7] = [
-    "\u{202a}a",
-    "\u{202b}a",
-    "a\u{202d}",
-    "invoice\u{202e}gpj",
-    "\u{2066}a\u{202c}",
-    "\u{2067}a",
-    "\u{2068}a\u{2068}b\u{2069}",
-];
 
 #[tokio::test]
 async fn creates() {
