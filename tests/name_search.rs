@@ -80,7 +80,7 @@ async fn all_of_unicode_is_found_in_any_case_and_composition() {
     assert_ne!(text(&sql, "select count(*)::text from pair").await, "0");
     assert_eq!(text(&sql, MISSED).await, "");
 
-    // The same without the extension unaccent, in whose rules some of the pairs are equal.
+    // Again without the extension unaccent, in whose rules some of the pairs are equal.
     let without = TestDatabase::create_empty().await;
     let url = as_tenant(&without).await;
     assert!(Program::run(&["migrate"], &[("DATABASE_URL", &url)]).status.success());

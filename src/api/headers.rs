@@ -20,6 +20,21 @@ pub(crate) fn media_type(headers: &HeaderMap) -> Cow<'_, str> {
     String::from_utf8_lossy(essence.trim_ascii())
 }
 
+/// Returns the entries of a header such as `Accept`, each with its weight (RFC 9110, section 12.4.2), or `None` where that is
+/// not a number.
+pub(crate) fn weighted<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = (&'a str, Option<f32>)> {
+    let lines = headers.get_all(name).into_iter().filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).map(|entry| {
+        let mut parts = entry.split(';').map(str::trim);
+        let value = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|part| part.strip_prefix("q="));
+        (value, weight.map_or(Some(1.0), |weight| weight.parse().ok()))
+    })
+}
+
 /// Parses `Idempotency-Key`, or the metadata of that name.
 pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Violation> {
     let values = headers.get_all(field::IDEMPOTENCY_KEY);

@@ -52,7 +52,7 @@ pub(super) async fn run(arguments: ExportArguments, exposed: &ExposedSecrets) ->
     Ok(true)
 }
 
-/// What to write.
+/// The content of the file.
 struct Content {
     format: Format,
     within: Option<GroupId>,

@@ -79,7 +79,7 @@ pub(super) async fn run(arguments: ImportArguments, exposed: &ExposedSecrets) ->
     Ok(on_database(&config.database, work).await?)
 }
 
-/// What to do with the groups of the file.
+/// The kind of an import.
 struct Task {
     mode: ImportMode,
     dry_run: bool,

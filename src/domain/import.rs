@@ -39,7 +39,7 @@ pub enum ImportGroup {
         parent_name: Option<Name>,
         /// The fields that an update sets.
         given: GivenFields,
-        /// What an update finds the group by.
+        /// The identity by which an update finds the group.
         identity: Identity,
     },
     /// An invalid group, with the parts that other lines may refer to.
@@ -53,7 +53,7 @@ pub enum ImportGroup {
     },
 }
 
-/// What an import does with stored groups.
+/// The use of stored groups by an import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ImportMode {
     /// Nothing: all groups of the file are new.
@@ -71,7 +71,7 @@ pub struct Within {
     pub prune: bool,
 }
 
-/// What an update finds a group by.
+/// The identity by which an update finds a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Identity {
     /// Its id.

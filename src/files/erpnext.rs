@@ -134,7 +134,6 @@ const STANDARD_LABELS: [&str; 44] = [
 /// The meaning of a column that has no name of this service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ErpnextColumn {
-    Field(Field),
     /// The key of a group.
     Name,
     /// Belongs to the group, and is ignored.
@@ -143,14 +142,17 @@ pub(super) enum ErpnextColumn {
     OfRow,
 }
 
-/// Finds a column of an ERPNext file by its label or field, in upper or lower case.
+/// Finds an imported field by its label, in upper or lower case.
+pub(super) fn field_of(label: &str) -> Option<Field> {
+    let label = label.to_lowercase();
+    let is_label = |labels: &[&str]| labels.iter().any(|known| known.to_lowercase() == label);
+    LABELS.iter().find(|(_, labels)| is_label(labels)).map(|(field, _)| *field)
+}
+
+/// Finds another column of an ERPNext file by its label or field, in upper or lower case.
 pub(super) fn column(name: &str) -> Option<ErpnextColumn> {
     let name = name.to_lowercase();
     let is_one_of = |names: &[&str]| names.iter().any(|known| known.to_lowercase() == name);
-    let of_field = LABELS.iter().find(|(_, labels)| is_one_of(labels));
-    if let Some((field, _)) = of_field {
-        return Some(ErpnextColumn::Field(*field));
-    }
     // A column of a child table has the label of the table in parentheses.
     let is_of_child = name.split_once(" (").is_some_and(|(_, table)| table.ends_with(')'));
     if name == NAME || is_one_of(&NAME_LABELS) {

@@ -43,7 +43,15 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    pub(super) fn group(&mut self, object: &str) -> ImportGroup {
+    /// Reads an object of which at most one byte more than [`MAX_LINE`] is given.
+    pub(super) fn read(&mut self, object: &[u8]) -> ImportGroup {
+        if object.len() > MAX_LINE {
+            return unreadable(too_long());
+        }
+        str::from_utf8(object).map_or_else(|_| unreadable(not_utf8()), |object| self.group(object))
+    }
+
+    fn group(&mut self, object: &str) -> ImportGroup {
         let mut input = match json::import_input(object, &mut self.ignored) {
             Ok(input) => input,
             Err(problem) => return unreadable(problem),
@@ -83,7 +91,7 @@ struct List<R> {
     objects: Objects,
 }
 
-/// What the list has next.
+/// The next part of a list.
 enum State {
     /// An object, or the end.
     First,
@@ -113,11 +121,7 @@ impl<R: BufRead> List<R> {
         self.state = State::Further;
         let group = match self.object()? {
             None => return Ok(Some(self.fail("the file ends within an object"))),
-            Some(object) if object.len() > MAX_LINE => unreadable(too_long()),
-            Some(object) => {
-                let text = str::from_utf8(&object);
-                text.map_or_else(|_| unreadable(not_utf8()), |object| self.objects.group(object))
-            }
+            Some(object) => self.objects.read(&object),
         };
         Ok(Some(ImportLine { number, group }))
     }

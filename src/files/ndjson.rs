@@ -3,7 +3,8 @@
 use std::io::{self, BufRead, Write};
 
 use super::json_list::Objects;
-use super::{Column, ImportLines, MAX_LINE, json, line_counter::LineCounter, not_utf8, too_long, unreadable};
+use super::line_counter::LineCounter;
+use super::{Column, ImportLines, MAX_LINE, json};
 use crate::domain::{CustomerGroup, ImportLine};
 
 /// The lines of a file.
@@ -23,14 +24,9 @@ impl<R: BufRead> Lines<R> {
         loop {
             let number = self.counter.line;
             let Some(line) = self.read_line()? else { return Ok(None) };
-            let group = if line.len() > MAX_LINE {
-                unreadable(too_long())
-            } else if line.trim_ascii().is_empty() {
-                continue;
-            } else {
-                str::from_utf8(&line).map_or_else(|_| unreadable(not_utf8()), |line| self.objects.group(line))
-            };
-            return Ok(Some(ImportLine { number, group }));
+            if line.len() > MAX_LINE || !line.trim_ascii().is_empty() {
+                return Ok(Some(ImportLine { number, group: self.objects.read(&line) }));
+            }
         }
     }
 

@@ -11,6 +11,7 @@ use http::header::{ACCEPT, CONTENT_TYPE};
 use super::input::JSON;
 use super::output::CustomerGroupObject;
 use crate::api::CallContext;
+use crate::api::headers::weighted;
 use crate::domain::{CustomerGroup, GroupList, TextField};
 use crate::error::Error;
 use crate::service::GroupStream;
@@ -28,16 +29,9 @@ impl ListFormat {
     /// Returns NDJSON if the caller names it, and does not prefer JSON (RFC 9110, section 12.5.1).
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let weight_of = |media_type: &str| {
-            let lines = headers.get_all(ACCEPT).iter().filter_map(|line| line.to_str().ok());
-            let weights = lines.flat_map(|line| line.split(',')).filter_map(|entry| {
-                let mut parts = entry.split(';').map(str::trim);
-                let is_named = parts.next()?.eq_ignore_ascii_case(media_type);
-                let weight = parts
-                    .find_map(|part| part.strip_prefix("q="))
-                    .map_or(Some(1.0), |weight| weight.parse().ok());
-                weight.filter(|_| is_named)
-            });
-            weights.fold(0.0_f32, f32::max)
+            let entries =
+                weighted(headers, &ACCEPT).filter(|(name, _)| name.eq_ignore_ascii_case(media_type));
+            entries.filter_map(|(_, weight)| weight).fold(0.0_f32, f32::max)
         };
         if weight_of(NDJSON) > weight_of(JSON) { Self::Ndjson } else { Self::Json }
     }

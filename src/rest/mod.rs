@@ -29,7 +29,7 @@ use utoipa_axum::routes;
 pub(crate) use error::{error_response, explain};
 pub use input::{body, list_request, page};
 
-use crate::api::headers::{self, idempotency_key};
+use crate::api::headers::{self, idempotency_key, weighted};
 use crate::api::{AnyBody, CallContext};
 use crate::domain::{CustomerGroup, Etag, TreeList};
 use crate::error::Error;
@@ -117,12 +117,8 @@ fn documented() -> OpenApiRouter<Handlers> {
 /// Disables compression for a caller that rules an encoding out, as RFC 9110, section 12.5.3, permits. If it rules out
 /// all of them, the compression would replace the response by a 406.
 pub(crate) async fn accept_uncompressed(mut request: Request) -> Request {
-    let is_ruled_out = |entry: &str| {
-        let weight = entry.split(';').find_map(|part| part.trim().strip_prefix("q="));
-        weight.and_then(|weight| weight.parse().ok()) == Some(0.0_f32)
-    };
-    let accepted = request.headers().get_all(ACCEPT_ENCODING);
-    if accepted.iter().any(|line| line.to_str().is_ok_and(|line| line.split(',').any(is_ruled_out))) {
+    let is_ruled_out = weighted(request.headers(), &ACCEPT_ENCODING).any(|(_, weight)| weight == Some(0.0));
+    if is_ruled_out {
         request.headers_mut().remove(ACCEPT_ENCODING);
     }
     request

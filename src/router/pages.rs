@@ -14,6 +14,7 @@ use http::header::{
 use http::{Method, StatusCode};
 use tokio::sync::Mutex;
 
+use crate::api::headers::weighted;
 use crate::rest::{accept_uncompressed, compression};
 
 /// Allow only the pages' own scripts and files, and no other page to show them in a frame. The page of the API
@@ -81,7 +82,5 @@ async fn serve(State(files): State<Files>, mut request: Request, next: Next) -> 
 }
 
 fn accepts_gzip(request: &Request) -> bool {
-    let accepted = request.headers().get_all(ACCEPT_ENCODING).iter().filter_map(|line| line.to_str().ok());
-    let mut encodings = accepted.flat_map(|line| line.split(',')).filter_map(|entry| entry.split(';').next());
-    encodings.any(|encoding| encoding.trim().eq_ignore_ascii_case("gzip"))
+    weighted(request.headers(), &ACCEPT_ENCODING).any(|(encoding, _)| encoding.eq_ignore_ascii_case("gzip"))
 }

@@ -28,12 +28,8 @@ pub(super) struct Columns {
 /// Finds a column by its name. Names of this service are exact: `id` is an id, and ERPNext's `ID` is a name.
 pub(super) fn find(name: &str) -> Option<Column> {
     let own = own_columns().find(|(known, _)| *known == name).map(|(_, column)| column);
-    own.map(Column::Own).or_else(|| {
-        erpnext::column(name).map(|column| match column {
-            ErpnextColumn::Field(field) => Column::Own(files::Column::Field(field)),
-            other => Column::Erpnext(other),
-        })
-    })
+    let own = own.or_else(|| erpnext::field_of(name).map(files::Column::Field));
+    own.map(Column::Own).or_else(|| erpnext::column(name).map(Column::Erpnext))
 }
 
 impl Columns {
@@ -77,7 +73,7 @@ impl Column {
     /// Whether a file can have only one such column.
     fn is_value(self) -> bool {
         match self {
-            Self::Own(_) | Self::Erpnext(ErpnextColumn::Field(_) | ErpnextColumn::Name) => true,
+            Self::Own(_) | Self::Erpnext(ErpnextColumn::Name) => true,
             Self::Erpnext(ErpnextColumn::Standard | ErpnextColumn::OfRow) | Self::Unnamed => false,
         }
     }
@@ -85,18 +81,16 @@ impl Column {
     fn is_ignored(self) -> bool {
         match self {
             Self::Erpnext(ErpnextColumn::Standard | ErpnextColumn::OfRow) => true,
-            Self::Own(_) | Self::Erpnext(ErpnextColumn::Field(_) | ErpnextColumn::Name) | Self::Unnamed => {
-                false
-            }
+            Self::Own(_) | Self::Erpnext(ErpnextColumn::Name) | Self::Unnamed => false,
         }
     }
 
     /// Whether a value in the column belongs to the group of the row.
     pub(super) fn is_of_group(self) -> bool {
         match self {
-            Self::Own(_)
-            | Self::Erpnext(ErpnextColumn::Field(_) | ErpnextColumn::Name | ErpnextColumn::Standard)
-            | Self::Unnamed => true,
+            Self::Own(_) | Self::Erpnext(ErpnextColumn::Name | ErpnextColumn::Standard) | Self::Unnamed => {
+                true
+            }
             Self::Erpnext(ErpnextColumn::OfRow) => false,
         }
     }

@@ -45,12 +45,11 @@ impl Preamble {
         let (first, others) = (given.next(), given.count());
         let is_title =
             first.is_none_or(|first| first.ends_with(':') || (others == 0 && find(first).is_none()));
-        let is_blank_header = first.is_none();
         if !is_title || self.lines == MAX_LINES {
             return false;
         }
         self.lines += 1;
-        if let Some(first) = first.filter(|_| !is_blank_header && self.first.is_none()) {
+        if let Some(first) = first.filter(|_| self.first.is_none()) {
             self.first = Some((line, first.to_owned()));
         }
         true

@@ -76,7 +76,7 @@ impl Rows {
                 Column::Own(column) => csv.put(*column, self.columns.parents, &mut input),
                 Column::Erpnext(ErpnextColumn::Name) => key = csv.key(self.is_data_export),
                 Column::Erpnext(ErpnextColumn::OfRow) => has_children |= !csv.is_blank(),
-                Column::Erpnext(ErpnextColumn::Field(_) | ErpnextColumn::Standard) => {}
+                Column::Erpnext(ErpnextColumn::Standard) => {}
                 Column::Unnamed if csv.is_blank() => {}
                 Column::Unnamed => fields_without_name(index, &csv, &mut input.fields),
             }
